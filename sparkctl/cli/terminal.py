@@ -1,0 +1,58 @@
+"""What every verb shares: the two consoles, common options, and errors as messages for people."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sparkctl.errors import InventoryError, SparkctlError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+InventoryPath = Annotated[Path, typer.Argument(metavar="INVENTORY", help="The inventory file.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
+NoColor = Annotated[bool, typer.Option("--no-color", help="Plain text, even on a terminal.")]
+
+
+def console(*, stderr: bool = False, no_color: bool = False) -> Console:
+    """A rich console: colour only on a terminal, never wrapping what is piped."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else 200
+    return Console(stderr=stderr, no_color=no_color or None, width=width, highlight=False, soft_wrap=not stream.isatty())
+
+
+def complain(error: SparkctlError) -> None:
+    """Say what went wrong and what to do, on stderr."""
+    out = console(stderr=True)
+    if isinstance(error, InventoryError):
+        from sparkctl.report.findings import print_findings
+
+        print_findings(error.findings, out)
+        return
+    out.print(f"[bold red]error:[/] {_escape(error.message)}")
+    if error.remedy:
+        out.print(f"  [bold]do:[/] {_escape(error.remedy)}")
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """Turn a SparkctlError into a message and its exit code."""
+    try:
+        yield
+    except SparkctlError as error:
+        complain(error)
+        raise typer.Exit(error.exit_code) from None
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

@@ -1,0 +1,1 @@
+"""Cluster to Fabric: which netdev has which address, cable and rail."""

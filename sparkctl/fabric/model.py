@@ -1,0 +1,77 @@
+"""The Fabric: ports, cables, rails, subnets and addresses. Built only by a topology."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Interface, IPv4Network
+
+from sparkctl.fabric.ports import Half, Rail
+from sparkctl.inventory.model import LinkEnd
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """One rail of one cabled port of one node: the netdev that gets an address.
+
+    `segment` numbers the cable (direct, mesh, ring) or the switched fabric that it is on: netdevs with the same
+    segment and rail share `address.network` and can reach one another.
+    """
+
+    node: str
+    half: Half
+    segment: int
+    address: IPv4Interface
+    mtu: int
+
+    @property
+    def netdev(self) -> str:
+        """Name of the kernel's network device."""
+        return self.half.netdev
+
+    @property
+    def rail(self) -> Rail:
+        """A or B."""
+        return self.half.rail
+
+
+@dataclass(frozen=True)
+class Cable:
+    """One cable between two ends, each `node:p0`, `node:p1` or `switch:port`."""
+
+    index: int
+    a: LinkEnd
+    b: LinkEnd
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """The interface and address at which a node's ranks talk to one another (NCCL bootstrap, Gloo, vLLM)."""
+
+    netdev: str
+    address: str
+
+
+@dataclass(frozen=True)
+class Fabric:
+    """Everything that the renderers, the checks and the lab need to know of the network."""
+
+    topology: str
+    attachments: tuple[Attachment, ...]
+    cables: tuple[Cable, ...]
+    endpoints: Mapping[str, Endpoint]
+    nccl: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, node: str) -> tuple[Attachment, ...]:
+        """The attachments of `node`, in port and rail order."""
+        return tuple(a for a in self.attachments if a.node == node)
+
+    def peers(self, attachment: Attachment) -> tuple[Attachment, ...]:
+        """All that `attachment` can reach without a router: same segment, same rail, other nodes."""
+        same = (a for a in self.attachments if (a.segment, a.rail) == (attachment.segment, attachment.rail))
+        return tuple(a for a in same if a.node != attachment.node)
+
+    @property
+    def subnets(self) -> tuple[IPv4Network, ...]:
+        """Every subnet of the fabric once, in order of its first use."""
+        return tuple(dict.fromkeys(a.address.network for a in self.attachments))

@@ -1,0 +1,1 @@
+"""Inventory text to Cluster: parse, raw model, resolve."""

@@ -1,0 +1,110 @@
+"""What can be known or judged: facts, findings of rules, verdicts of checks, results of commands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeAlias, TypeVar
+
+T = TypeVar("T")
+
+Severity = Literal["error", "warning", "info"]
+State = Literal["pass", "warn", "fail", "skipped", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Known(Generic[T]):
+    """A fact that was read."""
+
+    value: T
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """The thing asked about is certainly not there."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """It could not be read: never to be taken for Absent."""
+
+    reason: str
+
+
+Fact: TypeAlias = Known[T] | Absent | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A place in a text file; line and column count from 1."""
+
+    path: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """An offline judgement of the inventory by rule `id`; `where` is a path such as `links[0]`."""
+
+    id: str
+    severity: Severity
+    where: str
+    location: Location
+    message: str
+    remedy: str
+
+    @property
+    def sort_key(self) -> tuple[str, int, int, str, str]:
+        """Order of reports: by place in the file, then by rule."""
+        return (self.location.path, self.location.line, self.location.column, self.id, self.message)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """An online judgement by check `id` of one thing (`where`: a node, a rail, the cluster)."""
+
+    id: str
+    state: State
+    where: str
+    message: str
+    measured: str = ""
+    expected: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ok:
+    """A command ended with status 0."""
+
+    stdout: str
+    stderr: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A command ran to its end and failed: whatever it did is done."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def reason(self) -> str:
+        """The last words of the command, in one line."""
+        lines = (self.stderr.strip() or self.stdout.strip()).splitlines()
+        return lines[-1] if lines else f"exit status {self.status}"
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The outcome is unknown (timed out, connection lost): it may have had its effect, now or later."""
+
+    reason: str
+
+
+Result: TypeAlias = Ok | Failed | Lost
