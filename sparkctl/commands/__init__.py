@@ -1,0 +1,1 @@
+"""Commands as values: pure functions that return words; nothing here runs them."""
