@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeAlias, TypeVar
 
-T = TypeVar("T")
+T = TypeVar("T", covariant=True)
 
 Severity = Literal["error", "warning", "info"]
 State = Literal["pass", "warn", "fail", "skipped", "unknown"]

@@ -1,0 +1,52 @@
+"""A command for a node: what it may do, and the program as text. Building one never runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import IntEnum
+from functools import cache
+from typing import TypeAlias
+
+from sparkctl.commands.shell import quote
+from sparkctl.resources import share
+
+Words: TypeAlias = tuple[str, ...]
+
+
+class Effect(IntEnum):
+    """What a command does to a node: nothing, traffic or computation, a change."""
+
+    READ = 0
+    LOAD = 1
+    WRITE = 2
+
+
+@dataclass(frozen=True)
+class Command:
+    """One program that root runs on a node in one round trip.
+
+    `timeout` is in seconds: a WRITE that takes longer is Lost, never failed. `stdin` may hold secrets; `script` never.
+    """
+
+    title: str
+    script: str = field(repr=False)
+    effect: Effect
+    stdin: bytes = field(default=b"", repr=False)
+    timeout: float = 30.0
+
+
+@cache
+def functions(relative: str) -> str:
+    """The shell functions of the template `relative`."""
+    return (share("templates") / relative).read_text(encoding="utf-8")
+
+
+def lines(steps: Iterable[Words]) -> str:
+    """One line per step; the first that fails ends the script with its status."""
+    return "".join(f"{quote(step)} || exit $?\n" for step in steps)
+
+
+def write(title: str, steps: Iterable[Words], *, stdin: bytes = b"", timeout: float = 60.0) -> Command:
+    """A command that changes the node, made of the functions of `checkpoint/node.sh`."""
+    return Command(title, functions("checkpoint/node.sh") + lines(steps), Effect.WRITE, stdin, timeout)

@@ -1,0 +1,65 @@
+"""The checkpoint of a run on a node: begin, arm, disarm, finish, and the revert script that timer and undo share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sparkctl.commands.base import Command, Effect, Words, functions
+from sparkctl.commands.shell import quote
+
+REVERT_SECONDS = 180
+"""Bound on the revert of one node: a netplan apply (60 s), an engine's stop (60 s) and room."""
+
+
+def begin() -> Words:
+    """Unpack the run's files from stdin."""
+    return ("begin",)
+
+
+def arm(seconds: int) -> Words:
+    """Start the timer that puts the node back."""
+    return ("arm", str(seconds))
+
+
+def started(stage: str) -> Words:
+    """Remember that `stage` was begun, so that the revert undoes it."""
+    return ("started", stage)
+
+
+def journal(run: str, state: str, step: str) -> Words:
+    """Write one line of the journal and flush it."""
+    return ("journal", run, state, step)
+
+
+def disarm(run: str) -> Words:
+    """Confirm: stop the timer. The before-images stay until `finish`."""
+    return ("disarm", run)
+
+
+def finish(run: str) -> Words:
+    """Record the run, remove its files, give the lock back."""
+    return ("finish", run)
+
+
+def forget(run: str) -> Words:
+    """Leave nothing of sparkctl on the node."""
+    return ("forget", run)
+
+
+def revert() -> Command:
+    """Put the node back now. The same script as the timer runs; a second call finds nothing to do."""
+    path = "/var/lib/sparkctl/run/revert.sh"
+    script = f"[ -f {path} ] || exit 0\nexec /bin/sh {path} controller\n"
+    return Command("put everything back", script, Effect.WRITE, timeout=REVERT_SECONDS)
+
+
+def revert_script(run: str, stages: Iterable[tuple[str, Iterable[Words]]]) -> str:
+    """The node's own way back: per stage (last first) the steps that undo it, run only where the stage was begun.
+
+    A step that fails is counted and the rest goes on.
+    """
+    text = functions("checkpoint/node.sh") + f'revert_begins {quote([run])} "${{1:-controller}}"\nbad=0\n'
+    for stage, steps in stages:
+        body = "".join(f"  {quote(step)} || bad=$((bad + 1))\n" for step in steps)
+        text += f'if [ -f "$R/started.{quote([stage])}" ]; then\n  :\n{body}fi\n'
+    return text + f'revert_ends {quote([run])} "$bad"\n'

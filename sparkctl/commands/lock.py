@@ -1,0 +1,25 @@
+"""The lock of a node: a lease on the node's own monotonic clock."""
+
+from __future__ import annotations
+
+from sparkctl.commands.base import Words
+
+HELD = 75
+LOST = 76
+INTERRUPTED = 77
+STALE = 78
+
+
+def lock(run: str, lease: int, owner: str) -> Words:
+    """Take the lock for `lease` seconds, or end with HELD or INTERRUPTED."""
+    return ("lock", run, str(lease), owner)
+
+
+def hold(run: str, lease: int) -> Words:
+    """Prove that the lock is still ours and extend it (and the revert timer) to `lease` seconds from now."""
+    return ("hold", run, str(lease))
+
+
+def unlock(run: str) -> Words:
+    """Give the lock back; nothing is left on a node that had nothing."""
+    return ("unlock", run)

@@ -1,0 +1,35 @@
+"""Steps on the network; each is a call of a function of `templates/checkpoint/node.sh`."""
+
+from __future__ import annotations
+
+from sparkctl.commands.base import Words
+
+APPLY_SECONDS = 60
+"""Bound on `netplan apply`: 0.25 s (networkd) and 0.44 s (NetworkManager) measured in the lab; a minute is generous."""
+AWAIT_SECONDS = 5
+"""An address may come a moment after netplan returns (field-faults 20: management was away about 1 s)."""
+
+
+def check(path: str, number: int | None) -> Words:
+    """Ask netplan about the node's files with blob `number` as `path` (None: without `path`), on a scratch copy."""
+    return ("check_netplan", path, "" if number is None else f"run/after/{number}")
+
+
+def apply() -> Words:
+    """`netplan apply`, detached from the SSH session."""
+    return ("apply_netplan", str(APPLY_SECONDS))
+
+
+def await_netdev(netdev: str, mtu: int, address: str) -> Words:
+    """Give `netdev` a moment to get its MTU and address; settling judges, not this."""
+    return ("await_netdev", netdev, str(mtu), address, str(AWAIT_SECONDS))
+
+
+def save_netdev(netdev: str) -> Words:
+    """Keep MTU, link state, addresses and sysctls of `netdev`."""
+    return ("save_netdev", netdev)
+
+
+def undo_netdev(netdev: str, folder: str) -> Words:
+    """Put back what was kept of `netdev` in `folder` (`run/before` or `baseline`)."""
+    return ("undo_netdev", netdev, f"/var/lib/sparkctl/{folder}/net.{netdev}")

@@ -1,0 +1,1 @@
+"""What a node says of itself: probes, pure parsers, and the snapshot of all of them."""

@@ -1,0 +1,60 @@
+"""Probes and their batch: every fact of a node in one script, one round trip."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from sparkctl.commands.base import Command, Effect, Words, functions
+from sparkctl.commands.shell import quote
+from sparkctl.outcome import Absent, Fact, Known, Unknown
+
+T = TypeVar("T")
+NOT_THERE = 44
+NO_TOOL = 127
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One question to a node: its name in the batch and the words that answer it on stdout."""
+
+    name: str
+    words: Words
+
+
+def batch(probes: Iterable[Probe]) -> Command:
+    """All `probes` as one READ command."""
+    body = "".join(quote(("probe", probe.name, *probe.words)) + "\n" for probe in probes)
+    return Command("read facts", functions("facts/probe.sh") + body, Effect.READ)
+
+
+def answers(stdout: str) -> dict[str, Fact[str]]:
+    """The answers of a batch by the name of their probe."""
+    parsed = (line.split(" ") for line in stdout.splitlines())
+    return {parts[0]: _answer(*parts) for parts in parsed if len(parts) == 3}
+
+
+def _answer(name: str, status: str, encoded: str) -> Fact[str]:
+    if status == str(NOT_THERE):
+        return Absent(f"{name}: not there")
+    if status == str(NO_TOOL):
+        return Absent(f"{name}: the tool is not installed")
+    if status != "0":
+        return Unknown(f"{name}: the command ended with status {status}")
+    try:
+        return Known(base64.b64decode(encoded, validate=True).decode("utf-8", "replace"))
+    except binascii.Error:
+        return Unknown(f"{name}: the answer was cut off")
+
+
+def parsed(answer: Fact[str], parser: Callable[[str], T]) -> Fact[T]:
+    """`parser` applied to what is known; text that it cannot read (ValueError, KeyError) is Unknown."""
+    if not isinstance(answer, Known):
+        return answer
+    try:
+        return Known(parser(answer.value))
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        return Unknown(f"unreadable answer: {error!r}")

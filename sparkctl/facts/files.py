@@ -1,0 +1,32 @@
+"""Files of a node: mode, owner, digest and, where it may be shown, content."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+
+from sparkctl.facts.base import Probe
+
+
+@dataclass(frozen=True)
+class FileState:
+    """A regular file; `digest` is SHA-256 in hex, or `special` for anything else at that path."""
+
+    mode: int
+    uid: int
+    gid: int
+    digest: str
+    content: str | None = None
+
+
+def probe(path: str, *, secret: bool = False) -> Probe:
+    """Asks for `path`; the content of a secret stays on the node."""
+    return Probe(f"file:{path}", ("file_state", path, "secret" if secret else "shown"))
+
+
+def parse(text: str) -> FileState:
+    """First line: mode, uid, gid, digest; second: content in base64."""
+    first, _, rest = text.partition("\n")
+    mode, uid, gid, digest = first.split()
+    content = base64.b64decode(rest).decode("utf-8", "replace") if rest.strip() else None
+    return FileState(int(mode, 8), int(uid), int(gid), digest, content)

@@ -1,0 +1,116 @@
+"""All facts of a node in one value, and the fingerprint that tells whether a plan made from them is stale."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from sparkctl.facts import files, links, record, system, units
+from sparkctl.facts.base import Probe, answers, parsed
+from sparkctl.outcome import Absent, Fact, Known, Unknown
+
+UNANSWERED = Unknown("the node did not answer this")
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What to ask one node: the paths and netdevs that concern it, and the engine's image if it has one."""
+
+    paths: tuple[str, ...]
+    secrets: tuple[str, ...]
+    netdevs: tuple[str, ...]
+    netplan_path: str
+    image: str | None = None
+
+    def probes(self) -> tuple[Probe, ...]:
+        """The whole batch, in a fixed order."""
+        fixed = (system.PROBE, links.PROBE, record.PROBE, record.RUN_PROBE, record.LOCK_PROBE, system.RDMA_PROBE)
+        shown = tuple(files.probe(path) for path in self.paths)
+        hidden = tuple(files.probe(path, secret=True) for path in self.secrets)
+        foreign = Probe("foreign", ("netplan_files_naming", self.netplan_path, *self.netdevs))
+        engine = (units.image_probe(self.image), units.container_probe()) if self.image else ()
+        tools = system.tools_probe(("docker",) if self.image else ())
+        return (*fixed, tools, foreign, units.unit_probe(), *engine, *shown, *hidden)
+
+
+@dataclass(frozen=True)
+class NodeFacts:
+    """What one node said in one round trip."""
+
+    node: str
+    system: Fact[system.SystemState]
+    netdevs: Fact[dict[str, links.Netdev]]
+    files: Mapping[str, Fact[files.FileState]]
+    record: Fact[record.Record]
+    run: Fact[str]
+    lock: Fact[record.LockState]
+    foreign: Fact[tuple[str, ...]]
+    missing_tools: Fact[tuple[str, ...]]
+    rdma: Fact[dict[str, system.RdmaDevice]]
+    unit: Fact[units.UnitState]
+    image: Fact[str]
+    container: Fact[units.ContainerState]
+
+    def netdev(self, name: str) -> Fact[links.Netdev]:
+        """One netdev; Absent when the node has none of that name."""
+        if not isinstance(self.netdevs, Known):
+            return self.netdevs
+        found = self.netdevs.value.get(name)
+        return Known(found) if found else Absent(f"no netdev {name}: no cable in that port, or the port is asleep")
+
+    def file(self, path: str) -> Fact[files.FileState]:
+        """One file that was asked about."""
+        return self.files.get(path, UNANSWERED)
+
+    def unknowns(self) -> Iterable[str]:
+        """Reasons why no plan can be made: whatever a plan rests on and could not be read."""
+        rest_on: dict[str, Fact[object]] = {
+            "netdevs": self.netdevs, "record": self.record, "run": self.run, "foreign netplan files": self.foreign,
+            "tools": self.missing_tools, "unit": self.unit, "image": self.image, **self.files,
+        }  # fmt: skip
+        return (f"{name}: {fact.reason}" for name, fact in rest_on.items() if isinstance(fact, Unknown))
+
+    def fingerprint(self, netdevs: Iterable[str]) -> str:
+        """SHA-256 of everything that a plan for these `netdevs` rests on; counters and clocks are left out."""
+        state = {
+            "files": {path: _plain(fact) for path, fact in self.files.items()},
+            "netdevs": {name: _plain(self.netdev(name)) for name in netdevs},
+            "record": _plain(self.record),
+            "run": _plain(self.run),
+            "unit": (self.unit.value.running, self.unit.value.enabled) if isinstance(self.unit, Known) else None,
+            "image": _plain(self.image),
+        }
+        return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
+
+
+def _plain(fact: Fact[object]) -> str:
+    if not isinstance(fact, Known):
+        return type(fact).__name__
+    return repr(fact.value)
+
+
+def snapshot(node: str, questions: Questions, stdout: str) -> NodeFacts:
+    """Parse the output of the batch of `questions`."""
+    said = answers(stdout)
+
+    def answer(name: str) -> Fact[str]:
+        return said.get(name, UNANSWERED)
+
+    no_image = Absent("the engine uses no image")
+    return NodeFacts(
+        node=node,
+        system=parsed(answer("system"), system.parse),
+        netdevs=parsed(answer("links"), links.parse),
+        files={p: parsed(answer(f"file:{p}"), files.parse) for p in (*questions.paths, *questions.secrets)},
+        record=parsed(answer("record"), record.parse),
+        run=parsed(answer("run"), str.strip),
+        lock=parsed(answer("lock"), record.parse_lock),
+        foreign=parsed(answer("foreign"), lambda text: tuple(text.split("\n")[:-1])),
+        missing_tools=parsed(answer("tools"), system.parse_tools),
+        rdma=parsed(answer("rdma"), system.parse_rdma),
+        unit=parsed(answer("unit"), units.parse_unit),
+        image=parsed(answer("image"), str.strip) if questions.image else no_image,
+        container=parsed(answer("container"), units.parse_container) if questions.image else no_image,
+    )

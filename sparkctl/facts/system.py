@@ -1,0 +1,53 @@
+"""The machine itself: boot, kernel, memory, disk, clock, tools, RDMA devices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sparkctl.facts.base import Probe
+
+PROBE = Probe("system", ("system_state",))
+RDMA_PROBE = Probe("rdma", ("rdma_devices",))
+NEEDED = ("netplan", "ip", "systemctl", "systemd-run", "sha256sum", "flock", "base64", "tar", "python3", "ping")
+"""What sparkctl's scripts call; all are on DGX OS (netplan itself is Python)."""
+
+
+@dataclass(frozen=True)
+class SystemState:
+    """`memory_available` and `disk_free` (of /var/lib) in KiB, `clock` in seconds since the epoch."""
+
+    boot_id: str
+    kernel: str
+    memory_available: int
+    disk_free: int
+    clock: int
+
+
+@dataclass(frozen=True)
+class RdmaDevice:
+    """State and link layer of port 1, as sysfs says them (`4: ACTIVE`, `Ethernet`)."""
+
+    state: str
+    link_layer: str
+
+
+def parse(text: str) -> SystemState:
+    """Five lines: boot id, kernel, MemAvailable, free KiB of /var/lib, epoch seconds."""
+    boot_id, kernel, memory, disk, clock = text.split("\n")[:5]
+    return SystemState(boot_id, kernel, int(memory), int(disk), int(clock))
+
+
+def tools_probe(extra: tuple[str, ...] = ()) -> Probe:
+    """Asks which of the needed tools are missing."""
+    return Probe("tools", ("tools", *NEEDED, *extra))
+
+
+def parse_tools(text: str) -> tuple[str, ...]:
+    """Names of the missing tools."""
+    return tuple(text.split())
+
+
+def parse_rdma(text: str) -> dict[str, RdmaDevice]:
+    """One `name|state|link layer` per line."""
+    rows = (line.split("|") for line in text.splitlines() if line)
+    return {name: RdmaDevice(state, layer) for name, state, layer in rows}

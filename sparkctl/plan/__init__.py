@@ -1,0 +1,1 @@
+"""Desired state and facts to a plan: changes, their order, their undo."""

@@ -1,0 +1,328 @@
+# The functions that every script of sparkctl on a node is made of (POSIX sh, run as root).
+# Each ends with 0, or says on stderr what is wrong and ends with another status.
+# 75: another run holds the lock.  76: this run no longer holds it.  77: an interrupted run is on the node.  78: not as planned.
+set -u
+umask 077
+LC_ALL=C
+export LC_ALL
+S=/var/lib/sparkctl
+R=$S/run
+UNIT=sparkctl-revert
+
+err() { printf '%s\n' "$*" >&2; }
+
+# Seconds since boot: a wall clock that is set back would stretch every lease.
+uptime_s() {
+  read -r up _ </proc/uptime
+  printf '%s\n' "${up%%.*}"
+}
+
+boot() { cat /proc/sys/kernel/random/boot_id; }
+
+# One command of ours at a time on a node; the revert waits a while, then goes on alone.
+guard() {
+  exec 9<"$S" || return 1
+  flock -w "$1" 9 || { err "another sparkctl command is busy on this node"; return 75; }
+}
+
+digest() {
+  if [ -L "$1" ]; then echo symlink
+  elif [ -f "$1" ]; then sha256sum <"$1" | cut -d ' ' -f 1
+  elif [ -e "$1" ]; then echo special
+  else echo absent
+  fi
+}
+
+# --- lock -------------------------------------------------------------------------------------------------------
+
+write_lock() { # RUN LEASE SINCE OWNER
+  printf '%s %s %s %s %s\n' "$(boot)" $(($(uptime_s) + $2)) "$1" "$3" "$4" >"$S/lock.new" &&
+    sync "$S/lock.new" && mv -f "$S/lock.new" "$S/lock" && sync "$S"
+}
+
+lock() { # RUN LEASE OWNER
+  if [ ! -d "$S" ]; then mkdir -m 0700 "$S" || return 1; fi
+  if [ -L "$S" ] || [ "$(stat -c %u:%a "$S")" != 0:700 ]; then
+    err "$S is not a directory of root with mode 0700"
+    return 78
+  fi
+  guard 10 || return
+  if [ -f "$S/lock" ]; then
+    read -r on until run since owner <"$S/lock"
+    if [ "$run" != "$1" ] && [ "$on" = "$(boot)" ] && [ "$until" -gt "$(uptime_s)" ]; then
+      err "locked by $owner since $since (run $run); the lease ends in $((until - $(uptime_s))) s"
+      return 75
+    fi
+  fi
+  if [ -d "$R" ]; then
+    err "an interrupted run is on this node"
+    return 77
+  fi
+  write_lock "$1" "$2" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$3"
+}
+
+# Every later script begins here: proves that the lock is still ours, and extends lease and revert timer together.
+hold() { # RUN LEASE
+  guard 30 || return
+  if [ -f "$S/lock" ]; then read -r _ _ run since owner <"$S/lock"; else run=none; fi
+  if [ "$run" != "$1" ]; then
+    err "the lock of run $1 is gone (now: $run): the node has put itself back, or another run took over"
+    return 76
+  fi
+  write_lock "$1" "$2" "$since" "$owner" || return
+  if [ -f "$R/until" ]; then extend "$2"; fi
+}
+
+unlock() { # RUN
+  [ -f "$S/lock" ] || return 0
+  read -r _ _ run _ <"$S/lock"
+  [ "$run" = "$1" ] || return 0
+  rm -f "$S/lock"
+  rmdir --ignore-fail-on-non-empty "$S"
+}
+
+# --- journal ----------------------------------------------------------------------------------------------------
+
+journal() { # RUN STATE STEP
+  printf '{"version":1,"run":"%s","state":"%s","step":"%s"}\n' "$1" "$2" "$3" >>"$S/journal" && sync "$S/journal" "$S"
+}
+
+# --- checkpoint -------------------------------------------------------------------------------------------------
+
+begin() { # the run's files come on stdin as a tar
+  mkdir "$R" "$R/before" && tar -x -f - -C "$R" --no-same-owner && : >"$R/made" && sync "$R" && sync -f "$R"
+}
+
+save_file() { # PATH NUMBER DIGEST: the before-image, refused when it is not what the plan was made from
+  now=$(digest "$1")
+  if [ "$now" != "$3" ]; then
+    err "$1 changed since the plan was made (now $now)"
+    return 78
+  fi
+  if [ "$now" != absent ]; then cp -a "$1" "$R/before/$2" && sync "$R/before/$2" "$R/before"; fi
+}
+
+save_netdev() { # DEV: everything that netplan changes and does not put back
+  [ -d "/sys/class/net/$1" ] || { err "no such netdev: $1"; return 78; }
+  {
+    printf 'mtu %s\n' "$(cat "/sys/class/net/$1/mtu")"
+    if [ $(($(cat "/sys/class/net/$1/flags") & 1)) = 1 ]; then echo 'link up'; else echo 'link down'; fi
+    ip -o addr show dev "$1" scope global | while read -r _ _ family addr _; do printf 'addr %s %s\n' "$family" "$addr"; done
+    for family in ipv4 ipv6; do
+      for key in "/proc/sys/net/$family/conf/$1"/*; do
+        if [ -f "$key" ] && value=$(cat "$key" 2>/dev/null); then printf 'sysctl %s %s\n' "$key" "$value"; fi
+      done
+    done
+  } >"$R/before/net.$1" && sync "$R/before/net.$1"
+}
+
+extend() { # SECONDS
+  printf '%s\n' $(($(uptime_s) + $1)) >"$R/until.new" && sync "$R/until.new" && mv -f "$R/until.new" "$R/until"
+}
+
+# The default accuracy of a timer is a minute.
+timer() { # SECONDS
+  systemd-run --quiet --collect --unit="$UNIT" --on-active="$1" --timer-property=AccuracySec=100ms \
+    /bin/sh "$R/revert.sh" timer
+}
+
+arm() { # SECONDS
+  extend "$1" && echo armed >"$R/state" && sync "$R/state" "$R" && timer "$1"
+}
+
+disarm() { # RUN
+  [ "$(cat "$R/state")" = armed ] || { err "the checkpoint is not armed"; return 76; }
+  journal "$1" confirmed checkpoint && echo confirmed >"$R/state" && sync "$R/state" "$R" || return
+  systemctl stop "$UNIT*.timer"
+}
+
+started() { # STAGE
+  : >"$R/started.$1" && sync "$R/started.$1" "$R"
+}
+
+# --- files ------------------------------------------------------------------------------------------------------
+
+place() { # SOURCE PATH: like mv over PATH, but never half a file, and flushed; keeps mode, owner and times of SOURCE
+  temp=$(dirname "$2")/.sparkctl.new
+  if cp -a "$1" "$temp" && sync "$temp" && mv -f "$temp" "$2"; then sync "$(dirname "$2")"; return; fi
+  rm -f "$temp"
+  return 1
+}
+
+put_file() { # PATH MODE BLOB
+  dir=$(dirname "$1")
+  if [ ! -d "$dir" ]; then
+    mkdir -m 0755 "$dir" && printf '%s\n' "$dir" >>"$R/made" && sync "$R/made" || return
+  fi
+  chown 0:0 "$S/$3" && chmod "$2" "$S/$3" && place "$S/$3" "$1"
+}
+
+drop_file() { # PATH
+  rm -f "$1" "$(dirname "$1")/.sparkctl.new" || return
+  dir=$(dirname "$1")
+  [ -d "$dir" ] || return 0
+  if grep -qsxF -- "$dir" "$R/made" "$S/baseline/made"; then rmdir --ignore-fail-on-non-empty "$dir"; fi
+}
+
+restore_file() { # PATH NAME: as it was before sparkctl first touched it
+  if [ ! -d "$(dirname "$1")" ]; then mkdir -m 0755 "$(dirname "$1")" || return; fi
+  place "$S/baseline/$2" "$1"
+}
+
+# A directory that the failed run made goes with its files.
+undo_file() { # PATH NUMBER
+  rm -f "$(dirname "$1")/.sparkctl.new"
+  if [ ! -e "$R/before/$2" ]; then
+    drop_file "$1"
+  elif ! { [ "$(digest "$1")" = "$(digest "$R/before/$2")" ] &&
+    [ "$(stat -c %u:%g:%a "$1")" = "$(stat -c %u:%g:%a "$R/before/$2")" ]; }; then
+    [ -d "$(dirname "$1")" ] || mkdir -m 0755 "$(dirname "$1")"
+    place "$R/before/$2" "$1"
+  fi
+}
+
+# --- network ----------------------------------------------------------------------------------------------------
+
+# netplan's own opinion of the node's files with ours among them, on a scratch copy.
+check_netplan() { # PATH BLOB (BLOB empty: the file goes)
+  scratch=$R/scratch
+  mkdir -p "$scratch/etc/netplan" "$scratch/run/netplan" "$scratch/lib/netplan" || return
+  for dir in etc run lib; do
+    for file in "/$dir"/netplan/*.yaml; do
+      [ ! -f "$file" ] || cp -p "$file" "$scratch/$dir/netplan/" || return
+    done
+  done
+  if [ -n "$2" ]; then cp "$S/$2" "$scratch$1" && chmod 0600 "$scratch$1"; else rm -f "$scratch$1"; fi || return
+  out=$(netplan generate --root-dir "$scratch" 2>&1)
+  rc=$?
+  rm -rf "$scratch"
+  [ $rc = 0 ] || { err "netplan generate refuses the node's files with ours among them: $out"; return 1; }
+}
+
+# Detached from the SSH session, which may die while the network changes.
+apply_netplan() { # SECONDS
+  systemctl reset-failed sparkctl-netplan 2>/dev/null
+  since=$(date +%s)
+  systemd-run --quiet --wait --collect --unit=sparkctl-netplan --property=RuntimeMaxSec="$1" netplan apply && return
+  rc=$?
+  err "netplan apply failed (status $rc): $(journalctl -u sparkctl-netplan --since "@$since" -o cat -n 20 --no-pager |
+    grep -v -e '^sparkctl-netplan' -e '^Started' -e '^$' | tail -n 3 | tr '\n' ' ')"
+  return 1
+}
+
+await_netdev() { # DEV MTU ADDRESS SECONDS: the address may come a moment after netplan returns
+  left=$(($4 * 10))
+  while [ $left -gt 0 ]; do
+    if [ "$(cat "/sys/class/net/$1/mtu" 2>/dev/null)" = "$2" ] &&
+      ip -o -4 addr show dev "$1" | grep -qF " $3 "; then return 0; fi
+    sleep 0.1
+    left=$((left - 1))
+  done
+  return 0
+}
+
+# netplan leaves MTU, link state and sysctls as they were set (measured), so they are put back here.
+undo_netdev() { # DEV SAVED
+  [ -f "$2" ] || return 0
+  [ -d "/sys/class/net/$1" ] || return 0
+  rc=0
+  ip -o addr show dev "$1" scope global | while read -r _ _ family addr _; do
+    grep -qxF "addr $family $addr" "$2" || ip addr del "$addr" dev "$1"
+  done
+  while read -r key name value; do
+    case $key in
+    mtu) [ "$(cat "/sys/class/net/$1/mtu")" = "$name" ] || ip link set dev "$1" mtu "$name" || rc=1 ;;
+    sysctl) [ "$(cat "$name" 2>/dev/null)" = "$value" ] || printf '%s' "$value" >"$name" 2>/dev/null || rc=1 ;;
+    esac
+  done <"$2"
+  while read -r key name value; do
+    case $key in
+    link) ip link set dev "$1" "$name" || rc=1 ;;
+    addr) ip -o addr show dev "$1" | grep -qF " $value " || [ "$name" != inet ] || ip addr add "$value" dev "$1" || rc=1 ;;
+    esac
+  done <"$2"
+  return $rc
+}
+
+# --- units ------------------------------------------------------------------------------------------------------
+
+start_unit() { # UNIT
+  systemctl daemon-reload && systemctl reset-failed "$1" 2>/dev/null
+  systemctl enable --quiet "$1" && systemctl start "$1"
+}
+
+# Stopped means that nothing of it is left: a stale rank blocks the next start (EADDRINUSE on the master port).
+stop_unit() { # UNIT CONTAINER
+  if systemctl cat "$1" >/dev/null 2>&1; then
+    systemctl disable --quiet "$1" 2>/dev/null
+    systemctl stop "$1" || { systemctl kill --signal=KILL "$1"; systemctl stop "$1"; }
+    systemctl reset-failed "$1" 2>/dev/null
+  fi
+  if [ -n "$2" ] && command -v docker >/dev/null && [ -n "$(docker ps -aq --filter "name=^$2\$" 2>/dev/null)" ]; then
+    docker rm -f "$2" >/dev/null || return
+  fi
+  case $(systemctl is-active "$1") in active | activating | deactivating) err "$1 does not stop"; return 1 ;; esac
+}
+
+undo_unit() { # UNIT CONTAINER ENABLED ACTIVE (as they were before the run); its files are back already
+  systemctl daemon-reload
+  if [ "$3" = enabled ]; then systemctl enable --quiet "$1"; fi
+  if [ "$4" = active ]; then systemctl start "$1"; fi
+}
+
+pull_image() { # IMAGE
+  docker image inspect "$1" >/dev/null 2>&1 || docker pull --quiet "$1"
+}
+
+# --- the end of a run -------------------------------------------------------------------------------------------
+
+# What was there before sparkctl first touched it is kept until teardown.
+keep() { # NUMBER NAME
+  mkdir -p "$S/baseline"
+  [ ! -e "$R/before/$1" ] || cp -a "$R/before/$1" "$S/baseline/$2"
+}
+
+finish() { # RUN
+  mkdir -p "$S/baseline" && cat "$R/made" >>"$S/baseline/made" && journal "$1" "done" run &&
+    cp "$R/record.json" "$S/record.json.new" && sync "$S/record.json.new" && mv -f "$S/record.json.new" "$S/record.json" &&
+    rm -rf "$R" && sync "$S" && unlock "$1"
+}
+
+# After a teardown nothing of sparkctl is left, the record included.
+forget() { # RUN
+  rm -rf "$S"
+}
+
+# The first lines of revert.sh. The timer's call steps back when the run was confirmed or extended meanwhile.
+revert_begins() { # RUN WHO(timer|controller)
+  [ -d "$R" ] || { err "nothing to put back"; exit 0; }
+  guard 20 || err "going on without the guard"
+  [ -d "$R" ] || exit 0
+  if [ "$2" = timer ]; then
+    [ "$(cat "$R/state")" = armed ] || exit 0
+    left=$(($(cat "$R/until") - $(uptime_s)))
+    if [ $left -gt 0 ]; then
+      UNIT=$UNIT-$(uptime_s)
+      timer $left
+      exit
+    fi
+  else
+    systemctl stop "$UNIT*.timer" 2>/dev/null
+  fi
+  systemctl stop sparkctl-netplan.service 2>/dev/null
+  journal "$1" reverting "$2"
+}
+
+# The run's own lines; with no record from an earlier run the whole directory goes.
+revert_ends() { # RUN FAILURES
+  if [ "$2" != 0 ]; then
+    journal "$1" revert-failed run
+    exit 1
+  fi
+  if [ -f "$S/record.json" ]; then
+    journal "$1" reverted run
+    rm -rf "$R" "$S/lock"
+  else
+    rm -rf "$S"
+  fi
+}
