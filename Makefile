@@ -1,0 +1,74 @@
+# sparkctl: `make demo` and `make test` are all the set-up there is; each installs what it needs and can be run again.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+PYTEST := $(BIN)/pytest
+OUT := .make
+SUITE = $(PYTEST) --junitxml=$(OUT)/$@.xml
+REAL := truth scenario lab
+FAST := $(addprefix --ignore=tests/,$(REAL))
+
+.PHONY: help demo demo-down test lint golden bench clean apt venv before fast $(REAL) leftovers
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+demo: apt venv  ## two emulated nodes, one inventory, a completion that both of them served
+	@docs/demo.sh
+
+demo-down: venv  ## take the demonstration down
+	@docs/demo.sh down
+
+test: before lint fast $(REAL) leftovers  ## everything: static checks, fast suites, then the lab
+	@$(BIN)/python .ci/total.py $(OUT)/fast.xml $(REAL:%=$(OUT)/%.xml)
+
+apt:  ## Debian packages for the lab and the tests (as root; says what is missing otherwise)
+	@.ci/apt
+
+venv: .venv/.installed  ## .venv with sparkctl, editable, and its test tools
+
+.venv/.installed: pyproject.toml .ci/venv
+	@.ci/venv
+
+lint: venv  ## ruff, mypy --strict, import layers
+	@echo "==> ruff, mypy, import-linter"
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/mypy --no-error-summary sparkctl
+	@$(BIN)/lint-imports --no-logo 2>&1 | tail -n +3
+
+fast: venv  ## unit, cases, contract and architecture tests
+	@echo "==> fast suites"
+	@$(SUITE) tests $(FAST)
+
+truth: apt venv  ## what we render, judged by the real tools
+	@echo "==> truth: the real netplan, systemd, shellcheck, vLLM and NCCL"
+	@$(SUITE) tests/truth
+
+scenario: apt venv  ## every step fails once, and every node is as before
+	@echo "==> scenarios: failure at every step"
+	@$(SUITE) tests/scenario
+
+lab: apt venv  ## emulated nodes with real sshd, netplan, Docker and vLLM
+	@echo "==> lab"
+	@$(SUITE) tests/lab
+
+before: apt venv
+	@rm -rf $(OUT) && mkdir -p $(OUT)
+	@$(BIN)/python tests/lab/leftovers.py record $(OUT)/before.json
+
+leftovers: venv
+	@$(BIN)/python tests/lab/leftovers.py compare $(OUT)/before.json
+
+golden: venv  ## rewrite the expected files of tests/cases; the git diff is the review
+	@$(PYTEST) tests $(FAST) --golden
+	@git --no-pager diff --stat -- tests inventories
+
+bench: venv  ## start-up times against what the packages cost by themselves
+	@$(BIN)/python benchmarks/startup.py
+
+clean:  ## remove what make made in this checkout
+	@rm -rf .venv $(OUT) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
