@@ -1,0 +1,81 @@
+"""What a node should hold: the files sparkctl owns, and the secret it puts there without reading it here."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Stage = Literal["network", "engine"]
+
+NETPLAN = "/etc/netplan/95-sparkctl.yaml"
+NCCL_ENV = "/etc/sparkctl/nccl.env"
+ENGINE_ENV = "/etc/sparkctl/engine.env"
+ENGINE_SCRIPT = "/etc/sparkctl/engine.sh"
+ENGINE_UNIT = "/etc/systemd/system/sparkctl-engine.service"
+API_KEY = "/etc/sparkctl/api.key"
+UNIT_NAME = "sparkctl-engine.service"
+CONTAINER = "sparkctl-engine"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One desired file, owned by root:root."""
+
+    path: str
+    content: str
+    mode: int
+    stage: Stage
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the bytes, in hex."""
+        return hashlib.sha256(self.content.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class SecretFile:
+    """A file whose content is read from `source`, on the controller, only when a plan runs; never rendered."""
+
+    source: str
+    path: str = API_KEY
+    mode: int = 0o600
+    stage: Stage = "engine"
+
+
+@dataclass(frozen=True)
+class EngineCommand:
+    """One rank: the engine's own words (without container or unit around them) and its environment but secrets."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class NodeRendering:
+    """Everything that one node should hold. `nccl` is what nccl.env says, as a mapping."""
+
+    files: tuple[Artifact, ...]
+    secrets: tuple[SecretFile, ...] = ()
+    nccl: Mapping[str, str] = field(default_factory=dict)
+    engine: EngineCommand | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """The node's part of `render --format json`."""
+        files = {file.path: {"content": file.content, "mode": f"{file.mode:04o}"} for file in self.files}
+        engine = {"argv": list(self.engine.argv), "env": dict(self.engine.env)} if self.engine else None
+        return {"files": files, "nccl": dict(self.nccl), "engine": engine}
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """What all nodes (and, later, switches) should hold."""
+
+    cluster: str
+    nodes: Mapping[str, NodeRendering]
+
+    def to_json(self) -> dict[str, object]:
+        """`render --format json` as a mapping; its format is stable."""
+        nodes = {name: node.to_json() for name, node in self.nodes.items()}
+        return {"version": 1, "cluster": self.cluster, "nodes": nodes, "switches": {}}

@@ -1,0 +1,84 @@
+"""The engine's files on a node: its environment, the script that starts it, the unit that keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import AddressValueError, IPv4Address
+from pathlib import PurePosixPath
+
+from sparkctl.engines import Rank, engine_of
+from sparkctl.render.artifact import (
+    API_KEY,
+    CONTAINER,
+    ENGINE_ENV,
+    ENGINE_SCRIPT,
+    ENGINE_UNIT,
+    NCCL_ENV,
+    Artifact,
+    EngineCommand,
+    SecretFile,
+)
+from sparkctl.render.container import container_words, flag_groups
+from sparkctl.render.environment import text_of
+
+
+def engine_command(rank: Rank, nccl: Mapping[str, str]) -> EngineCommand:
+    """The words of a rank and its whole environment; what engine.env says wins, as with docker's second --env-file."""
+    engine = engine_of(rank.intent.kind)
+    env = {**nccl, **engine.environment(rank)}
+    return EngineCommand(engine.words(rank), dict(sorted(env.items())))
+
+
+def engine_files(rank: Rank, command: EngineCommand) -> tuple[Artifact, ...]:
+    """engine.env, engine.sh and the unit."""
+    variables = engine_of(rank.intent.kind).environment(rank)
+    env = text_of("engines/engine.env.j2", **_shared(rank), variables=variables)
+    return (
+        Artifact(ENGINE_ENV, env, 0o644, "engine"),
+        Artifact(ENGINE_SCRIPT, _script(rank, command), 0o755, "engine"),
+        Artifact(ENGINE_UNIT, _unit(rank), 0o644, "engine"),
+    )
+
+
+def engine_secrets(rank: Rank) -> tuple[SecretFile, ...]:
+    """The API key, when there is one."""
+    key = rank.intent.api_key_file
+    return (SecretFile(key),) if key else ()
+
+
+def _shared(rank: Rank) -> dict[str, object]:
+    secret = API_KEY if rank.intent.api_key_file else ""
+    place = {"secret_folder": str(PurePosixPath(API_KEY).parent), "secret_name": PurePosixPath(API_KEY).name}
+    return {"cluster": rank.cluster, "node": rank.node, "secret": secret, **place}
+
+
+def _script(rank: Rank, command: EngineCommand) -> str:
+    if rank.intent.runtime.docker is not None:
+        words = container_words(rank.cluster, rank.intent, rank.node, command.argv)
+        return text_of("engines/docker.sh.j2", **_shared(rank), words=words)
+    return text_of(
+        "engines/venv.sh.j2",
+        **_shared(rank),
+        env_files=[NCCL_ENV, ENGINE_ENV],
+        bin=str(PurePosixPath(command.argv[0]).parent),
+        words=flag_groups(command.argv),
+    )
+
+
+def _unit(rank: Rank) -> str:
+    return text_of(
+        "systemd/sparkctl-engine.service.j2",
+        **_shared(rank),
+        docker=rank.intent.runtime.docker is not None,
+        address=_literal(rank.fabric.endpoints[rank.node.name].address),
+        container=CONTAINER,
+        script=ENGINE_SCRIPT,
+    )
+
+
+def _literal(address: str) -> str:
+    """`address` if it is one; a host name (management, on a mesh) is nothing that `ip` could wait for."""
+    try:
+        return str(IPv4Address(address))
+    except AddressValueError:
+        return ""

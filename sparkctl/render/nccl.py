@@ -1,0 +1,40 @@
+"""nccl.env: what NCCL, Gloo and their kin must know of the fabric, per node (facts: engine-nccl-netplan B and C)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sparkctl.fabric.model import Endpoint, Fabric
+from sparkctl.inventory.model import Cluster, Node
+from sparkctl.render.artifact import NCCL_ENV, Artifact
+from sparkctl.render.environment import text_of
+
+# Without NET=IB a fabric whose RDMA is not found is silently served by sockets (ff4). GID_INDEX is never set: it drifts
+# and differs per node (ff3); NCCL finds it by RoCE version and address family (B3).
+ROCE = {"NCCL_NET": "IB", "NCCL_IB_DISABLE": "0", "NCCL_IB_ROCE_VERSION_NUM": "2", "NCCL_IB_ADDR_FAMILY": "AF_INET"}
+TCP = {"NCCL_NET": "Socket", "NCCL_IB_DISABLE": "1"}
+
+
+def fabric_environment(cluster: Cluster, fabric: Fabric, node: Node) -> dict[str, str]:
+    """The variables of one node, sorted; those of the topology and then the user's `fabric.nccl` have the last word."""
+    own = ROCE | {"NCCL_IB_HCA": hca(fabric, node)} if cluster.fabric.transport == "roce" else TCP
+    variables = {**own, **interfaces(fabric.endpoints[node.name]), **fabric.nccl, **cluster.fabric.nccl}
+    return dict(sorted(variables.items()))
+
+
+def hca(fabric: Fabric, node: Node) -> str:
+    """The RDMA devices of the cabled ports: one twin alone is half the rate (ff1). A bare name is a prefix (B3)."""
+    return "=" + ",".join(attachment.half.rdma for attachment in fabric.of(node.name))
+
+
+def interfaces(endpoint: Endpoint) -> dict[str, str]:
+    """Who meets where: NCCL takes `=name` as exact, all others take bare names and break on the `=` (facts C)."""
+    bare = ("GLOO_SOCKET_IFNAME", "TP_SOCKET_IFNAME", "UCX_NET_DEVICES", "OMPI_MCA_btl_tcp_if_include")
+    exact = {"NCCL_SOCKET_IFNAME": f"={endpoint.netdev}", "VLLM_HOST_IP": endpoint.address}
+    return exact | dict.fromkeys(bare, endpoint.netdev)
+
+
+def nccl_file(cluster: Cluster, node: Node, variables: Mapping[str, str]) -> Artifact:
+    """The file, readable by all: people run nccl-tests with it."""
+    content = text_of("nccl/nccl.env.j2", cluster=cluster, node=node, variables=variables)
+    return Artifact(NCCL_ENV, content, 0o644, "network")
