@@ -7,7 +7,11 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sparkctl.facts import files, links, record, system, units
+from sparkctl.facts import files as file_facts
+from sparkctl.facts import links
+from sparkctl.facts import record as record_facts
+from sparkctl.facts import system as system_facts
+from sparkctl.facts import units
 from sparkctl.facts.base import Probe, answers, parsed
 from sparkctl.outcome import Absent, Fact, Known, Unknown
 
@@ -26,12 +30,13 @@ class Questions:
 
     def probes(self) -> tuple[Probe, ...]:
         """The whole batch, in a fixed order."""
-        fixed = (system.PROBE, links.PROBE, record.PROBE, record.RUN_PROBE, record.LOCK_PROBE, system.RDMA_PROBE)
-        shown = tuple(files.probe(path) for path in self.paths)
-        hidden = tuple(files.probe(path, secret=True) for path in self.secrets)
+        state = (record_facts.PROBE, record_facts.RUN_PROBE, record_facts.LOCK_PROBE)
+        fixed = (system_facts.PROBE, links.PROBE, *state, system_facts.RDMA_PROBE)
+        shown = tuple(file_facts.probe(path) for path in self.paths)
+        hidden = tuple(file_facts.probe(path, secret=True) for path in self.secrets)
         foreign = Probe("foreign", ("netplan_files_naming", self.netplan_path, *self.netdevs))
         engine = (units.image_probe(self.image), units.container_probe()) if self.image else ()
-        tools = system.tools_probe(("docker",) if self.image else ())
+        tools = system_facts.tools_probe(("docker",) if self.image else ())
         return (*fixed, tools, foreign, units.unit_probe(), *engine, *shown, *hidden)
 
 
@@ -40,15 +45,15 @@ class NodeFacts:
     """What one node said in one round trip."""
 
     node: str
-    system: Fact[system.SystemState]
+    system: Fact[system_facts.SystemState]
     netdevs: Fact[dict[str, links.Netdev]]
-    files: Mapping[str, Fact[files.FileState]]
-    record: Fact[record.Record]
+    files: Mapping[str, Fact[file_facts.FileState]]
+    record: Fact[record_facts.Record]
     run: Fact[str]
-    lock: Fact[record.LockState]
+    lock: Fact[record_facts.LockState]
     foreign: Fact[tuple[str, ...]]
     missing_tools: Fact[tuple[str, ...]]
-    rdma: Fact[dict[str, system.RdmaDevice]]
+    rdma: Fact[dict[str, system_facts.RdmaDevice]]
     unit: Fact[units.UnitState]
     image: Fact[str]
     container: Fact[units.ContainerState]
@@ -60,7 +65,7 @@ class NodeFacts:
         found = self.netdevs.value.get(name)
         return Known(found) if found else Absent(f"no netdev {name}: no cable in that port, or the port is asleep")
 
-    def file(self, path: str) -> Fact[files.FileState]:
+    def file(self, path: str) -> Fact[file_facts.FileState]:
         """One file that was asked about."""
         return self.files.get(path, UNANSWERED)
 
@@ -101,15 +106,15 @@ def snapshot(node: str, questions: Questions, stdout: str) -> NodeFacts:
     no_image = Absent("the engine uses no image")
     return NodeFacts(
         node=node,
-        system=parsed(answer("system"), system.parse),
+        system=parsed(answer("system"), system_facts.parse),
         netdevs=parsed(answer("links"), links.parse),
-        files={p: parsed(answer(f"file:{p}"), files.parse) for p in (*questions.paths, *questions.secrets)},
-        record=parsed(answer("record"), record.parse),
+        files={p: parsed(answer(f"file:{p}"), file_facts.parse) for p in (*questions.paths, *questions.secrets)},
+        record=parsed(answer("record"), record_facts.parse),
         run=parsed(answer("run"), str.strip),
-        lock=parsed(answer("lock"), record.parse_lock),
+        lock=parsed(answer("lock"), record_facts.parse_lock),
         foreign=parsed(answer("foreign"), lambda text: tuple(text.split("\n")[:-1])),
-        missing_tools=parsed(answer("tools"), system.parse_tools),
-        rdma=parsed(answer("rdma"), system.parse_rdma),
+        missing_tools=parsed(answer("tools"), system_facts.parse_tools),
+        rdma=parsed(answer("rdma"), system_facts.parse_rdma),
         unit=parsed(answer("unit"), units.parse_unit),
         image=parsed(answer("image"), str.strip) if questions.image else no_image,
         container=parsed(answer("container"), units.parse_container) if questions.image else no_image,

@@ -18,7 +18,7 @@ class NetworkStage(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     stage: Literal["network"]
     settle_timeout: int = Field(
-        15, ge=1, le=300, description="Seconds until the kernel must agree; netplan may take away management for 1 s (ff20)."
+        15, ge=1, le=300, description="Seconds until the kernel must agree; management may vanish for 1 s (ff20)."
     )
 
 
@@ -28,7 +28,7 @@ class EngineStage(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     stage: Literal["engine"]
     ready_timeout: int = Field(
-        2700, ge=10, le=86400, description="Seconds until the first token; a first start may tune for 36 minutes (ff49)."
+        2700, ge=10, le=86400, description="Seconds until the first token; a first start may tune for 36 min (ff49)."
     )
 
 
@@ -39,7 +39,7 @@ class Playbook(BaseModel):
     """Ordered stages and the time after which an unconfirmed node puts itself back."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    apiVersion: Literal["sparkctl/v1"]  # noqa: N815 - the name in the file
+    apiVersion: Literal["sparkctl/v1"]
     kind: Literal["Playbook"]
     name: str
     confirm_timeout: int = Field(

@@ -90,7 +90,7 @@ journal() { # RUN STATE STEP
 # --- checkpoint -------------------------------------------------------------------------------------------------
 
 begin() { # the run's files come on stdin as a tar
-  mkdir "$R" "$R/before" && tar -x -f - -C "$R" --no-same-owner && : >"$R/made" && sync "$R" && sync -f "$R"
+  mkdir "$R" "$R/before" && tar -x -f - -C "$R" --no-same-owner && : >"$R/made" && echo prepared >"$R/state" && sync -f "$R"
 }
 
 save_file() { # PATH NUMBER DIGEST: the before-image, refused when it is not what the plan was made from
@@ -276,10 +276,17 @@ pull_image() { # IMAGE
 
 # --- the end of a run -------------------------------------------------------------------------------------------
 
-# What was there before sparkctl first touched it is kept until teardown.
+# What was there before sparkctl first touched it is kept until teardown; a later run never replaces it.
 keep() { # NUMBER NAME
-  mkdir -p "$S/baseline"
-  [ ! -e "$R/before/$1" ] || cp -a "$R/before/$1" "$S/baseline/$2"
+  mkdir -p "$S/baseline" || return
+  if [ -e "$S/baseline/$2" ] || [ ! -e "$R/before/$1" ]; then return 0; fi
+  cp -a "$R/before/$1" "$S/baseline/$2" && sync "$S/baseline/$2" "$S/baseline"
+}
+
+keep_netdev() { # DEV
+  mkdir -p "$S/baseline" || return
+  if [ -e "$S/baseline/net.$1" ]; then return 0; fi
+  cp "$R/before/net.$1" "$S/baseline/" && sync "$S/baseline/net.$1" "$S/baseline"
 }
 
 finish() { # RUN
@@ -311,6 +318,20 @@ revert_begins() { # RUN WHO(timer|controller)
   fi
   systemctl stop sparkctl-netplan.service 2>/dev/null
   journal "$1" reverting "$2"
+}
+
+# Undo on the controller's word: a run that died before it had a revert script changed nothing.
+abandon() { # RUN
+  [ -d "$S" ] || return 0
+  if [ -f "$R/revert.sh" ] && [ -f "$R/state" ]; then /bin/sh "$R/revert.sh" controller || return; fi
+  guard 30 || return
+  if [ -f "$S/lock" ]; then
+    read -r _ _ run _ <"$S/lock"
+    if [ "$run" != "$1" ]; then return 0; fi
+    rm -rf "$R"
+    if [ ! -f "$S/record.json" ]; then rm -f "$S/journal"; fi
+    unlock "$1"
+  fi
 }
 
 # The run's own lines; with no record from an earlier run the whole directory goes.

@@ -1,0 +1,218 @@
+"""Facts of all nodes to one Plan: the steps of `up` and of `down`, in their order, with the records they leave."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from sparkctl.errors import Refused
+from sparkctl.fabric.ports import NETDEVS
+from sparkctl.facts.record import FileRecord, Record
+from sparkctl.facts.snapshot import NodeFacts
+from sparkctl.outcome import Known
+from sparkctl.plan.change import Change, FileChange, ImageChange, NetdevTarget, NetworkChange, Stage, UnitChange
+from sparkctl.plan.diff import Desired, file_changes, given_back, image_change, kept_edits, network_change, obstacles
+from sparkctl.plan.plan import Plan, Step
+from sparkctl.plan.playbook import Playbook
+from sparkctl.render.artifact import CONTAINER, ENGINE_UNIT, UNIT_NAME
+
+MANAGED_DIR = "/etc/sparkctl/"
+
+
+@dataclass(frozen=True)
+class NodeDiff:
+    """Everything that one node has to change, not yet in order."""
+
+    files: tuple[FileChange, ...]
+    network: NetworkChange | None
+    image: ImageChange | None
+
+    def of(self, stage: Stage) -> tuple[FileChange, ...]:
+        """The file changes of one stage."""
+        return tuple(c for c in self.files if c.stage == stage)
+
+
+def refuse(cluster: str, facts: Mapping[str, NodeFacts], desired: Mapping[str, Desired]) -> None:
+    """Raise Refused with every obstacle on every node; nothing has been changed."""
+    none: tuple[()] = ()
+    found = [
+        f"{node}: {reason}"
+        for node, known in facts.items()
+        for reason in obstacles(cluster, known, desired[node].attachments if node in desired else none)
+    ]
+    if found:
+        raise Refused("nothing was changed, because\n  " + "\n  ".join(found), "put this right and run the command again")
+
+
+def plan_up(cluster: str, desired: Mapping[str, Desired], facts: Mapping[str, NodeFacts], playbook: Playbook) -> Plan:
+    """The plan that makes every node as desired; Refused when a node cannot be planned for."""
+    refuse(cluster, facts, desired)
+    stages = {stage.stage for stage in playbook.stages}
+    diffs = {node: _diff(desired[node], facts[node], stages) for node in desired}
+    steps = tuple(_up_steps(diffs, facts, _wants_engine(desired) and "engine" in stages))
+    records = {node: _record_after_up(cluster, diffs[node], facts[node], desired[node]) for node in desired}
+    return _plan("up", cluster, facts, records, steps)
+
+
+def _diff(desired: Desired, facts: NodeFacts, stages: set[Stage]) -> NodeDiff:
+    files = tuple(c for c in file_changes(desired, facts) if c.stage in stages)
+    network = network_change(desired, facts, files) if "network" in stages else None
+    return NodeDiff(files, network, image_change(desired, facts) if "engine" in stages else None)
+
+
+def _wants_engine(desired: Mapping[str, Desired]) -> bool:
+    return any(f.path == ENGINE_UNIT for d in desired.values() for f in d.rendering.files)
+
+
+def _up_steps(diffs: Mapping[str, NodeDiff], facts: Mapping[str, NodeFacts], engine: bool) -> Iterator[Step]:
+    waves = _waves(tuple(diffs))
+    changed = any(d.files or d.network or d.image for d in diffs.values())
+    running = {node: known for node, known in facts.items() if _running(known)}
+    idle = engine and any(not _serving(known) for known in facts.values())
+    restart = (changed and bool(running)) or idle
+    why = "something that it uses changes" if changed else "a rank is not running"
+    if restart and running:
+        yield _step("engine", "stop all ranks", {n: (_unit("stop", facts[n], why),) for n in running})
+    for title, wave in waves:
+        yield _step("network", f"network, {title}", {n: _network_changes(diffs[n]) for n in wave})
+    yield _step("engine", "fetch the image", {n: (i,) for n, d in diffs.items() if (i := d.image)})
+    start = restart or (engine and changed)
+    for title, wave in waves:
+        changes = {n: diffs[n].of("engine") + _start(start and (engine or n in running), facts[n], why) for n in wave}
+        yield _step("engine", f"engine, {title}", changes)
+
+
+def _start(wanted: bool, facts: NodeFacts, why: str) -> tuple[Change, ...]:
+    return (_unit("start", facts, why),) if wanted else ()
+
+
+def _network_changes(diff: NodeDiff) -> tuple[Change, ...]:
+    return (*diff.of("network"), *((diff.network,) if diff.network else ()))
+
+
+def _waves(nodes: Sequence[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Workers before the head: when a worker fails, the head was never touched."""
+    return (("workers", tuple(nodes[1:])), ("head", tuple(nodes[:1])))
+
+
+def _step(stage: Stage, title: str, changes: Mapping[str, Sequence[Change]]) -> Step:
+    return Step(stage=stage, title=title, changes={n: tuple(c) for n, c in changes.items() if c})
+
+
+def _plan(
+    action: str,
+    cluster: str,
+    facts: Mapping[str, NodeFacts],
+    records: Mapping[str, Record | None],
+    steps: Iterable[Step],
+    notes: Iterable[str] = (),
+) -> Plan:
+    kept = tuple(step for step in steps if step.changes)
+    prints = {node: known.fingerprint(NETDEVS) for node, known in facts.items()}
+    return Plan.model_validate(
+        {
+            "action": action,
+            "cluster": cluster,
+            "nodes": tuple(facts),
+            "fingerprints": prints,
+            "records": dict(records),
+            "steps": kept,
+            "notes": tuple(notes),
+        }
+    )
+
+
+def _running(facts: NodeFacts) -> bool:
+    return isinstance(facts.unit, Known) and facts.unit.value.running
+
+
+def _serving(facts: NodeFacts) -> bool:
+    return isinstance(facts.unit, Known) and facts.unit.value.active == "active" and facts.unit.value.enabled
+
+
+def _unit(action: str, facts: NodeFacts, reason: str) -> UnitChange:
+    state = facts.unit.value if isinstance(facts.unit, Known) else None
+    return UnitChange.model_validate(
+        {
+            "unit": UNIT_NAME,
+            "container": CONTAINER,
+            "action": action,
+            "was_enabled": bool(state and state.enabled),
+            "was_running": bool(state and state.running),
+            "reason": reason,
+        }
+    )
+
+
+def _record_after_up(cluster: str, diff: NodeDiff, facts: NodeFacts, desired: Desired) -> Record:
+    old = facts.record.value if isinstance(facts.record, Known) else Record(cluster=cluster)
+    files = dict(old.files)
+    for change in diff.files:
+        if change.after is None or change.baseline:
+            files.pop(change.path, None)
+        else:
+            files[change.path] = _file_record(change, old)
+    netdevs = dict.fromkeys((*old.netdevs, *(a.netdev for a in desired.attachments if diff.network)))
+    unit = UNIT_NAME if ENGINE_UNIT in files else None
+    return Record(cluster=cluster, files=files, netdevs=tuple(netdevs), unit=unit)
+
+
+def _file_record(change: FileChange, old: Record) -> FileRecord:
+    if change.after is None:
+        raise ValueError("a removed file has no record")
+    if change.path in old.files:
+        baseline = old.files[change.path].baseline
+    else:
+        baseline = change.path.strip("/").replace("/", "_") if change.before else None
+    return FileRecord(digest=change.after.digest, mode=change.after.mode, stage=change.stage, baseline=baseline)
+
+
+def plan_down(cluster: str, facts: Mapping[str, NodeFacts]) -> Plan:
+    """The plan that puts every node back to what its record says it was before sparkctl came."""
+    refuse(cluster, facts, {})
+    known = {node: f for node, f in facts.items() if isinstance(f.record, Known)}
+    steps = tuple(_down_steps(known))
+    notes = tuple(f"{node}: {note}" for node, f in known.items() for note in _edits(f))
+    records: dict[str, Record | None] = dict.fromkeys(known)
+    return _plan("down", cluster, facts, records, steps, notes)
+
+
+def _edits(facts: NodeFacts) -> Iterator[str]:
+    if isinstance(facts.record, Known):
+        kept = kept_edits(facts, facts.record.value)
+        yield from (f"{path} was edited or removed since sparkctl wrote it: left alone" for path in kept)
+
+
+def _down_steps(facts: Mapping[str, NodeFacts]) -> Iterator[Step]:
+    reason = "the cluster is torn down"
+    present = {n: f for n, f in facts.items() if isinstance(f.unit, Known) and f.unit.value.loaded}
+    yield _step("engine", "stop all ranks", {n: (_unit("stop", f, reason),) for n, f in present.items()})
+    files = {n: tuple(_given_back(f)) for n, f in facts.items()}
+    yield _step("engine", "engine files", {n: tuple(c for c in files[n] if c.stage == "engine") for n in facts})
+    for title, wave in _waves(tuple(facts)):
+        yield _step("network", f"network, {title}", {n: _network_down(files[n], facts[n], reason) for n in wave})
+
+
+def _network_down(files: tuple[FileChange, ...], facts: NodeFacts, reason: str) -> tuple[Change, ...]:
+    return (*(c for c in files if c.stage == "network"), *_network_back(facts, reason))
+
+
+def _given_back(facts: NodeFacts) -> Iterator[FileChange]:
+    if isinstance(facts.record, Known):
+        for path, old in facts.record.value.files.items():
+            yield from given_back(path, old, facts)
+
+
+def _network_back(facts: NodeFacts, reason: str) -> Iterator[NetworkChange]:
+    if not isinstance(facts.record, Known) or not facts.record.value.netdevs:
+        return
+    targets = tuple(t for name in facts.record.value.netdevs if (t := _target_back(name, facts)))
+    yield NetworkChange(netdevs=targets, reason=reason)
+
+
+def _target_back(name: str, facts: NodeFacts) -> NetdevTarget | None:
+    now = facts.netdev(name)
+    if not isinstance(now, Known):
+        return None
+    mtu, addresses = now.value.mtu, now.value.addresses
+    return NetdevTarget(netdev=name, before_mtu=mtu, before_addresses=addresses, after_mtu=None, after_address=None)

@@ -1,0 +1,182 @@
+"""A plan to the commands of a run: what each node is sent in each phase, and the script that undoes it there."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from sparkctl.commands import checkpoint, docker, files, lock, netplan, systemd
+from sparkctl.commands.base import Command, Effect, Words, functions, lines, write
+from sparkctl.commands.checkpoint import revert_script
+from sparkctl.facts.base import batch
+from sparkctl.facts.snapshot import Questions
+from sparkctl.plan.change import ABSENT, Change, FileChange, ImageChange, NetworkChange, UnitChange
+from sparkctl.plan.plan import Plan, Step
+from sparkctl.render.artifact import NETPLAN
+
+NETPLAN_DIRS = ("/etc/netplan/",)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution of a plan: its id, and the seconds without a sign after which a node puts itself back."""
+
+    id: str
+    owner: str
+    lease: int
+
+
+def lock_and_read(run: Run, questions: Questions) -> Command:
+    """Take the lock and read the facts again, in one round trip."""
+    script = functions("checkpoint/node.sh") + lines([lock.lock(run.id, run.lease, run.owner)])
+    reading = batch(questions.probes())
+    return Command("lock", script + reading.script, Effect.WRITE)
+
+
+def unlock(run: Run) -> Command:
+    """Give the lock back on a node that nothing was changed on."""
+    return write("unlock", [lock.unlock(run.id)])
+
+
+def undo(run: Run) -> Command:
+    """Put a node back: its own revert script if the run got that far, and the lock in any case."""
+    steps = [("abandon", run.id)]
+    return write("put everything back", steps, timeout=checkpoint.REVERT_SECONDS)
+
+
+def hold(run: Run) -> Command:
+    """Extend the lease and the revert timer."""
+    return write("extend the checkpoint", [lock.hold(run.id, run.lease)])
+
+
+def prepare(plan: Plan, run: Run, node: str, secrets: Mapping[str, bytes]) -> Command:
+    """Upload, keep the before-images, arm the checkpoint, then ask netplan: all that can fail early fails here."""
+    steps = [lock.hold(run.id, run.lease), checkpoint.begin(), checkpoint.journal(run.id, "intended", plan.action)]
+    steps += [files.save(c.path, i, c.before.digest if c.before else ABSENT) for i, c in enumerate(plan.files(node))]
+    steps += [netplan.save_netdev(name) for name in _netdevs(plan, node)]
+    steps += [checkpoint.arm(run.lease), *_netplan_checks(plan, node)]
+    return write("prepare", steps, stdin=archive(plan, run, node, secrets))
+
+
+def _netdevs(plan: Plan, node: str) -> tuple[str, ...]:
+    return tuple(target.netdev for change in plan.network(node) for target in change.netdevs)
+
+
+def _netplan_checks(plan: Plan, node: str) -> Iterator[Words]:
+    for number, change in enumerate(plan.files(node)):
+        if change.path == NETPLAN:
+            yield netplan.check(change.path, None if change.after is None else number)
+
+
+def archive(plan: Plan, run: Run, node: str, secrets: Mapping[str, bytes]) -> bytes:
+    """The run's files as a tar: `after/N`, `revert.sh` and `record.json`; no clock and no operator in it."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, content in _members(plan, run, node, secrets):
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(content), 0o600
+            tar.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def _members(plan: Plan, run: Run, node: str, secrets: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
+    record = plan.records[node]
+    yield "record.json", (record.model_dump_json(indent=1) if record else "null").encode() + b"\n"
+    yield "revert.sh", revert_script(run.id, _undo(plan, node)).encode()
+    for number, change in enumerate(plan.files(node)):
+        if change.after is not None and change.baseline is None:
+            yield f"after/{number}", _content(change, secrets)
+
+
+def _content(change: FileChange, secrets: Mapping[str, bytes]) -> bytes:
+    if change.source is not None:
+        return secrets[change.path]
+    if change.after is None or change.after.content is None:
+        raise ValueError(f"the plan has no content for {change.path}")
+    return change.after.content.encode()
+
+
+def commit(plan: Plan, run: Run, step: Step, node: str) -> Command:
+    """Make the changes of `step` on `node`."""
+    numbers = {change.path: i for i, change in enumerate(plan.files(node))}
+    begin = [
+        lock.hold(run.id, run.lease),
+        checkpoint.started(step.stage),
+        checkpoint.journal(run.id, "started", step.title),
+    ]
+    body = [words for change in step.changes[node] for words in _steps(change, numbers)]
+    end = [checkpoint.journal(run.id, "done", step.title)]
+    pulls = any(isinstance(change, ImageChange) for change in step.changes[node])
+    timeout = docker.PULL_SECONDS if pulls else 2.0 * netplan.APPLY_SECONDS
+    return write(step.title, [*begin, *body, *end], timeout=timeout)
+
+
+def _steps(change: Change, numbers: Mapping[str, int]) -> Iterator[Words]:
+    if isinstance(change, FileChange):
+        yield _file_step(change, numbers[change.path])
+    elif isinstance(change, NetworkChange):
+        yield from _network_steps(change)
+    elif isinstance(change, UnitChange):
+        start = change.action == "start"
+        yield systemd.start(change.unit) if start else systemd.stop(change.unit, change.container)
+    else:
+        yield docker.pull(change.image)
+
+
+def _file_step(change: FileChange, number: int) -> Words:
+    if change.after is None:
+        return files.drop(change.path)
+    if change.baseline is not None:
+        return files.restore(change.path, change.baseline)
+    return files.put(change.path, change.after.mode, number)
+
+
+def _network_steps(change: NetworkChange) -> Iterator[Words]:
+    yield netplan.apply()
+    for target in change.netdevs:
+        if target.after_mtu is None or target.after_address is None:
+            yield netplan.undo_netdev(target.netdev, "baseline")
+        else:
+            yield netplan.await_netdev(target.netdev, target.after_mtu, target.after_address)
+
+
+def _undo(plan: Plan, node: str) -> Iterator[tuple[str, Iterable[Words]]]:
+    """The way back, last first: engine down, network as before, engine files and unit as before."""
+    numbered = tuple(enumerate(plan.files(node)))[::-1]
+    units = plan.units(node)[:1]
+    yield "engine", [systemd.stop(unit.unit, unit.container) for unit in units]
+    yield "network", [*_undo_files(numbered, "network"), *_undo_network(plan, node)]
+    yield "engine", _undo_files(numbered, "engine")
+    yield "engine", [systemd.undo(u.unit, u.container, u.was_enabled, u.was_running) for u in units]
+
+
+def _undo_files(numbered: Iterable[tuple[int, FileChange]], stage: str) -> list[Words]:
+    return [files.undo(change.path, number) for number, change in numbered if change.stage == stage]
+
+
+def _undo_network(plan: Plan, node: str) -> Iterator[Words]:
+    if plan.network(node):
+        yield netplan.apply()
+        for name in _netdevs(plan, node):
+            yield netplan.undo_netdev(name, "run/before")
+
+
+def disarm(run: Run) -> Command:
+    """Confirm the checkpoint: sent over a new connection."""
+    return write("confirm", [lock.hold(run.id, run.lease), checkpoint.disarm(run.id)])
+
+
+def finish(plan: Plan, run: Run, node: str) -> Command:
+    """Keep the baseline of what was touched for the first time, write the record, give the lock back."""
+    record = plan.records[node]
+    if record is None:
+        return write("forget", [lock.hold(run.id, run.lease), checkpoint.forget(run.id)])
+    steps = [lock.hold(run.id, run.lease)]
+    for number, change in enumerate(plan.files(node)):
+        kept = record.files.get(change.path)
+        if kept is not None and kept.baseline is not None:
+            steps.append(files.keep(number, kept.baseline))
+    steps += [("keep_netdev", name) for name in _netdevs(plan, node)]
+    return write("record", [*steps, checkpoint.finish(run.id)])

@@ -1,0 +1,69 @@
+"""The Plan: ordered steps with their undo, what it was made from, and what will be on record afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from sparkctl.facts.record import Record
+from sparkctl.plan.change import Change, FileChange, NetworkChange, Risk, Stage, UnitChange
+
+RISKS: tuple[Risk, ...] = ("none", "restart", "link-drop", "lock-out")
+
+
+class Step(BaseModel):
+    """Changes that nodes make in parallel; all nodes end one step before any begins the next."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    stage: Stage
+    title: str
+    changes: dict[str, tuple[Change, ...]]
+
+
+class Plan(BaseModel):
+    """Everything that a run needs but the nodes' consent. `records` None: the node forgets sparkctl."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    version: Literal[1] = 1
+    action: Literal["up", "down"]
+    cluster: str
+    nodes: tuple[str, ...]
+    fingerprints: dict[str, str]
+    records: dict[str, Record | None]
+    steps: tuple[Step, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Nothing to do."""
+        return not self.steps
+
+    def of(self, node: str) -> Iterator[Change]:
+        """The changes of `node` in the order of the run."""
+        for step in self.steps:
+            yield from step.changes.get(node, ())
+
+    def files(self, node: str) -> tuple[FileChange, ...]:
+        """The file changes of `node`; their position numbers their before- and after-images."""
+        return tuple(c for c in self.of(node) if isinstance(c, FileChange))
+
+    def network(self, node: str) -> tuple[NetworkChange, ...]:
+        """The network changes of `node`: at most one."""
+        return tuple(c for c in self.of(node) if isinstance(c, NetworkChange))
+
+    def units(self, node: str) -> tuple[UnitChange, ...]:
+        """The unit changes of `node`."""
+        return tuple(c for c in self.of(node) if isinstance(c, UnitChange))
+
+    @property
+    def changed_nodes(self) -> tuple[str, ...]:
+        """Nodes that the plan touches, in rank order."""
+        return tuple(node for node in self.nodes if any(True for _ in self.of(node)))
+
+    @property
+    def risk(self) -> Risk:
+        """The highest risk of any change."""
+        found = (change.risk for node in self.nodes for change in self.of(node))
+        return max(found, key=RISKS.index, default="none")
