@@ -1,0 +1,58 @@
+"""The wheel, installed into a fresh virtual environment far from the checkout, renders what the checkout renders."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+INVENTORY = ROOT / "inventories" / "dual.yaml"
+SHIPPED = ("templates", "playbooks", "docs/rules")
+
+
+def run(*words: str | Path, cwd: Path) -> str:
+    """Standard output of a program that must succeed."""
+    command = [str(word) for word in words]
+    ran = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
+    assert ran.returncode == 0, f"{' '.join(command)}\n{ran.stdout}{ran.stderr}"
+    return ran.stdout
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Every file below `folder`."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment with nothing but the wheel and what it depends on."""
+    home = tmp_path_factory.mktemp("wheel")
+    pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
+    run(*pip, "wheel", "--no-deps", "--wheel-dir", home / "dist", ROOT, cwd=home)
+    venv.create(home / "venv")
+    (wheel,) = (home / "dist").glob("*.whl")
+    run(*pip, "--python", home / "venv", "install", wheel, cwd=home)
+    return home / "venv"
+
+
+def test_the_wheel_carries_what_the_program_reads(installed: Path) -> None:
+    where = run(installed / "bin/python", "-c", "import sparkctl; print(sparkctl.__path__[0])", cwd=installed)
+    share = Path(where.strip()) / "_share"
+    assert installed in share.parents
+    for kind in SHIPPED:
+        assert files(share / Path(kind).name) == files(ROOT / kind) != {}
+
+
+def test_the_wheel_renders_as_the_checkout_does(installed: Path, tmp_path: Path) -> None:
+    ours = Path(sys.executable).with_name("sparkctl")
+    run(installed / "bin/sparkctl", "render", INVENTORY, "-o", tmp_path / "wheel", cwd=tmp_path)
+    run(ours, "render", INVENTORY, "-o", tmp_path / "checkout", cwd=tmp_path)
+    assert files(tmp_path / "wheel") == files(tmp_path / "checkout") != {}
+
+
+def test_the_wheel_explains_a_rule(installed: Path, tmp_path: Path) -> None:
+    assert "TOP001" in run(installed / "bin/sparkctl", "explain", "TOP001", cwd=tmp_path)
