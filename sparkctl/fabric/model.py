@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from ipaddress import IPv4Interface, IPv4Network
+from typing import TypeVar
 
 from sparkctl.fabric.ports import Half, Rail
 from sparkctl.inventory.model import LinkEnd
+
+K = TypeVar("K", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -64,14 +68,29 @@ class Fabric:
 
     def of(self, node: str) -> tuple[Attachment, ...]:
         """The attachments of `node`, in port and rail order."""
-        return tuple(a for a in self.attachments if a.node == node)
+        return self._by_node.get(node, ())
 
     def peers(self, attachment: Attachment) -> tuple[Attachment, ...]:
         """All that `attachment` can reach without a router: same segment, same rail, other nodes."""
-        same = (a for a in self.attachments if (a.segment, a.rail) == (attachment.segment, attachment.rail))
+        same = self._by_rail.get((attachment.segment, attachment.rail), ())
         return tuple(a for a in same if a.node != attachment.node)
 
     @property
     def subnets(self) -> tuple[IPv4Network, ...]:
         """Every subnet of the fabric once, in order of its first use."""
         return tuple(dict.fromkeys(a.address.network for a in self.attachments))
+
+    @cached_property
+    def _by_node(self) -> Mapping[str, tuple[Attachment, ...]]:
+        return _grouped(self.attachments, lambda a: a.node)
+
+    @cached_property
+    def _by_rail(self) -> Mapping[tuple[int, Rail], tuple[Attachment, ...]]:
+        return _grouped(self.attachments, lambda a: (a.segment, a.rail))
+
+
+def _grouped(attachments: Iterable[Attachment], key: Callable[[Attachment], K]) -> dict[K, tuple[Attachment, ...]]:
+    groups: dict[K, list[Attachment]] = {}
+    for attachment in attachments:
+        groups.setdefault(key(attachment), []).append(attachment)
+    return {name: tuple(members) for name, members in groups.items()}

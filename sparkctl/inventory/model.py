@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, TypeAlias
 
+from sparkctl.inventory.words import visible
 from sparkctl.outcome import Finding, Location, Severity
 
 Path: TypeAlias = tuple[str | int, ...]
@@ -24,7 +26,7 @@ def where(path: Path) -> str:
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return text or "."
+    return visible(text) or "."
 
 
 @dataclass(frozen=True)
@@ -175,4 +177,8 @@ class Cluster:
 
     def node(self, name: str) -> Node:
         """The node called `name`; KeyError when there is none."""
-        return {node.name: node for node in self.nodes}[name]
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, Node]:
+        return {node.name: node for node in self.nodes}

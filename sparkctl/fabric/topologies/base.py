@@ -1,0 +1,111 @@
+"""What a topology must say, the registry of topologies, and the expansion that they share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from typing import Protocol
+
+from sparkctl.fabric import addressing
+from sparkctl.fabric.model import Attachment, Cable, Endpoint, Fabric
+from sparkctl.fabric.ports import PORTS, Rail, half
+from sparkctl.inventory.model import Cluster, LinkEnd, Node
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Cabled node ports that reach one another without a router; `index` gives them their subnets."""
+
+    index: int
+    ends: tuple[LinkEnd, ...]
+
+
+class Topology(Protocol):
+    """One way of cabling. Its methods are pure and may assume that the TOP rules found no error."""
+
+    @property
+    def name(self) -> str:
+        """The word in `fabric.topology`."""
+        ...
+
+    def segments(self, cluster: Cluster) -> tuple[Segment, ...]:
+        """Every cabled port of every node, once, in segments with distinct indices."""
+        ...
+
+    def endpoint(self, node: Node, attachments: tuple[Attachment, ...]) -> Endpoint:
+        """Where this node's ranks meet the others: an interface and address that all other nodes can reach."""
+        ...
+
+    def nccl(self, cluster: Cluster) -> Mapping[str, str]:
+        """NCCL variables that this topology needs on every node, beyond those that all need."""
+        ...
+
+
+_REGISTRY: dict[str, Topology] = {}
+
+
+def register(topology: Topology) -> Topology:
+    """Add a topology; two of one name are a mistake in the program."""
+    if topology.name in _REGISTRY:
+        raise ValueError(f"topology {topology.name} is registered twice")
+    _REGISTRY[topology.name] = topology
+    return topology
+
+
+def known() -> tuple[str, ...]:
+    """Names of the topologies that this version can expand."""
+    return tuple(_REGISTRY)
+
+
+def topology_of(cluster: Cluster) -> Topology | None:
+    """The topology that the cluster declares, None when this version does not have it."""
+    return _REGISTRY.get(cluster.fabric.topology)
+
+
+def expand(topology: Topology, cluster: Cluster) -> Fabric:
+    """The fabric of a cluster whose cables and pool are sound; ValueError when the pool is too small."""
+    attachments = _attachments(topology.segments(cluster), cluster)
+    by_node: dict[str, list[Attachment]] = {node.name: [] for node in cluster.nodes}
+    for attachment in attachments:
+        by_node[attachment.node].append(attachment)
+    return Fabric(
+        topology=topology.name,
+        attachments=attachments,
+        cables=tuple(Cable(link.index, link.a, link.b) for link in cluster.links),
+        endpoints={node.name: topology.endpoint(node, tuple(by_node[node.name])) for node in cluster.nodes},
+        nccl=dict(topology.nccl(cluster)),
+    )
+
+
+def own_port(node: Node, attachments: tuple[Attachment, ...]) -> Endpoint:
+    """Rail A of the node's first segment: what direct and switch fabrics meet on (design, section 4)."""
+    first = min((a for a in attachments if a.rail == "A" and a.node == node.name), key=lambda a: a.segment)
+    return Endpoint(first.netdev, str(first.address.ip))
+
+
+def rails(cluster: Cluster) -> tuple[Rail, ...]:
+    """The rails that get addresses."""
+    return addressing.RAILS if cluster.fabric.rails == "both" else addressing.RAILS[:1]
+
+
+def subnets_needed(segments: Iterable[Segment], cluster: Cluster) -> int:
+    """How many subnets the pool must hold: one more than the largest index."""
+    return 1 + max((addressing.subnet_index(s.index, rail) for s in segments for rail in rails(cluster)), default=-1)
+
+
+def _attachments(segments: Iterable[Segment], cluster: Cluster) -> tuple[Attachment, ...]:
+    pool = IPv4Network(cluster.fabric.subnet_pool)
+    prefix = addressing.prefix_length(len(cluster.nodes))
+    found = []
+    for segment in segments:
+        for rail in rails(cluster):
+            network = addressing.subnet(pool, prefix, addressing.subnet_index(segment.index, rail))
+            found += [_attachment(end, rail, segment, network, cluster) for end in segment.ends]
+    ranks = {node.name: node.rank for node in cluster.nodes}
+    return tuple(sorted(found, key=lambda a: (ranks[a.node], PORTS.index(a.half.port), a.rail)))
+
+
+def _attachment(end: LinkEnd, rail: Rail, segment: Segment, network: IPv4Network, cluster: Cluster) -> Attachment:
+    address = addressing.address(network, cluster.node(end.owner).rank)
+    return Attachment(end.owner, half(end.port, rail), segment.index, address, cluster.fabric.mtu)

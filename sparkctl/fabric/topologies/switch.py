@@ -1,0 +1,56 @@
+"""Nodes on one switch, or on several that cables join: one segment for all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sparkctl.fabric.graph import switch_groups
+from sparkctl.fabric.model import Attachment, Endpoint
+from sparkctl.fabric.topologies.base import Segment, own_port, register
+from sparkctl.inventory.model import Cluster, LinkEnd, Node
+
+
+class Switched:
+    """Switch k is segment k; joined switches are one segment, that of the first of them.
+
+    A node's second cable to the same switches gets segment `number of switches + k`: two netdevs of a node must
+    never share a subnet (facts: field-faults, row 5), although the switch would carry both.
+    """
+
+    name = "switch"
+
+    def segments(self, cluster: Cluster) -> tuple[Segment, ...]:
+        """The first cable of each node, and, in segments of their own, the second ones."""
+        index = _indices(cluster)
+        ends: dict[int, list[LinkEnd]] = {}
+        used: set[tuple[str, int]] = set()
+        for end, switch in _node_ends(cluster):
+            base = index[switch]
+            segment = base + (len(cluster.switches) if (end.owner, base) in used else 0)
+            used.add((end.owner, base))
+            ends.setdefault(segment, []).append(end)
+        return tuple(Segment(k, tuple(ends[k])) for k in sorted(ends))
+
+    def endpoint(self, node: Node, attachments: tuple[Attachment, ...]) -> Endpoint:
+        """Rail A of the node's first cabled port."""
+        return own_port(node, attachments)
+
+    def nccl(self, cluster: Cluster) -> Mapping[str, str]:
+        """Nothing beyond the common variables (facts: field-faults 3.6)."""
+        return {}
+
+
+def _indices(cluster: Cluster) -> dict[str, int]:
+    position = {switch.name: k for k, switch in enumerate(cluster.switches)}
+    return {name: position[group[0]] for group in switch_groups(cluster) for name in group}
+
+
+def _node_ends(cluster: Cluster) -> list[tuple[LinkEnd, str]]:
+    """Each node end with the switch it is cabled to, in port order: p0 comes before p1."""
+    switches = {switch.name for switch in cluster.switches}
+    pairs = [pair for link in cluster.links for pair in ((link.a, link.b), (link.b, link.a))]
+    found = [(end, other.owner) for end, other in pairs if end.owner not in switches and other.owner in switches]
+    return sorted(found, key=lambda pair: pair[0].port)
+
+
+register(Switched())

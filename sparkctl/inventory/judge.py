@@ -1,0 +1,167 @@
+"""Checks plain values against the format and says in plain words what is wrong and where (INV003, INV004, INV005)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from sparkctl.inventory.model import Path, Source
+from sparkctl.inventory.parse import FINDINGS, Parsed
+from sparkctl.inventory.raw import (
+    RawEnds,
+    RawEngine,
+    RawFabric,
+    RawInventory,
+    RawManagement,
+    RawMetadata,
+    RawNode,
+    RawParallel,
+    RawRuntime,
+    RawSsh,
+    RawSwitch,
+)
+from sparkctl.inventory.words import described, listed, nearest, quoted
+from sparkctl.outcome import Finding
+
+_MODELS: Mapping[tuple[str, ...], type[BaseModel]] = {
+    (): RawInventory,
+    ("metadata",): RawMetadata,
+    ("ssh",): RawSsh,
+    ("nodes", "*"): RawNode,
+    ("nodes", "*", "management"): RawManagement,
+    ("links", "*"): RawEnds,
+    ("switches", "*"): RawSwitch,
+    ("fabric",): RawFabric,
+    ("engine",): RawEngine,
+    ("engine", "runtime"): RawRuntime,
+    ("engine", "parallel"): RawParallel,
+}
+_EXPECTED = {
+    "string_type": "text",
+    "int_type": "an integer",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+}
+
+
+def judge(parsed: Parsed) -> tuple[RawInventory | None, tuple[Finding, ...]]:
+    """The raw inventory, or None and why; one finding per place, those of the parser first."""
+    try:
+        return RawInventory.model_validate(parsed.document), parsed.findings
+    except ValidationError as error:
+        details = error.errors(include_url=False)[:FINDINGS]
+    seen = {finding.where for finding in parsed.findings}
+    found = [_finding(detail, parsed) for detail in details]
+    return None, (*parsed.findings, *(finding for finding in found if finding.where not in seen))
+
+
+def _finding(detail: ErrorDetails, parsed: Parsed) -> Finding:
+    path, value = _walk(detail, parsed.document)
+    if detail["type"] == "extra_forbidden":
+        return _unknown_key(path, parsed.source)
+    rule = "INV005" if path in (("apiVersion",), ("kind",)) and detail["type"] == "literal_error" else "INV004"
+    message, remedy = _plain_words(detail, path, value)
+    return parsed.source.finding(rule, "error", path, message, remedy)
+
+
+def _walk(detail: ErrorDetails, document: object) -> tuple[Path, object]:
+    """The error's place in the file: pydantic's own names for the members of a union are left out."""
+    path: Path = ()
+    value = document
+    for part in detail["loc"]:
+        if (isinstance(value, dict) and part in value) or (isinstance(value, list) and isinstance(part, int) and part < len(value)):
+            value, path = value[part], (*path, part)
+    if detail["type"] == "missing":
+        path = (*path, detail["loc"][-1])
+    return path, value
+
+
+def _unknown_key(path: Path, source: Source) -> Finding:
+    parent, key = path[:-1], str(path[-1])
+    known = _keys(parent)
+    section = f"in `{'.'.join(map(str, parent))}`" if parent else "at the top level"
+    guess = nearest(key, known) or _elsewhere(key)
+    remedy = f"did you mean `{guess}`?" if guess else f"known keys here: {listed(known, limit=20)}"
+    return source.finding("INV003", "error", path, f"unknown key {quoted(key)} {section}", remedy)
+
+
+def _keys(parent: Path) -> tuple[str, ...]:
+    pattern = tuple("*" if isinstance(part, int) else part for part in parent)
+    model = _MODELS.get(pattern)
+    return tuple(model.model_fields) if model else ()
+
+
+def _elsewhere(key: str) -> str | None:
+    """A known key stands in the wrong section."""
+    for path, model in _MODELS.items():
+        if key in model.model_fields:
+            return ".".join([part for part in path if part != "*"] + [key])
+    return None
+
+
+def _plain_words(detail: ErrorDetails, path: Path, value: object) -> tuple[str, str]:
+    code, context = detail["type"], detail.get("ctx", {})
+    if code == "missing":
+        return f"`{path[-1]}` is missing", f"add `{path[-1]}:`{_hint(path)}"
+    if code in _EXPECTED:
+        expected = _EXPECTED[code]
+        remedy = (
+            "put it in quotes"
+            if expected == "text" and isinstance(value, (int, float))
+            else f"write {expected}{_hint(path)}"
+        )
+        return f"expected {expected}, got {described(value)}", remedy
+    if code == "literal_error":
+        return _choice(str(context["expected"]), value)
+    if code == "value_error":
+        return str(context["error"]), f"got {described(value)}{_hint(path)}"
+    return _limit(code, context, value), f"write another value{_hint(path)}"
+
+
+def _choice(expected: str, value: object) -> tuple[str, str]:
+    names = [name.strip(" '") for name in expected.replace(" or ", ",").split(",")]
+    guess = nearest(value, names) if isinstance(value, str) else None
+    remedy = f"did you mean `{guess}`?" if guess else f"write {listed((f'`{name}`' for name in names), last='or')}"
+    return f"expected {listed(names, last='or')}, got {described(value)}", remedy
+
+
+def _limit(code: str, context: Mapping[str, Any], value: object) -> str:
+    if code == "string_too_short":
+        return "expected text, got an empty one"
+    if code in ("too_short", "too_long"):
+        wanted = context.get("max_length", context.get("min_length"))
+        return f"expected {'exactly' if wanted == 2 else 'at least'} {wanted} items, got {len(value) if isinstance(value, list) else 0}"
+    bounds = {
+        "greater_than": "more than",
+        "greater_than_equal": "at least",
+        "less_than_equal": "at most",
+        "less_than": "less than",
+    }
+    bound = next(
+        (
+            f"{word} {context[key]}"
+            for key, word in (("gt", "more than"), ("ge", "at least"), ("le", "at most"))
+            if key in context
+        ),
+        "",
+    )
+    return (
+        f"expected a number of {bound}, got {quoted(value)}"
+        if code in bounds
+        else f"not acceptable: {described(value)}"
+    )
+
+
+def _hint(path: Path) -> str:
+    """An example of what belongs at `path`, from the format's own description."""
+    pattern = tuple("*" if isinstance(part, int) else part for part in path)
+    model = _MODELS.get(pattern[:-1]) if path else None
+    field = model.model_fields.get(str(path[-1])) if model else None
+    return f", for example {field.examples[0]}" if field is not None and field.examples else ""

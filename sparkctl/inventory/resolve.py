@@ -1,0 +1,100 @@
+"""RawInventory to Cluster: every default is filled in here, and nowhere after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from sparkctl.inventory.model import (
+    Cluster,
+    EngineIntent,
+    FabricIntent,
+    Link,
+    LinkEnd,
+    Node,
+    Parallel,
+    Runtime,
+    Source,
+    SshAccess,
+    Switch,
+)
+from sparkctl.inventory.raw import Cable, RawEngine, RawFabric, RawInventory, RawNode, RawParallel, RawSsh, layout
+
+MANAGEMENT = "enP7s7"  # the RJ45 10GbE jack of every Spark: facts, field-faults 3.1
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Where sparkctl runs: who runs it, their home, and the folder of the inventory (both absolute)."""
+
+    user: str
+    home: PurePosixPath
+    folder: PurePosixPath
+
+    def absolute(self, path: str | None) -> str | None:
+        """A path of the file as an absolute one: `~/` is the home, relative ones start at the inventory."""
+        if path is None:
+            return None
+        return str(self.home / path[2:]) if path.startswith("~/") else str(self.folder / path)
+
+
+def resolve(raw: RawInventory, source: Source, desk: Desk) -> Cluster:
+    """What `raw` means; `source` goes along so that every finding knows its line."""
+    access = _ssh(raw.ssh, desk)
+    return Cluster(
+        name=raw.metadata.name,
+        ssh=access,
+        nodes=tuple(_node(node, rank, access.user) for rank, node in enumerate(raw.nodes)),
+        links=tuple(_link(cable, index) for index, cable in enumerate(raw.links)),
+        switches=tuple(Switch(s.name, s.model, s.address, s.l2mtu) for s in raw.switches),
+        fabric=_fabric(raw.fabric),
+        engine=None if raw.engine is None else _engine(raw.engine, desk),
+        source=source,
+    )
+
+
+def _ssh(raw: RawSsh, desk: Desk) -> SshAccess:
+    # ssh.user: whoever runs it, as ssh itself does (design, section 4); the literal defaults stand in the raw models
+    return SshAccess(raw.user or desk.user, desk.absolute(raw.identity_file), desk.absolute(raw.known_hosts), raw.sudo)
+
+
+def _node(raw: RawNode, rank: int, user: str) -> Node:
+    interface = raw.management.interface if raw.management else None
+    return Node(raw.name, raw.address, rank, raw.port, raw.user or user, interface or MANAGEMENT)
+
+
+def _link(raw: Cable, index: int) -> Link:
+    a, b = raw if isinstance(raw, list) else (raw.a, raw.b)
+    return Link(_end(a), _end(b), index)
+
+
+def _end(text: str) -> LinkEnd:
+    owner, _, port = text.partition(":")
+    return LinkEnd(owner, port)
+
+
+def _fabric(raw: RawFabric) -> FabricIntent:
+    return FabricIntent(raw.topology, raw.mtu, raw.subnet_pool, raw.transport, raw.rails, dict(raw.nccl))
+
+
+def _engine(raw: RawEngine, desk: Desk) -> EngineIntent:
+    return EngineIntent(
+        kind=raw.kind,
+        runtime=Runtime(raw.runtime.docker, raw.runtime.venv),
+        model=raw.model,
+        parallel=_parallel(raw.parallel),
+        port=raw.port,
+        served_model_name=raw.served_model_name,
+        max_model_len=raw.max_model_len,
+        gpu_memory_utilization=raw.gpu_memory_utilization,
+        api_key_file=desk.absolute(raw.api_key_file),
+        volumes=dict(raw.volumes),
+        env=dict(raw.env),
+        args={flag.removeprefix("--"): value for flag, value in raw.args.items()},
+    )
+
+
+def _parallel(raw: str | RawParallel) -> Parallel:
+    if isinstance(raw, RawParallel):
+        return Parallel(raw.tensor, raw.pipeline, raw.data)
+    return Parallel(*(layout(raw) or ()))

@@ -1,0 +1,9 @@
+"""The rules, and `study`: one inventory file to its Cluster, its Fabric and every finding."""
+
+from __future__ import annotations
+
+from sparkctl.rules import adr, inv, mtu, par, top
+from sparkctl.rules.base import Rule, rules
+from sparkctl.rules.study import Study, study, study_text
+
+__all__ = ["Rule", "Study", "adr", "inv", "mtu", "par", "rules", "study", "study_text", "top"]

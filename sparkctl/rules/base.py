@@ -1,0 +1,104 @@
+"""What a rule is, and the registry of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeAlias, cast
+
+from sparkctl.fabric.model import Fabric
+from sparkctl.inventory.model import Cluster, Path
+from sparkctl.outcome import Finding, Severity
+
+# Layers in their order; an error of the cables (see `engine`) ends the run, as what follows would mean nothing.
+Layer = Literal["file", "intent", "shape", "room", "fabric"]
+
+
+class Hit(NamedTuple):
+    """One violation; `severity` overrides the rule's own."""
+
+    path: Path
+    message: str
+    remedy: str
+    severity: Severity | None = None
+
+
+IntentCheck: TypeAlias = Callable[[Cluster], Iterator[Hit]]
+FabricCheck: TypeAlias = Callable[[Cluster, Fabric], Iterator[Hit]]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One reason to refuse or to warn; `check` None means that parsing itself enforces it."""
+
+    id: str
+    severity: Severity
+    title: str
+    source: str
+    layer: Layer
+    check: IntentCheck | FabricCheck | None
+
+    def judge(self, cluster: Cluster, fabric: Fabric | None) -> Iterator[Finding]:
+        """The findings of this rule."""
+        for hit in self._hits(cluster, fabric):
+            yield cluster.source.finding(self.id, hit.severity or self.severity, hit.path, hit.message, hit.remedy)
+
+    def _hits(self, cluster: Cluster, fabric: Fabric | None) -> Iterable[Hit]:
+        if self.check is None:
+            return ()
+        if self.layer != "fabric":
+            return cast(IntentCheck, self.check)(cluster)
+        return () if fabric is None else cast(FabricCheck, self.check)(cluster, fabric)
+
+
+_REGISTRY: dict[str, Rule] = {}
+
+
+def declare(id: str, severity: Severity, title: str, source: str) -> None:
+    """A rule that parse and judge enforce while they read the file."""
+    _register(Rule(id, severity, title, source, "file", None))
+
+
+def rule(
+    id: str, severity: Severity, title: str, source: str, layer: Layer = "intent"
+) -> Callable[[IntentCheck], IntentCheck]:
+    """Register a rule about what is written."""
+
+    def add(check: IntentCheck) -> IntentCheck:
+        _register(Rule(id, severity, title, source, layer, check))
+        return check
+
+    return add
+
+
+def fabric_rule(id: str, severity: Severity, title: str, source: str) -> Callable[[FabricCheck], FabricCheck]:
+    """Register a rule about the expanded fabric."""
+
+    def add(check: FabricCheck) -> FabricCheck:
+        _register(Rule(id, severity, title, source, "fabric", check))
+        return check
+
+    return add
+
+
+def rules() -> tuple[Rule, ...]:
+    """Every rule, by id."""
+    return tuple(_REGISTRY[id] for id in sorted(_REGISTRY))
+
+
+def _register(rule: Rule) -> None:
+    if rule.id in _REGISTRY:
+        raise ValueError(f"rule {rule.id} is registered twice")
+    _REGISTRY[rule.id] = rule
+
+
+def end_path(cluster: Cluster, index: int, side: Literal["a", "b"]) -> Path:
+    """Where one end of a cable stands in the file: a pair has items, a mapping has keys."""
+    written = ("links", index, side)
+    return written if written in cluster.source.places else ("links", index, "ab".index(side))
+
+
+def arg_path(cluster: Cluster, flag: str) -> Path:
+    """Where an engine argument stands in the file: with or without its dashes."""
+    dashed = ("engine", "args", f"--{flag}")
+    return dashed if dashed in cluster.source.places else ("engine", "args", flag)

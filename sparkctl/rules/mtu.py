@@ -1,0 +1,64 @@
+"""MTU: one size from end to end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sparkctl.inventory.model import Cluster
+from sparkctl.rules.base import Hit, rule
+
+SMALLEST, LARGEST = 1280, 9216  # facts: rules.md, MTU001
+USUAL = 9000  # what both ends and every measurement of the facts use (field-faults 3.4)
+HEADER = 22  # Ethernet header with a VLAN tag and checksum, on top of the MTU (facts: rules.md, MTU003)
+
+
+@rule("MTU001", "error", "mtu outside 1280..9216", "facts: rules.md")
+def mtu_is_possible(cluster: Cluster) -> Iterator[Hit]:
+    """What IPv6 needs at least and what switches pass at most."""
+    mtu = cluster.fabric.mtu
+    if not SMALLEST <= mtu <= LARGEST:
+        yield Hit(("fabric", "mtu"), f"mtu {mtu} is outside {SMALLEST}..{LARGEST}", f"write {USUAL}, or leave it out")
+
+
+@rule(
+    "MTU002",
+    "warning",
+    "mtu is not 9000",
+    "facts: field-faults 3.4: at 1500 busbw is 18.9-20.9 instead of 23.7-23.9 GB/s",
+)
+def mtu_is_usual(cluster: Cluster) -> Iterator[Hit]:
+    """Smaller works and costs bandwidth."""
+    mtu = cluster.fabric.mtu
+    if SMALLEST <= mtu <= LARGEST and mtu != USUAL:
+        yield Hit(
+            ("fabric", "mtu"),
+            f"mtu {mtu} instead of {USUAL}: works, but 1500 costs about 10 % of NCCL's bandwidth",
+            f"write {USUAL}",
+        )
+
+
+@rule("MTU003", "error", "a switch whose l2mtu is too small for the mtu", "facts: field-faults, row 9")
+def switches_pass_the_mtu(cluster: Cluster) -> Iterator[Hit]:
+    """Small pings pass and NCCL stalls when a switch port drops full frames."""
+    needed = cluster.fabric.mtu + HEADER
+    for index, switch in enumerate(cluster.switches):
+        if switch.l2mtu is not None and switch.l2mtu < needed:
+            said = (
+                f"switch `{switch.name}` passes frames of {switch.l2mtu} bytes; mtu {cluster.fabric.mtu} needs {needed}"
+            )
+            yield Hit(
+                ("switches", index, "l2mtu"),
+                said,
+                f"raise its l2mtu to 9216, or lower fabric.mtu to {switch.l2mtu - HEADER}",
+            )
+
+
+@rule("MTU004", "warning", "a switch without l2mtu", "facts: field-faults, row 9")
+def l2mtu_is_written(cluster: Cluster) -> Iterator[Hit]:
+    """Nothing can be proved of a switch whose frame size nobody wrote down."""
+    for index, switch in enumerate(cluster.switches):
+        if switch.l2mtu is None:
+            said = f"`l2mtu` of switch `{switch.name}` is not given, so nothing proves that it passes mtu {cluster.fabric.mtu}"
+            yield Hit(
+                ("switches", index, "name"), said, "read it on the switch's ports and add it, such as `l2mtu: 9216`"
+            )

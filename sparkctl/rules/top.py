@@ -1,0 +1,272 @@
+"""TOP: the cables, and the topology that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from sparkctl.fabric.graph import Shape, cable_kinds, components, shape, switch_groups
+from sparkctl.fabric.ports import PORTS
+from sparkctl.fabric.topologies import known
+from sparkctl.inventory.model import Cluster, Link, LinkEnd, Path
+from sparkctl.inventory.words import listed, nearest, quoted
+from sparkctl.rules.base import Hit, end_path, rule
+
+_TOPOLOGY: Path = ("fabric", "topology")
+_SIDES: tuple[Literal["a", "b"], Literal["a", "b"]] = ("a", "b")
+_SHAPES: dict[Shape, str] = {
+    "direct": "one pair of nodes, joined directly (`direct`)",
+    "mesh": "three nodes, each joined to both others (`mesh`)",
+    "ring": "a closed ring (`ring`)",
+    "switch": "nodes on a switch (`switch`)",
+}
+
+
+def _ends(cluster: Cluster) -> Iterator[tuple[Link, Literal["a", "b"], LinkEnd]]:
+    for link in cluster.links:
+        yield link, "a", link.a
+        yield link, "b", link.b
+
+
+def _node_names(cluster: Cluster) -> set[str]:
+    return {node.name for node in cluster.nodes}
+
+
+def _switch_names(cluster: Cluster) -> set[str]:
+    return {switch.name for switch in cluster.switches}
+
+
+@rule(
+    "TOP001", "error", "a cable end names no node, switch or port", "design, section 1: a Spark has the ports p0 and p1"
+)
+def cable_ends_exist(cluster: Cluster) -> Iterator[Hit]:
+    """Every end is a known thing, and on a node a port that a Spark has."""
+    nodes, switches = _node_names(cluster), _switch_names(cluster)
+    for link, side, end in _ends(cluster):
+        path = end_path(cluster, link.index, side)
+        if end.owner not in nodes and end.owner not in switches:
+            guess = nearest(end.owner, nodes | switches)
+            remedy = (
+                f"did you mean `{guess}:{end.port}`?" if guess else "name a node of `nodes` or a switch of `switches`"
+            )
+            yield Hit(path, f"{quoted(end.owner)} is neither a node nor a switch of this inventory", remedy)
+        elif end.owner in nodes and end.port not in PORTS:
+            said = f"node `{end.owner}` has no port {quoted(end.port)}; a Spark has p0 (next to the RJ45 jack) and p1 (the outer one)"
+            yield Hit(path, said, f"write `{end.owner}:p0` or `{end.owner}:p1`")
+
+
+@rule(
+    "TOP002",
+    "error",
+    "a port with two cables, or a cable that leads back to its own node",
+    "a QSFP cage takes one plug",
+)
+def ports_take_one_cable(cluster: Cluster) -> Iterator[Hit]:
+    """A port has at most one cable, and a cable joins two different things."""
+    first: dict[LinkEnd, int] = {}
+    for link in cluster.links:
+        if link.a.owner == link.b.owner:
+            yield Hit(
+                ("links", link.index),
+                f"both ends of this cable are on `{link.a.owner}`",
+                "name the two things that it joins",
+            )
+            continue
+        for side, end in zip(_SIDES, (link.a, link.b), strict=True):
+            taken = first.setdefault(end, link.index)
+            if taken != link.index:
+                path = end_path(cluster, link.index, side)
+                yield Hit(
+                    path, f"port `{end}` already has the cable of links[{taken}]", "give each cable a port of its own"
+                )
+
+
+@rule("TOP003", "error", "`direct` without exactly two nodes", "design, section 1", layer="shape")
+def direct_is_a_pair(cluster: Cluster) -> Iterator[Hit]:
+    """A direct cable joins two nodes."""
+    count = len(cluster.nodes)
+    if cluster.fabric.topology == "direct" and count != 2:
+        made = shape(cluster)
+        remedy = (
+            f"the cables make {_SHAPES[made]}"
+            if made in _SHAPES
+            else "use `switch` for more than two nodes on a switch"
+        )
+        yield Hit(_TOPOLOGY, f"`direct` joins exactly 2 nodes; this inventory has {count}", remedy)
+
+
+@rule("TOP008", "error", "`switch`: a node or a switch without a cable", "design, section 1", layer="shape")
+def everything_is_cabled(cluster: Cluster) -> Iterator[Hit]:
+    """On a switch fabric every node has a cable to a switch and every switch has a cable."""
+    if cluster.fabric.topology != "switch" or shape(cluster) in ("direct", "mesh", "ring", "chain"):
+        return
+    pairs = [pair for link in cluster.links for pair in ((link.a.owner, link.b.owner), (link.b.owner, link.a.owner))]
+    switches = _switch_names(cluster)
+    cabled, used = {a for a, b in pairs if b in switches}, {a for a, _ in pairs}
+    for rank, node in enumerate(cluster.nodes):
+        if node.name not in cabled:
+            remedy = f"add `- [{node.name}:p1, SWITCH:PORT]` to `links`"
+            yield Hit(("nodes", rank, "name"), f"node `{node.name}` has no cable to a switch", remedy)
+    for index, switch in enumerate(cluster.switches):
+        if switch.name not in used:
+            yield Hit(
+                ("switches", index, "name"),
+                f"nothing is cabled to switch `{switch.name}`",
+                "cable it in `links`, or remove it",
+            )
+    if not cluster.switches:
+        yield Hit(
+            _TOPOLOGY,
+            "`switch` needs a switch, and `switches` is empty",
+            "add it, such as `switches: [{name: sw1, l2mtu: 9216}]`",
+        )
+
+
+@rule(
+    "TOP009",
+    "error",
+    "direct cables and switch cables in one cluster",
+    "NVIDIA user guide: either direct or through a switch",
+    layer="shape",
+)
+def cables_are_of_one_kind(cluster: Cluster) -> Iterator[Hit]:
+    """Either all nodes are on switches or none is."""
+    if len(cable_kinds(cluster)) < 2 or "direct" not in cable_kinds(cluster):
+        return
+    nodes = _node_names(cluster)
+    for link in cluster.links:
+        if link.a.owner in nodes and link.b.owner in nodes:
+            said = f"this cable joins `{link.a.owner}` and `{link.b.owner}` directly, while others lead to a switch"
+            yield Hit(("links", link.index), said, "lead every cable to the switch, or none")
+
+
+@rule(
+    "TOP010",
+    "warning",
+    "two cables where one is as fast",
+    "NVIDIA: two cables do not increase performance (facts: field-faults 3.3)",
+    layer="shape",
+)
+def one_cable_is_enough(cluster: Cluster) -> Iterator[Hit]:
+    """A second cable between the same two things brings nothing: both cages share the same two PCIe x4 links."""
+    nodes, first = _node_names(cluster), dict[frozenset[str], int]()
+    for link in cluster.links:
+        if link.a.owner not in nodes and link.b.owner not in nodes:
+            continue
+        taken = first.setdefault(frozenset((link.a.owner, link.b.owner)), link.index)
+        if taken != link.index:
+            said = f"`{link.a.owner}` and `{link.b.owner}` already have the cable of links[{taken}]; a second one is not faster"
+            yield Hit(("links", link.index), said, "remove one: both ports of a Spark share the same PCIe lanes")
+
+
+@rule("TOP011", "warning", "different ports on different nodes", "facts: field-faults, row 28", layer="shape")
+def ports_are_alike(cluster: Cluster) -> Iterator[Hit]:
+    """The same cage everywhere gives the same interface names everywhere."""
+    if cluster.fabric.topology not in ("direct", "switch"):
+        return
+    nodes = _node_names(cluster)
+    ends = [(link, side, end) for link, side, end in _ends(cluster) if end.owner in nodes]
+    used: dict[str, set[str]] = {}
+    for _, _, end in ends:
+        used.setdefault(end.owner, set()).add(end.port)
+    if not ends or all(ports == used[ends[0][2].owner] for ports in used.values()):
+        return
+    usual = ends[0][2]
+    link, side, end = next(each for each in ends if used[each[2].owner] != used[usual.owner])
+    said = f"`{end.owner}` uses {listed(sorted(used[end.owner]))}, `{usual.owner}` uses {listed(sorted(used[usual.owner]))}"
+    remedy = (
+        "works, as names are rendered per node; the same port everywhere is simpler and is what NVIDIA's tools expect"
+    )
+    yield Hit(end_path(cluster, link.index, side), f"different ports on different nodes: {said}", remedy)
+
+
+@rule("TOP012", "error", "the declared topology contradicts the cables", "design, section 1", layer="shape")
+def topology_matches_cables(cluster: Cluster) -> Iterator[Hit]:
+    """Says which topology the cables make."""
+    declared, made = cluster.fabric.topology, shape(cluster)
+    if declared not in known() or made not in _SHAPES or made == declared:
+        return
+    if declared == "direct" and len(cluster.nodes) != 2:  # TOP003 says it better
+        return
+    yield Hit(
+        _TOPOLOGY,
+        f"`{declared}` is declared, but the cables make {_SHAPES[made]}",
+        f"write `topology: {made}`, or correct `links`",
+    )
+
+
+@rule(
+    "TOP013",
+    "error",
+    "switches that are not joined, or a node on two switches",
+    "facts: field-faults, row 45",
+    layer="shape",
+)
+def switches_are_joined(cluster: Cluster) -> Iterator[Hit]:
+    """Several switches are one fabric only where cables join them."""
+    if cluster.fabric.topology != "switch":
+        return
+    groups = switch_groups(cluster)
+    if len(groups) > 1:
+        path: Path = ("switches", [switch.name for switch in cluster.switches].index(groups[1][0]), "name")
+        said = f"no cable joins `{groups[1][0]}` to `{groups[0][0]}`: their nodes cannot reach one another"
+        yield Hit(path, said, f"add a cable such as `{{a: {groups[0][0]}:PORT, b: {groups[1][0]}:PORT}}`")
+    yield from _nodes_on_two_switches(cluster)
+
+
+def _nodes_on_two_switches(cluster: Cluster) -> Iterator[Hit]:
+    nodes, home = _node_names(cluster), dict[str, str]()
+    for link in cluster.links:
+        for end, other in ((link.a, link.b), (link.b, link.a)):
+            if end.owner not in nodes or other.owner in nodes:
+                continue
+            first = home.setdefault(end.owner, other.owner)
+            if first != other.owner:
+                said = f"node `{end.owner}` is on `{first}` and on `{other.owner}`"
+                yield Hit(("links", link.index), said, "cable each node to one switch")
+
+
+@rule("TOP014", "warning", "more than one switch", "facts: field-faults, row 45", layer="shape")
+def several_switches_need_care(cluster: Cluster) -> Iterator[Hit]:
+    """Spanning tree may block the cable between the switches when both have an uplink to the same LAN."""
+    if cluster.fabric.topology == "switch" and len(cluster.switches) > 1 and len(switch_groups(cluster)) == 1:
+        said = "more than one switch: RSTP blocks the cable between them when both have an uplink to the same LAN"
+        yield Hit(("switches",), said, "give only one switch an uplink, or raise the path cost of the other's")
+
+
+@rule("TOP015", "error", "the fabric is not connected", "every rank talks to every other", layer="shape")
+def fabric_is_connected(cluster: Cluster) -> Iterator[Hit]:
+    """Without switches, a path of cables leads from each node to every other."""
+    if cluster.fabric.topology == "switch" or cluster.switches:
+        return
+    groups = components(cluster)
+    for group in groups[1:]:
+        rank = [node.name for node in cluster.nodes].index(group[0])
+        said = f"no cable joins {listed(f'`{name}`' for name in group)} to `{groups[0][0]}`"
+        yield Hit(("nodes", rank, "name"), said, f"add a cable such as `- [{groups[0][0]}:p1, {group[0]}:p1]`")
+
+
+@rule(
+    "TOP016",
+    "error",
+    "an open chain of three or more nodes",
+    "facts: engine-nccl-netplan B5: NVIDIA supports pairs, closed rings of three, and switches",
+    layer="shape",
+)
+def chains_are_closed(cluster: Cluster) -> Iterator[Hit]:
+    """The ends of a chain cannot reach each other."""
+    if shape(cluster) != "chain":
+        return
+    pairs = {frozenset((link.a.owner, link.b.owner)) for link in cluster.links}
+    degree = {node.name: sum(node.name in pair for pair in pairs) for node in cluster.nodes}
+    ends = [name for name, cables in degree.items() if cables == 1]
+    said = f"the cables make an open chain: `{ends[0]}` and `{ends[1]}` have one neighbour each and cannot reach each other"
+    yield Hit(("links",), said, "close it with one more cable, or use a switch")
+
+
+@rule("TOP090", "error", "a topology that this version cannot expand", "sparkctl", layer="shape")
+def topology_is_supported(cluster: Cluster) -> Iterator[Hit]:
+    """The format knows more topologies than this version."""
+    if cluster.fabric.topology not in known():
+        said = f"topology `{cluster.fabric.topology}` is not yet supported by this version of sparkctl"
+        yield Hit(_TOPOLOGY, said, f"this version supports {listed(f'`{name}`' for name in known())}")
