@@ -11,7 +11,7 @@ SUITE = $(PYTEST) --junitxml=$(OUT)/$@.xml
 REAL := truth scenario lab
 FAST := $(addprefix --ignore=tests/,$(REAL))
 
-.PHONY: help demo demo-down test lint golden bench clean apt venv before fast $(REAL) leftovers
+.PHONY: help demo demo-down test lint golden bench bench-lab clean apt venv before fast $(REAL) leftovers
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -68,6 +68,9 @@ golden: venv  ## rewrite the expected files of tests/cases; the git diff is the 
 
 bench: venv  ## start-up times against what the packages cost by themselves
 	@$(BIN)/python benchmarks/startup.py
+
+bench-lab: apt venv  ## what the cluster commands cost on emulated nodes (as root, some minutes)
+	@$(BIN)/python benchmarks/cluster.py
 
 clean:  ## remove what make made in this checkout
 	@rm -rf .venv $(OUT) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
