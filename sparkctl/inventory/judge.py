@@ -137,7 +137,8 @@ def _limit(code: str, context: Mapping[str, Any], value: object) -> str:
         return "expected text, got an empty one"
     if code in ("too_short", "too_long"):
         wanted = context.get("max_length", context.get("min_length"))
-        return f"expected {'exactly' if wanted == 2 else 'at least'} {wanted} items, got {len(value) if isinstance(value, list) else 0}"
+        amount = "exactly 2 items" if wanted == 2 else f"at least {wanted} item(s)"  # 2: the ends of a cable
+        return f"expected {amount}, got {len(value) if isinstance(value, list) else 0}"
     bounds = {
         "greater_than": "more than",
         "greater_than_equal": "at least",

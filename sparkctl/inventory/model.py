@@ -29,6 +29,11 @@ def where(path: Path) -> str:
     return visible(text) or "."
 
 
+def _line(text: str) -> str:
+    """One line that a terminal shows as it is, however hostile the values that it cites."""
+    return visible(text if len(text) <= 500 else f"{text[:500]}...")
+
+
 @dataclass(frozen=True)
 class Source:
     """Where every key and item of an inventory stands in its file."""
@@ -45,7 +50,7 @@ class Source:
 
     def finding(self, rule: str, severity: Severity, path: Path, message: str, remedy: str) -> Finding:
         """A finding at `path`."""
-        return Finding(rule, severity, where(path), self.locate(path), message, remedy)
+        return Finding(rule, severity, where(path), self.locate(path), _line(message), _line(remedy))
 
 
 @dataclass(frozen=True)

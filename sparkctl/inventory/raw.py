@@ -17,6 +17,8 @@ from pydantic import (
     model_validator,
 )
 
+from sparkctl.inventory.words import visible
+
 _LAYOUT = re.compile(r"(?:TP([1-9][0-9]{0,3}))?(?:PP([1-9][0-9]{0,3}))?(?:DP([1-9][0-9]{0,3}))?")
 _END = re.compile(r"[^:]+:.+", re.DOTALL)
 
@@ -51,15 +53,22 @@ def _text_of_number(value: object) -> object:
 
 
 def _is_argument(value: object) -> object:
-    if isinstance(value, list) and any(isinstance(item, (list, dict)) for item in value):
-        raise ValueError("expected a list of plain values, got a list within a list")
+    if isinstance(value, list):
+        if not value:
+            raise ValueError("expected a list with at least one item; null switches a flag off")
+        if any(isinstance(item, (list, dict)) or item in (None, "") for item in value):
+            raise ValueError("expected a list of words and numbers, without empty ones and without lists in it")
+        if any(str(item).startswith("-") for item in value):
+            raise ValueError("expected list items that do not begin with a dash: they would be taken for flags")
     return value
 
 
 def _are_distinct(args: dict[str, Any]) -> dict[str, Any]:
+    seen: dict[str, str] = {}
     for flag in args:
-        if flag.startswith("--") and flag[2:] in args:
-            raise ValueError(f"expected each flag once; {flag} and {flag[2:]} are the same flag")
+        first = seen.setdefault(flag.lstrip("-").replace("_", "-"), flag)
+        if first != flag:
+            raise ValueError(f"expected each flag once; {visible(first)} and {visible(flag)} are the same flag")
     return args
 
 

@@ -155,7 +155,7 @@ def management_looks_different(cluster: Cluster) -> Iterator[Hit]:
     for rank, node in enumerate(cluster.nodes):
         spelled = _spelled_address(node.address)
         if spelled is not None and spelled in pool:
-            said = f"the host name {quoted(node.address)} of node `{node.name}` spells {spelled}, which lies in the subnet pool"
+            said = f"the host name {quoted(node.address)} of node `{node.name}` spells {spelled}, of the subnet pool"
             yield Hit(("nodes", rank, "address"), said, "name the node's management address")
 
 

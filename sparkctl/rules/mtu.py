@@ -58,7 +58,7 @@ def l2mtu_is_written(cluster: Cluster) -> Iterator[Hit]:
     """Nothing can be proved of a switch whose frame size nobody wrote down."""
     for index, switch in enumerate(cluster.switches):
         if switch.l2mtu is None:
-            said = f"`l2mtu` of switch `{switch.name}` is not given, so nothing proves that it passes mtu {cluster.fabric.mtu}"
+            said = f"switch `{switch.name}` has no `l2mtu`: nothing proves that it passes mtu {cluster.fabric.mtu}"
             yield Hit(
                 ("switches", index, "name"), said, "read it on the switch's ports and add it, such as `l2mtu: 9216`"
             )

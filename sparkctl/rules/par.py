@@ -5,25 +5,28 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from sparkctl.engines import ENGINES
 from sparkctl.inventory.model import Cluster, EngineIntent
+from sparkctl.inventory.words import quoted
 from sparkctl.rules.base import Hit, arg_path, rule
 
-MASTER_PORT = 29501  # vLLM's own default, bound on all interfaces: facts, engine-nccl-netplan A4
-DATA_PARALLEL_PORT = 29550  # where ranks of data parallelism meet: same table
-_GANG = ("nnodes", "node-rank", "master-addr", "master-port", "headless", "n", "r")
-_LAYOUT_FLAGS = {
-    "tensor-parallel-size": "engine.parallel", "tp": "engine.parallel", "pipeline-parallel-size": "engine.parallel", "pp": "engine.parallel",
-    "data-parallel-size": "engine.parallel", "dp": "engine.parallel", "data-parallel-size-local": "engine.parallel",
-    "dpl": "engine.parallel", "data-parallel-start-rank": "engine.parallel", "dpr": "engine.parallel",
-    "data-parallel-rank": "engine.parallel", "dpn": "engine.parallel", "data-parallel-address": "engine.parallel",
-    "dpa": "engine.parallel", "data-parallel-rpc-port": "engine.parallel", "dpp": "engine.parallel",
-}  # fmt: skip
-_SECTION_FLAGS = {
-    "model": "engine.model", "port": "engine.port", "served-model-name": "engine.served_model_name", "max-model-len": "engine.max_model_len",
-    "gpu-memory-utilization": "engine.gpu_memory_utilization", "device-memory-utilization": "engine.gpu_memory_utilization",
-    "api-key": "engine.api_key_file", "config": "engine.args, flag by flag",
-}  # fmt: skip
+DATA_PARALLEL_PORT = 29550  # where ranks of data parallelism meet: facts, engine-nccl-netplan A4
+_GANG = ("nnodes", "node-rank", "master-addr", "headless", "n", "r")
+_PER_RANK = ("data-parallel-rank", "dpn", "data-parallel-start-rank", "dpr", "data-parallel-address", "dpa")
+_ELSEWHERE = {
+    "tensor-parallel-size": "engine.parallel",
+    "tp": "engine.parallel",
+    "pipeline-parallel-size": "engine.parallel",
+    "pp": "engine.parallel",
+    "data-parallel-size": "engine.parallel",
+    "dp": "engine.parallel",
+    "model": "engine.model",
+    "port": "engine.port",
+    "api-key": "engine.api_key_file",
+    "config": "engine.args, flag by flag",
+}
 _BACKEND = "distributed-executor-backend"
+_BACKENDS = {"vllm": "mp", "vllm-ray": "ray"}
 _CAUTIOUS, _HIGHEST = 0.87, 0.95  # facts: engine-nccl-netplan F (0.80-0.87 work; 0.92 usually fails to start)
 _FOREIGN = re.compile(r"(^|[^a-z0-9])(amd64|x86[-_]64|x64)([^a-z0-9]|$)", re.IGNORECASE)
 
@@ -44,7 +47,8 @@ def layout_fits_nodes(cluster: Cluster) -> Iterator[Hit]:
     engine, nodes = cluster.engine, len(cluster.nodes)
     if engine is not None and engine.parallel.size != nodes:
         p = engine.parallel
-        said = f"layout {p} needs {p.size} node(s) (tensor {p.tensor} x pipeline {p.pipeline} x data {p.data}); the inventory has {nodes}"
+        product = f"tensor {p.tensor} x pipeline {p.pipeline} x data {p.data}"
+        said = f"layout {p} needs {p.size} node(s) ({product}); the inventory has {nodes}"
         yield Hit(("engine", "parallel"), said, f"write {_layouts_for(nodes)}, or list {p.size} nodes")
 
 
@@ -77,36 +81,49 @@ def tensor_is_a_power_of_two(cluster: Cluster) -> Iterator[Hit]:
 def backend_agrees(cluster: Cluster) -> Iterator[Hit]:
     """vllm runs its own processes, vllm-ray runs on Ray."""
     engine = cluster.engine
-    if engine is None or engine.kind not in ("vllm", "vllm-ray"):
-        return
-    for flag, value in engine.args.items():
+    for flag, value in engine.args.items() if engine is not None else ():
         name = flag_name(flag)
-        wanted = "ray" if engine.kind == "vllm-ray" else "mp"
-        if name == _BACKEND and value not in (None, wanted):
-            said = f"`--{_BACKEND} {value}` contradicts kind `{engine.kind}`, which needs {wanted}"
+        if engine is None or not _contradicts(engine, name, value):
+            continue
+        if name == _BACKEND:
+            said = (
+                f"`--{_BACKEND} {quoted(value)}` contradicts kind `{engine.kind}`, which needs {_BACKENDS[engine.kind]}"
+            )
             yield Hit(arg_path(cluster, flag), said, "remove it, or change `engine.kind`")
-        elif name in _GANG and engine.kind == "vllm-ray":
+        else:
             said = f"`--{name}` belongs to vLLM's own multi-node mode and excludes Ray"
             yield Hit(arg_path(cluster, flag), said, "remove it, or write `kind: vllm`")
 
 
+def _contradicts(engine: EngineIntent, name: str, value: object) -> bool:
+    """PAR005 rather than PAR006: not just a repetition of what sparkctl sets."""
+    if name == _BACKEND:
+        return value is not None and engine.kind in _BACKENDS and value != _BACKENDS[engine.kind]
+    return engine.kind == "vllm-ray" and name in _GANG
+
+
 @rule(
-    "PAR006",
-    "error",
-    "a flag that sparkctl sets itself",
-    "every rank must get the same list; facts: engine-nccl-netplan A2",
+    "PAR006", "error", "a flag that sparkctl sets itself", "facts: engine-nccl-netplan A2: all ranks need the same list"
 )
 def args_leave_owned_flags_alone(cluster: Cluster) -> Iterator[Hit]:
     """What follows from the inventory is not written a second time."""
     engine = cluster.engine
-    for flag in engine.args if engine is not None else ():
+    if engine is None:
+        return
+    owned = _owned(engine)
+    for flag, value in engine.args.items():
         name = flag_name(flag)
-        elsewhere = _LAYOUT_FLAGS.get(name) or _SECTION_FLAGS.get(name)
-        if elsewhere:
-            yield Hit(arg_path(cluster, flag), f"`--{name}` is set by sparkctl", f"use `{elsewhere}` instead")
-        elif name in _GANG and engine is not None and engine.kind != "vllm-ray":
+        if name in _ELSEWHERE:
+            yield Hit(arg_path(cluster, flag), f"`--{name}` is set by sparkctl", f"use `{_ELSEWHERE[name]}` instead")
+        elif name in owned and not _contradicts(engine, name, value):
             said = f"`--{name}` is set by sparkctl, for each rank its own"
             yield Hit(arg_path(cluster, flag), said, "remove it: it follows from `nodes` and `engine.parallel`")
+
+
+def _owned(engine: EngineIntent) -> frozenset[str]:
+    """What the engine itself says that it owns, and what no list shared by all ranks can hold."""
+    own = ENGINES[engine.kind].owned if engine.kind in ENGINES else frozenset(_GANG)
+    return own | frozenset(_PER_RANK)
 
 
 @rule("PAR008", "error", "a port that is already taken", "facts: engine-nccl-netplan A4")
@@ -121,7 +138,9 @@ def port_is_free(cluster: Cluster) -> Iterator[Hit]:
 
 
 def _users_of_ports(cluster: Cluster, engine: EngineIntent) -> dict[int, str]:
-    taken = {22: "SSH", MASTER_PORT: "the engine's master port"}
+    taken = {22: "SSH"}
+    if engine.kind in ENGINES:
+        taken[ENGINES[engine.kind].rendezvous_port(engine)] = "the port at which the engine's ranks meet"
     taken |= {node.port: f"SSH on `{node.name}`" for node in cluster.nodes if node.port != 22}
     return taken | ({DATA_PARALLEL_PORT: "the engine's data-parallel port"} if engine.parallel.data > 1 else {})
 
@@ -132,7 +151,8 @@ def memory_is_left(cluster: Cluster) -> Iterator[Hit]:
     share = cluster.engine.gpu_memory_utilization if cluster.engine is not None else None
     if share is None or share <= _CAUTIOUS:
         return
-    said = f"gpu_memory_utilization {share} is above {_HIGHEST if share > _HIGHEST else _CAUTIOUS}: the node needs the rest of its unified memory itself"
+    limit = _HIGHEST if share > _HIGHEST else _CAUTIOUS
+    said = f"gpu_memory_utilization {share} is above {limit}: the system needs its part of the unified memory"
     yield Hit(("engine", "gpu_memory_utilization"), said, "write 0.80", "error" if share > _HIGHEST else None)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from sparkctl import engines
 from sparkctl.fabric.model import Fabric
 from sparkctl.fabric.topologies import expand, topology_of
 from sparkctl.inventory.compose import Unreadable
@@ -17,7 +18,7 @@ from sparkctl.inventory.resolve import Desk, resolve
 from sparkctl.outcome import Finding
 from sparkctl.rules.base import Layer, rules
 
-# Errors after which neither the shape of the cables nor an address means anything. MTU, PAR and the like do not end a study.
+# After these neither the shape of the cables nor an address means anything; MTU, PAR and the like do not end a study.
 _STRUCTURAL = ("TOP", "ADR001", "ADR002", "INV006")
 
 
@@ -74,6 +75,8 @@ def _judged(cluster: Cluster) -> Study:
         if layer == "fabric":
             topology = topology_of(cluster)
             fabric = expand(topology, cluster) if topology else None
+        if layer == "intent":
+            findings += engines.findings(cluster)
         findings += [finding for rule in rules() if rule.layer == layer for finding in rule.judge(cluster, fabric)]
         if any(f.severity == "error" and f.id.startswith(_STRUCTURAL) for f in findings):
             break

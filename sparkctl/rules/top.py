@@ -51,7 +51,7 @@ def cable_ends_exist(cluster: Cluster) -> Iterator[Hit]:
             )
             yield Hit(path, f"{quoted(end.owner)} is neither a node nor a switch of this inventory", remedy)
         elif end.owner in nodes and end.port not in PORTS:
-            said = f"node `{end.owner}` has no port {quoted(end.port)}; a Spark has p0 (next to the RJ45 jack) and p1 (the outer one)"
+            said = f"node `{end.owner}` has no port {quoted(end.port)}; a Spark has p0 (next to the RJ45 jack) and p1"
             yield Hit(path, said, f"write `{end.owner}:p0` or `{end.owner}:p1`")
 
 
@@ -155,7 +155,7 @@ def one_cable_is_enough(cluster: Cluster) -> Iterator[Hit]:
             continue
         taken = first.setdefault(frozenset((link.a.owner, link.b.owner)), link.index)
         if taken != link.index:
-            said = f"`{link.a.owner}` and `{link.b.owner}` already have the cable of links[{taken}]; a second one is not faster"
+            said = f"`{link.a.owner}` and `{link.b.owner}` have the cable of links[{taken}]; a second one is not faster"
             yield Hit(("links", link.index), said, "remove one: both ports of a Spark share the same PCIe lanes")
 
 
@@ -173,7 +173,8 @@ def ports_are_alike(cluster: Cluster) -> Iterator[Hit]:
         return
     usual = ends[0][2]
     link, side, end = next(each for each in ends if used[each[2].owner] != used[usual.owner])
-    said = f"`{end.owner}` uses {listed(sorted(used[end.owner]))}, `{usual.owner}` uses {listed(sorted(used[usual.owner]))}"
+    mine, theirs = (listed(sorted(used[owner])) for owner in (end.owner, usual.owner))
+    said = f"`{end.owner}` uses {mine}, `{usual.owner}` uses {theirs}"
     remedy = (
         "works, as names are rendered per node; the same port everywhere is simpler and is what NVIDIA's tools expect"
     )
@@ -260,7 +261,7 @@ def chains_are_closed(cluster: Cluster) -> Iterator[Hit]:
     pairs = {frozenset((link.a.owner, link.b.owner)) for link in cluster.links}
     degree = {node.name: sum(node.name in pair for pair in pairs) for node in cluster.nodes}
     ends = [name for name, cables in degree.items() if cables == 1]
-    said = f"the cables make an open chain: `{ends[0]}` and `{ends[1]}` have one neighbour each and cannot reach each other"
+    said = f"the cables make an open chain: its ends `{ends[0]}` and `{ends[1]}` cannot reach each other"
     yield Hit(("links",), said, "close it with one more cable, or use a switch")
 
 

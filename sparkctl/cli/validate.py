@@ -1,0 +1,115 @@
+"""`sparkctl validate`: the rules, without a network."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sparkctl.cli.terminal import NoColor, console, reported
+
+if TYPE_CHECKING:
+    from sparkctl.outcome import Finding
+
+INVALID = 3  # design, section 3
+
+
+class FindingsFormat(StrEnum):
+    """How findings are printed."""
+
+    text = "text"
+    json = "json"
+    github = "github"
+
+
+Inventories = Annotated[
+    list[Path],
+    typer.Argument(metavar="INVENTORY...", help="Files, or folders of *.yaml and *.yml.", show_default=False),
+]
+Format = Annotated[FindingsFormat, typer.Option("--format", help="For people, for programs, or as GitHub annotations.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Warnings are errors.")]
+
+
+def validate(
+    inventories: Inventories,
+    format: Format = FindingsFormat.text,
+    strict: Strict = False,
+    no_color: NoColor = False,
+) -> None:
+    """Check inventories against every rule; no network is used.
+
+    Exit code 0 when no inventory has errors, 3 when one has. `sparkctl explain ID` tells more about a finding.
+
+    Examples:
+
+      sparkctl validate inventories/dual.yaml              one file
+
+      sparkctl validate inventories/ --strict              a folder; warnings are errors
+
+      sparkctl validate inventories/ --format github       annotations on a pull request
+
+      sparkctl validate my.yaml --format json              for programs
+    """
+    with reported():
+        found = _found(inventories, strict)
+    if format is FindingsFormat.json:
+        _print_json(found)
+    elif format is FindingsFormat.github:
+        _print_annotations(found)
+    else:
+        _print_text(found, no_color)
+    if any(finding.severity == "error" for findings in found.values() for finding in findings):
+        raise typer.Exit(INVALID)
+
+
+def _found(inventories: list[Path], strict: bool) -> dict[str, Sequence[Finding]]:
+    from sparkctl.report import findings
+    from sparkctl.rules import study
+
+    judged = {str(path): study(path).findings for path in _files(inventories)}
+    return {path: findings.strict(each) for path, each in judged.items()} if strict else {**judged}
+
+
+def _files(inventories: list[Path]) -> list[Path]:
+    from sparkctl.errors import UsageError
+
+    files: list[Path] = []
+    for path in inventories:
+        inside = _inside(path) if path.is_dir() else [path]
+        if not inside:
+            raise UsageError(f"{path} holds no *.yaml or *.yml file", "name an inventory, or a folder of them")
+        files += inside
+    return list(dict.fromkeys(files))
+
+
+def _inside(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix in (".yaml", ".yml") and path.is_file())
+
+
+def _print_json(found: dict[str, Sequence[Finding]]) -> None:
+    from sparkctl.report.findings import as_json
+
+    typer.echo(as_json(found))
+
+
+def _print_annotations(found: dict[str, Sequence[Finding]]) -> None:
+    from sparkctl.report.findings import annotation
+
+    for findings in found.values():
+        for finding in findings:
+            typer.echo(annotation(finding))
+
+
+def _print_text(found: dict[str, Sequence[Finding]], no_color: bool) -> None:
+    from sparkctl.report.findings import plain, print_findings, summary
+
+    everything = [finding for findings in found.values() for finding in findings]
+    if sys.stdout.isatty():  # rich is slow to import, so only where it shows
+        print_findings(everything, console(no_color=no_color))
+    else:
+        typer.echo("".join(plain(finding) for finding in everything), nl=False)
+    typer.echo(summary(len(found), everything))

@@ -1,0 +1,112 @@
+"""Findings for people (text with a caret), for programs (JSON) and for GitHub (annotations)."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from linecache import getline
+from typing import TYPE_CHECKING, TypeAlias
+
+from sparkctl.inventory.words import visible
+from sparkctl.outcome import Finding, Severity
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Piece: TypeAlias = tuple[str, str]  # text and rich style
+
+_STYLES: Mapping[Severity, str] = {"error": "bold red", "warning": "bold yellow", "info": "bold blue"}
+_ANNOTATIONS: Mapping[Severity, str] = {"error": "error", "warning": "warning", "info": "notice"}
+_WIDTH = 100  # characters of an excerpt: fits a terminal, and a file of one long line stays readable
+
+
+def print_findings(findings: Iterable[Finding], console: Console) -> None:
+    """Print findings, on a terminal with the line they are about and a caret."""
+    for finding in findings:
+        for text, style in pieces(finding, excerpt=console.is_terminal):
+            console.print(text, style=style or None, end="", markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+def plain(finding: Finding) -> str:
+    """One finding as text for a file or a pipe."""
+    return "".join(text for text, _ in pieces(finding, excerpt=False))
+
+
+def pieces(finding: Finding, *, excerpt: bool) -> Iterator[Piece]:
+    """One finding as styled text, each line ended."""
+    yield f"{visible(str(finding.location))}: ", "bold"
+    yield finding.severity, _STYLES[finding.severity]
+    yield f" {finding.id}", "bold"
+    yield f" {visible(finding.message)}\n", ""
+    if excerpt:
+        yield from _excerpt(finding)
+    if finding.remedy:
+        yield "    do: ", "bold"
+        yield f"{visible(finding.remedy)}\n", ""
+
+
+def _excerpt(finding: Finding) -> Iterator[Piece]:
+    line, column = finding.location.line, finding.location.column
+    written = getline(finding.location.path, line).rstrip("\n")
+    start = max(0, column - _WIDTH)
+    shown = "".join(c if c.isprintable() else " " for c in written[start : start + _WIDTH])
+    if shown.strip():
+        yield f"    {line:>4} | ", "dim"
+        yield f"{shown}\n", ""
+        yield f"         | {' ' * (column - 1 - start)}", "dim"
+        yield "^\n", _STYLES[finding.severity]
+
+
+def summary(files: int, findings: Sequence[Finding]) -> str:
+    """The last line: what was looked at and what was found."""
+    counts = Counter(finding.severity for finding in findings)
+    severities: tuple[Severity, ...] = ("error", "warning", "info")
+    found = ", ".join(_counted(counts[severity], severity) for severity in severities if counts[severity])
+    return f"{_counted(files, 'inventory', 'inventories')}: {found or 'no findings'}"
+
+
+def _counted(count: int, one: str, many: str | None = None) -> str:
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def strict(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The findings with every warning an error, as `--strict` wants."""
+    return tuple(f if f.severity != "warning" else _as_error(f) for f in findings)
+
+
+def _as_error(f: Finding) -> Finding:
+    return Finding(f.id, "error", f.where, f.location, f.message, f.remedy)
+
+
+def as_json(found: Mapping[str, Sequence[Finding]]) -> str:
+    """The contract of `validate --format json` (design, section 4)."""
+    inventories = [{"path": path, "findings": [_record(f) for f in findings]} for path, findings in found.items()]
+    return json.dumps({"version": 1, "inventories": inventories}, indent=2)
+
+
+def _record(f: Finding) -> dict[str, object]:
+    return {
+        "id": f.id,
+        "severity": f.severity,
+        "where": f.where,
+        "line": f.location.line,
+        "column": f.location.column,
+        "message": f.message,
+        "remedy": f.remedy,
+    }
+
+
+def annotation(f: Finding) -> str:
+    """One workflow command of GitHub Actions."""
+    place = f"file={_property(f.location.path)},line={f.location.line},col={f.location.column},title={_property(f.id)}"
+    text = f"{f.message}; {f.remedy}" if f.remedy else f.message
+    return f"::{_ANNOTATIONS[f.severity]} {place}::{_message(text)}"
+
+
+def _message(text: str) -> str:
+    return visible(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _message(text).replace(":", "%3A").replace(",", "%2C")
