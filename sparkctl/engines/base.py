@@ -25,6 +25,12 @@ class Rank:
         return self.node.rank == 0
 
     @property
+    def user(self) -> str:
+        """Whose engine it is: the login user that the inventory names, else root; never whoever runs sparkctl."""
+        written = {("ssh", "user"), ("nodes", self.node.rank, "user")} & self.cluster.source.places.keys()
+        return self.node.user if written else "root"
+
+    @property
     def meeting_place(self) -> str:
         """The address at which the ranks find the head: its end of the fabric, or management on a mesh or ring."""
         return self.fabric.endpoints[self.cluster.head.name].address

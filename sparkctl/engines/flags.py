@@ -1,4 +1,4 @@
-"""Engine arguments as a mapping: names without dashes to values, and from there to words."""
+"""Engine arguments as a mapping: names without `--` to values, and from there to words."""
 
 from __future__ import annotations
 
@@ -10,35 +10,45 @@ from sparkctl.inventory.model import ArgValue, Scalar
 
 
 def canonical(flag: str) -> str:
-    """`--max_model_len`, `max-model-len` and `-max-model-len` are one flag."""
+    """The name for comparing: `--max_model_len` and `max-model-len` are one flag, and `-tp` is `tp`."""
     return flag.lstrip("-").replace("_", "-")
+
+
+def spelled(flag: str) -> str:
+    """The name for writing: canonical, but a short form such as `-O` keeps its only dash."""
+    short = flag.startswith("-") and not flag.startswith("--")
+    return f"-{canonical(flag)}" if short else canonical(flag)
 
 
 def merged(defaults: Mapping[str, ArgValue], chosen: Mapping[str, ArgValue]) -> dict[str, ArgValue]:
     """The defaults in their order, then what the user adds, by name; the user's value wins and null removes."""
-    wanted = {canonical(flag): value for flag, value in sorted(chosen.items())}
+    wanted = {spelled(flag): value for flag, value in sorted(chosen.items())}
     both = {**defaults, **wanted}
     return {flag: value for flag, value in both.items() if value is not None}
 
 
 def words_of(flags: Mapping[str, ArgValue]) -> tuple[str, ...]:
     """All flags as words, in order."""
-    return tuple(word for flag, value in flags.items() for word in _flag(flag, value))
+    return tuple(word for name, value in flags.items() for word in _flag(name, value))
 
 
-def _flag(flag: str, value: ArgValue) -> list[str]:
+def _flag(name: str, value: ArgValue) -> list[str]:
+    flag = name if name.startswith("-") else f"--{name}"
     if isinstance(value, bool):
-        return [f"--{flag}" if value else f"--no-{flag}"]
+        return [flag if value else _switched_off(flag)]
     if isinstance(value, dict):
-        return [f"--{flag}", json.dumps(value, sort_keys=True, separators=(",", ":"))]
+        return [flag, json.dumps(value, sort_keys=True, separators=(",", ":"))]
     if isinstance(value, list):
-        return [f"--{flag}", *_listed(flag, value)]
-    return _single(flag, _text(value))
+        return [flag, *_listed(flag, value)]
+    text = _text(value)
+    return [f"{flag}={text}"] if text.startswith("-") or not text else [flag, text]
 
 
-def _single(flag: str, text: str) -> list[str]:
-    """A value that begins with a dash would be taken for the next flag."""
-    return [f"--{flag}={text}"] if text.startswith("-") or not text else [f"--{flag}", text]
+def _switched_off(flag: str) -> str:
+    """vLLM takes `--no-X` for every boolean X, but has no such form of a short flag."""
+    if not flag.startswith("--"):
+        raise SparkctlError(f"engine argument {flag} cannot be false", "write the long name of the flag")
+    return f"--no-{flag[2:]}"
 
 
 def _listed(flag: str, values: list[Scalar]) -> list[str]:

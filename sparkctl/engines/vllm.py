@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sparkctl.engines.base import Probe, Rank
-from sparkctl.engines.flags import canonical, merged, words_of
+from sparkctl.engines.flags import canonical, merged, spelled, words_of
 from sparkctl.errors import SparkctlError
 from sparkctl.inventory.model import ArgValue, Cluster, EngineIntent, EngineKind
 from sparkctl.outcome import Finding
@@ -20,14 +20,17 @@ READY_TIMEOUT = {"VLLM_ENGINE_READY_TIMEOUT_S": "2700"}
 ALL_INTERFACES = ("0.0.0.0", "::", "")
 ROLES = ("nnodes", "n", "node-rank", "r", "master-addr", "headless", "distributed-executor-backend")
 SIZES = ("tensor-parallel-size", "tp", "pipeline-parallel-size", "pp", "data-parallel-size", "dp")
-SECTION = ("model", "port", "api-key")  # they have keys of their own in the inventory; the API key must not be in argv
+# A rank of data parallelism follows from node-rank; a second value on one node alone would make the gang disagree.
+PER_RANK = ("data-parallel-rank", "dpn", "data-parallel-start-rank", "dpr", "data-parallel-address", "dpa")
+# Keys of their own in the inventory; the API key must not be in argv, and a file of flags could hold any of these.
+SECTION = ("model", "port", "api-key", "config")
 
 
 class Vllm:
     """`kind: vllm`."""
 
     kind: EngineKind = "vllm"
-    owned = frozenset(ROLES + SIZES + SECTION)
+    owned = frozenset(ROLES + SIZES + PER_RANK + SECTION)
 
     def findings(self, cluster: Cluster, intent: EngineIntent) -> tuple[Finding, ...]:
         """ENG002: what cannot be one value for all ranks. ENG003: a model that the container may not see."""
@@ -67,7 +70,7 @@ class Vllm:
 
 
 def _args(intent: EngineIntent) -> dict[str, ArgValue]:
-    return {canonical(flag): value for flag, value in intent.args.items()}
+    return {spelled(flag): value for flag, value in intent.args.items()}
 
 
 def _served_name(intent: EngineIntent) -> str:
@@ -121,7 +124,7 @@ def _role(rank: Rank) -> dict[str, ArgValue]:
 
 def _refuse_owned(intent: EngineIntent) -> None:
     """Validation says so first (PAR006); a renderer that obeyed would make a gang that hangs."""
-    taken = sorted(set(_args(intent)) & Vllm.owned)
+    taken = sorted({canonical(flag) for flag in intent.args} & Vllm.owned)
     if taken:
         raise SparkctlError(f"engine.args sets {', '.join(taken)}, which sparkctl sets", "remove it from args")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sparkctl.inventory.model import Cluster, EngineIntent, Node
+from sparkctl.engines import Rank
 from sparkctl.render.artifact import CONTAINER, ENGINE_ENV, NCCL_ENV
 
 Groups = list[list[str]]
@@ -17,13 +17,13 @@ RDMA: Groups = [["--device", "/dev/infiniband"], ["--cap-add", "IPC_LOCK"]]
 HUB_CACHE = "/root/.cache/huggingface"
 
 
-def container_words(cluster: Cluster, intent: EngineIntent, node: Node, argv: Sequence[str]) -> Groups:
+def container_words(rank: Rank, argv: Sequence[str]) -> Groups:
     """The engine's words become the entrypoint and its arguments."""
-    image = intent.runtime.docker or ""
+    image = rank.intent.runtime.docker or ""
     start = [["docker", "run", "--rm", "--name", CONTAINER]]
     env = [["--env-file", NCCL_ENV], ["--env-file", ENGINE_ENV]]
     program = [["--entrypoint", argv[0]], *flag_groups([image, *argv[1:]])]
-    return start + HOST + LIMITS + _devices(cluster, intent) + env + _secret(intent) + _volumes(intent, node) + program
+    return start + HOST + LIMITS + _devices(rank) + env + _secret(rank) + _volumes(rank) + program
 
 
 def flag_groups(words: Sequence[str]) -> Groups:
@@ -36,24 +36,25 @@ def flag_groups(words: Sequence[str]) -> Groups:
     return groups
 
 
-def _devices(cluster: Cluster, intent: EngineIntent) -> Groups:
-    gpus = [["--gpus", "all"]] if intent.accelerator == "gpu" else []
-    return gpus + (RDMA if cluster.fabric.transport == "roce" else [])
+def _devices(rank: Rank) -> Groups:
+    gpus = [["--gpus", "all"]] if rank.intent.accelerator == "gpu" else []
+    return gpus + (RDMA if rank.cluster.fabric.transport == "roce" else [])
 
 
-def _secret(intent: EngineIntent) -> Groups:
-    return [["--env", "VLLM_API_KEY"]] if intent.api_key_file else []
+def _secret(rank: Rank) -> Groups:
+    """The name alone: docker takes the value from the environment of engine.sh."""
+    return [["--env", "VLLM_API_KEY"]] if rank.intent.api_key_file else []
 
 
-def _volumes(intent: EngineIntent, node: Node) -> Groups:
+def _volumes(rank: Rank) -> Groups:
     """A hub model is kept where the login user's own downloads are, as NVIDIA's playbooks do; `volumes` may differ."""
-    volumes = dict(intent.volumes)
+    volumes = dict(rank.intent.volumes)
     targets = {target.split(":")[0].rstrip("/") for target in volumes.values()}
-    if not intent.model.startswith("/") and HUB_CACHE not in targets:
-        volumes[f"{home(node)}/.cache/huggingface"] = HUB_CACHE
+    if not rank.intent.model.startswith("/") and HUB_CACHE not in targets:
+        volumes[f"{home(rank.user)}/.cache/huggingface"] = HUB_CACHE
     return [["--volume", f"{host}:{target}"] for host, target in sorted(volumes.items())]
 
 
-def home(node: Node) -> str:
-    """The login user's home as useradd makes it; not asked for, so that the file depends on the inventory alone."""
-    return "/root" if node.user == "root" else f"/home/{node.user}"
+def home(user: str) -> str:
+    """A home as useradd makes it; not asked for, so that the file depends on the inventory alone."""
+    return "/root" if user == "root" else f"/home/{user}"

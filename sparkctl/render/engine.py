@@ -54,7 +54,7 @@ def _shared(rank: Rank) -> dict[str, object]:
 
 def _script(rank: Rank, command: EngineCommand) -> str:
     if rank.intent.runtime.docker is not None:
-        words = container_words(rank.cluster, rank.intent, rank.node, command.argv)
+        words = container_words(rank, command.argv)
         return text_of("engines/docker.sh.j2", **_shared(rank), words=words)
     return text_of(
         "engines/venv.sh.j2",
@@ -72,6 +72,7 @@ def _unit(rank: Rank) -> str:
         docker=rank.intent.runtime.docker is not None,
         address=_literal(rank.fabric.endpoints[rank.node.name].address),
         container=CONTAINER,
+        user=rank.user,
         script=ENGINE_SCRIPT,
     )
 

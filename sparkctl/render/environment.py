@@ -68,7 +68,7 @@ def comment(value: object) -> Quoted:
 
 
 def yaml_scalar(value: str | int | bool) -> Quoted:
-    """A YAML scalar: bare when it can be nothing but a string, else as JSON spells it, which is YAML's too for ASCII."""
+    """A YAML scalar: bare when it can be nothing but a string, else as JSON spells it, for ASCII is YAML too."""
     if not one_line(value).isascii():
         raise SparkctlError(f"{value!r} is not plain ASCII and cannot go into a netplan file", "use ASCII")
     bare = isinstance(value, str) and _BARE.fullmatch(value)

@@ -1,0 +1,170 @@
+"""`sparkctl render`: every file of every node, without a network; printed, written or compared."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sparkctl.cli.terminal import InventoryPath, console, reported
+from sparkctl.errors import InventoryError, UsageError
+
+if TYPE_CHECKING:
+    from sparkctl.fabric.model import Fabric
+    from sparkctl.inventory.model import Cluster
+    from sparkctl.render import Artifact, Rendering
+
+CHANGES = 10
+
+
+class RenderFormat(StrEnum):
+    """How `render` prints."""
+
+    text = "text"
+    json = "json"
+
+
+Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="Write DIR/NODE/PATH instead.")]
+Check = Annotated[Path | None, typer.Option(metavar="DIR", help="Compare with DIR as -o writes it; 10 if it differs.")]
+Format = Annotated[RenderFormat, typer.Option("--format", help="What to print.")]
+OneNode = Annotated[str | None, typer.Option("--node", metavar="NAME", help="Only the files of this node.")]
+
+
+def render(
+    inventory: InventoryPath,
+    output: Output = None,
+    check: Check = None,
+    format: Format = RenderFormat.text,
+    node: OneNode = None,
+) -> None:
+    """Show the files that the nodes should hold; no network is used.
+
+    Examples:
+
+      sparkctl render inventories/dual.yaml                      print every file
+
+      sparkctl render inventories/dual.yaml --node spark-1       of one node
+
+      sparkctl render inventories/dual.yaml -o rendered          write them, to keep them in git
+
+      sparkctl render inventories/dual.yaml --check rendered     exit 10 and a diff when they are out of date
+
+      sparkctl render inventories/dual.yaml --format json        for programs
+    """
+    with reported():
+        if sum((output is not None, check is not None, format is RenderFormat.json)) > 1:
+            raise UsageError("-o, --check and --format json exclude one another", "choose one of them")
+        rendering = _rendering(inventory, node)
+        if check is not None:
+            _compare(rendering, check, node or "*")
+        else:
+            _deliver(rendering, output, format)
+
+
+def _deliver(rendering: Rendering, output: Path | None, format: RenderFormat) -> None:
+    if output is not None:
+        _write_all(rendering, output)
+    elif format is RenderFormat.json:
+        typer.echo(json.dumps(rendering.to_json(), indent=2))
+    else:
+        typer.echo("\n".join(_shown(node, file) for node, file in _files(rendering)), nl=False)
+
+
+def _rendering(inventory: Path, only: str | None) -> Rendering:
+    from sparkctl.render import Rendering, render
+
+    full = render(*_studied(inventory))
+    if only is None:
+        return full
+    if only not in full.nodes:
+        raise UsageError(f"{inventory} has no node called {only}", f"its nodes are {', '.join(full.nodes)}")
+    return Rendering(full.cluster, {only: full.nodes[only]})
+
+
+def _studied(inventory: Path) -> tuple[Cluster, Fabric]:
+    from sparkctl.report.findings import print_findings
+    from sparkctl.rules import study
+
+    found = study(inventory)
+    if found.errors or found.cluster is None or found.fabric is None:
+        raise InventoryError(found.findings)
+    print_findings(found.findings, console(stderr=True))
+    return found.cluster, found.fabric
+
+
+def _files(rendering: Rendering) -> Iterator[tuple[str, Artifact]]:
+    return ((name, file) for name, node in rendering.nodes.items() for file in node.files)
+
+
+def _shown(node: str, file: Artifact) -> str:
+    return f"==> {node}:{file.path} ({file.mode:04o}) <==\n{file.content}"
+
+
+def _place(folder: Path, node: str, file: Artifact) -> Path:
+    """Where a file goes below `folder`; a link that leads out of it is refused."""
+    path = folder / node / file.path.lstrip("/")
+    if not path.parent.resolve().is_relative_to(folder.resolve()) or path.is_symlink() or path.is_dir():
+        raise UsageError(f"{path} is or lies behind a link or a folder that is not ours", "choose an empty folder")
+    return path
+
+
+def _write_all(rendering: Rendering, folder: Path) -> None:
+    try:
+        for node, file in _files(rendering):
+            path = _place(folder, node, file)
+            typer.echo(f"{_write(path, file)} {path}")
+    except OSError as error:
+        raise UsageError(f"cannot write {error.filename}: {error.strerror}", "choose another folder") from None
+
+
+def _write(path: Path, file: Artifact) -> str:
+    """Replace the file in one step, so that an interrupted run leaves the old one or the new one."""
+    content = file.content.encode()
+    same = path.is_file() and path.read_bytes() == content
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.sparkctl")
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(content)
+    fresh.chmod(file.mode)
+    fresh.replace(path)
+    return "unchanged" if same else "wrote"
+
+
+def _compare(rendering: Rendering, folder: Path, nodes: str) -> None:
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder", f"make it with `sparkctl render INVENTORY -o {folder}`")
+    difference = "".join(_differences(rendering, folder, nodes))
+    sys.stdout.write(difference)
+    if difference:
+        raise typer.Exit(CHANGES)
+
+
+def _differences(rendering: Rendering, folder: Path, nodes: str) -> Iterator[str]:
+    """Diffs of what is wanted, then the files that nobody wants any more, those of former nodes too."""
+    wanted = {folder / node / file.path.lstrip("/"): file.content for node, file in _files(rendering)}
+    for path, content in wanted.items():
+        yield _diff(path, path.read_bytes() if path.is_file() else b"", content.encode())
+    for path in sorted(folder.glob(f"{nodes}/etc/**/*")):
+        if path.is_file() and path not in wanted:
+            yield f"Only in {path.parent}: {path.name}\n"
+
+
+def _diff(path: Path, old: bytes, new: bytes) -> str:
+    from difflib import unified_diff
+
+    if old == new:
+        return ""
+    before, after = (text.decode(errors="replace").splitlines(keepends=True) for text in (old, new))
+    return "".join(_ended(line) for line in unified_diff(before, after, str(path), f"{path} (inventory)"))
+
+
+def _ended(line: str) -> str:
+    return line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
