@@ -76,11 +76,18 @@ def _walk(detail: ErrorDetails, document: object) -> tuple[Path, object]:
     path: Path = ()
     value = document
     for part in detail["loc"]:
-        if (isinstance(value, dict) and part in value) or (isinstance(value, list) and isinstance(part, int) and part < len(value)):
-            value, path = value[part], (*path, part)
+        inside = _items(value)
+        if part in inside:
+            value, path = inside[part], (*path, part)
     if detail["type"] == "missing":
         path = (*path, detail["loc"][-1])
     return path, value
+
+
+def _items(value: object) -> Mapping[object, object]:
+    if isinstance(value, dict):
+        return value
+    return dict(enumerate(value)) if isinstance(value, list) else {}
 
 
 def _unknown_key(path: Path, source: Source) -> Finding:

@@ -15,10 +15,10 @@ from sparkctl.rules.base import Hit, end_path, rule
 _TOPOLOGY: Path = ("fabric", "topology")
 _SIDES: tuple[Literal["a", "b"], Literal["a", "b"]] = ("a", "b")
 _SHAPES: dict[Shape, str] = {
-    "direct": "one pair of nodes, joined directly (`direct`)",
-    "mesh": "three nodes, each joined to both others (`mesh`)",
-    "ring": "a closed ring (`ring`)",
-    "switch": "nodes on a switch (`switch`)",
+    "direct": "two nodes, joined directly",
+    "mesh": "three nodes, each joined to both others",
+    "ring": "a closed ring",
+    "switch": "every node on a switch",
 }
 
 
@@ -162,7 +162,7 @@ def one_cable_is_enough(cluster: Cluster) -> Iterator[Hit]:
 @rule("TOP011", "warning", "different ports on different nodes", "facts: field-faults, row 28", layer="shape")
 def ports_are_alike(cluster: Cluster) -> Iterator[Hit]:
     """The same cage everywhere gives the same interface names everywhere."""
-    if cluster.fabric.topology not in ("direct", "switch"):
+    if shape(cluster) not in ("direct", "switch"):
         return
     nodes = _node_names(cluster)
     ends = [(link, side, end) for link, side, end in _ends(cluster) if end.owner in nodes]
@@ -191,7 +191,7 @@ def topology_matches_cables(cluster: Cluster) -> Iterator[Hit]:
         return
     yield Hit(
         _TOPOLOGY,
-        f"`{declared}` is declared, but the cables make {_SHAPES[made]}",
+        f"`{declared}` is declared, but the cables are those of `{made}`: {_SHAPES[made]}",
         f"write `topology: {made}`, or correct `links`",
     )
 
