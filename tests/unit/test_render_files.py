@@ -15,7 +15,7 @@ from sparkctl.render import Rendering, render
 from sparkctl.render.artifact import API_KEY, ENGINE_ENV, ENGINE_SCRIPT, ENGINE_UNIT, NCCL_ENV, NETPLAN
 from sparkctl.rules import study_text
 
-NODES = 'apiVersion: sparkctl/v1\nkind: Cluster\nmetadata: {name: dual}\nnodes:\n  - {name: a, address: 192.0.2.11}\n'
+NODES = "apiVersion: sparkctl/v1\nkind: Cluster\nmetadata: {name: dual}\nnodes:\n  - {name: a, address: 192.0.2.11}\n"
 TWO = NODES + "  - {name: b, address: 192.0.2.12}\nlinks: [[a:p1, b:p1]]\n"
 USER = "ssh: {user: nvidia}\n"
 DIRECT = "fabric: {topology: direct}\n"

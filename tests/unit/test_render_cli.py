@@ -1,0 +1,125 @@
+"""`sparkctl render`: printed, written, compared."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from click.testing import Result
+from typer.testing import CliRunner
+
+from sparkctl.cli.render import render
+
+ROOT = Path(__file__).resolve().parents[2]
+DUAL = str(ROOT / "inventories" / "dual.yaml")
+NETPLAN = "spark-1/etc/netplan/95-sparkctl.yaml"
+
+
+def run(*words: str | Path) -> Result:
+    """The verb alone, as `sparkctl render` runs it."""
+    app = typer.Typer()
+    app.command()(render)
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def tree(folder: Path) -> dict[str, tuple[bytes, int]]:
+    """Every file with its mode."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(p.relative_to(folder)): (p.read_bytes(), p.stat().st_mode & 0o777) for p in files}
+
+
+def test_text_has_a_line_above_every_file() -> None:
+    result = run(DUAL)
+    assert result.exit_code == 0
+    heads = [line for line in result.stdout.splitlines() if line.startswith("==> ")]
+    assert heads[0] == "==> spark-1:/etc/netplan/95-sparkctl.yaml (0600) <=="
+    assert len(heads) == 10
+
+
+def test_one_node_alone() -> None:
+    assert "spark-1:" not in run(DUAL, "--node", "spark-2").stdout
+    other = run(DUAL, "--node", "spark-9")
+    assert other.exit_code == 2
+    assert "spark-1, spark-2" in other.stderr
+
+
+def test_json_is_one_document() -> None:
+    read = json.loads(run(DUAL, "--format", "json").stdout)
+    assert (read["version"], read["cluster"], sorted(read["nodes"])) == (1, "dual", ["spark-1", "spark-2"])
+    assert read["nodes"]["spark-1"]["files"]["/etc/sparkctl/engine.sh"]["mode"] == "0755"
+
+
+def test_written_files_are_those_printed_with_their_modes(tmp_path: Path) -> None:
+    first = run(DUAL, "-o", tmp_path / "out")
+    assert first.exit_code == 0
+    assert first.stdout.splitlines()[0] == f"wrote {tmp_path / 'out' / NETPLAN}"
+    files = json.loads(run(DUAL, "--format", "json").stdout)["nodes"]
+    assert tree(tmp_path / "out") == {
+        f"{node}{path}": (file["content"].encode(), int(file["mode"], 8))
+        for node, entry in files.items()
+        for path, file in entry["files"].items()
+    }
+    again = run(DUAL, "-o", tmp_path / "out")
+    assert {line.split()[0] for line in again.stdout.splitlines()} == {"unchanged"}
+
+
+def test_check_is_quiet_when_nothing_differs(tmp_path: Path) -> None:
+    run(DUAL, "-o", tmp_path)
+    result = run(DUAL, "--check", tmp_path)
+    assert (result.exit_code, result.stdout) == (0, "")
+
+
+def test_check_shows_a_changed_a_missing_and_a_left_over_file(tmp_path: Path) -> None:
+    run(DUAL, "-o", tmp_path)
+    netplan = tmp_path / NETPLAN
+    netplan.write_text(netplan.read_text().replace("mtu: 9000", "mtu: 1500", 1))
+    (tmp_path / "spark-2/etc/sparkctl/nccl.env").unlink()
+    (tmp_path / "old/etc/sparkctl").mkdir(parents=True)
+    (tmp_path / "old/etc/sparkctl/nccl.env").write_text("x")
+    result = run(DUAL, "--check", tmp_path)
+    assert result.exit_code == 10
+    assert "-      mtu: 1500\n+      mtu: 9000\n" in result.stdout
+    assert "+NCCL_NET=IB" in result.stdout
+    assert f"Only in {tmp_path}/old/etc/sparkctl: nccl.env" in result.stdout
+    assert run(DUAL, "--check", tmp_path, "--node", "spark-1").stdout.count("+++ ") == 1
+
+
+def test_check_needs_a_folder(tmp_path: Path) -> None:
+    result = run(DUAL, "--check", tmp_path / "none")
+    assert result.exit_code == 2
+    assert "is not a folder" in result.stderr
+
+
+@pytest.mark.parametrize("link", ["spark-1", "spark-1/etc", NETPLAN])
+def test_nothing_is_written_through_a_link(tmp_path: Path, link: str) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    place = tmp_path / "out" / link
+    place.parent.mkdir(parents=True)
+    place.symlink_to(outside if link != NETPLAN else outside / "file")
+    result = run(DUAL, "-o", tmp_path / "out")
+    assert result.exit_code == 2
+    assert list(outside.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_a_message(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = run(DUAL, "-o", tmp_path / "file")
+    assert result.exit_code == 2
+    assert "cannot write" in result.stderr
+
+
+def test_what_excludes_one_another_is_refused(tmp_path: Path) -> None:
+    assert run(DUAL, "-o", tmp_path, "--format", "json").exit_code == 2
+    assert run(DUAL, "-o", tmp_path, "--check", tmp_path).exit_code == 2
+
+
+def test_an_inventory_with_errors_renders_nothing(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("apiVersion: sparkctl/v1\nkind: Cluster\n")
+    result = run(bad, "-o", tmp_path / "out")
+    assert result.exit_code == 3
+    assert f"{bad}:1:1" in result.stderr
+    assert not (tmp_path / "out").exists()
