@@ -25,8 +25,9 @@ def console(*, stderr: bool = False, no_color: bool = False) -> Console:
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
-    width = None if stream.isatty() else 200
-    return Console(stderr=stderr, no_color=no_color or None, width=width, highlight=False, soft_wrap=not stream.isatty())
+    piped = not stream.isatty()
+    width = 200 if piped else None
+    return Console(stderr=stderr, no_color=no_color or None, width=width, highlight=False, soft_wrap=piped)
 
 
 def complain(error: SparkctlError) -> None:
@@ -50,6 +51,18 @@ def reported() -> Iterator[None]:
     except SparkctlError as error:
         complain(error)
         raise typer.Exit(error.exit_code) from None
+
+
+def confess(error: Exception) -> None:
+    """A bug: where it happened, in two lines, and where the rest is."""
+    import tempfile
+    import traceback
+
+    with tempfile.NamedTemporaryFile("w", prefix="sparkctl-bug-", suffix=".txt", delete=False) as file:
+        file.write("".join(traceback.format_exception(error)))
+    out = console(stderr=True)
+    out.print(f"[bold red]this is a bug in sparkctl:[/] {type(error).__name__}: {_escape(str(error))}")
+    out.print(f"  [bold]do:[/] report it with {file.name}")
 
 
 def _escape(text: str) -> str:

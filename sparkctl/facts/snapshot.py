@@ -8,10 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sparkctl.facts import files as file_facts
-from sparkctl.facts import links
+from sparkctl.facts import links, pings, units
 from sparkctl.facts import record as record_facts
 from sparkctl.facts import system as system_facts
-from sparkctl.facts import units
 from sparkctl.facts.base import Probe, answers, parsed
 from sparkctl.outcome import Absent, Fact, Known, Unknown
 
@@ -20,13 +19,15 @@ UNANSWERED = Unknown("the node did not answer this")
 
 @dataclass(frozen=True)
 class Questions:
-    """What to ask one node: the paths and netdevs that concern it, and the engine's image if it has one."""
+    """What to ask one node. `rails` are (netdev, peer) pairs to ping at `mtu` bytes; none: no pings."""
 
     paths: tuple[str, ...]
     secrets: tuple[str, ...]
     netdevs: tuple[str, ...]
     netplan_path: str
     image: str | None = None
+    mtu: int = 0
+    rails: tuple[tuple[str, str], ...] = ()
 
     def probes(self) -> tuple[Probe, ...]:
         """The whole batch, in a fixed order."""
@@ -37,7 +38,8 @@ class Questions:
         foreign = Probe("foreign", ("netplan_files_naming", self.netplan_path, *self.netdevs))
         engine = (units.image_probe(self.image), units.container_probe()) if self.image else ()
         tools = system_facts.tools_probe(("docker",) if self.image else ())
-        return (*fixed, tools, foreign, units.unit_probe(), *engine, *shown, *hidden)
+        rails = (pings.probe(self.mtu, self.rails),) if self.rails else ()
+        return (*fixed, tools, foreign, units.unit_probe(), *engine, *shown, *hidden, *rails)
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class NodeFacts:
     unit: Fact[units.UnitState]
     image: Fact[str]
     container: Fact[units.ContainerState]
+    pings: Fact[dict[tuple[str, str], bool]]
 
     def netdev(self, name: str) -> Fact[links.Netdev]:
         """One netdev; Absent when the node has none of that name."""
@@ -118,4 +121,5 @@ def snapshot(node: str, questions: Questions, stdout: str) -> NodeFacts:
         unit=parsed(answer("unit"), units.parse_unit),
         image=parsed(answer("image"), str.strip) if questions.image else no_image,
         container=parsed(answer("container"), units.parse_container) if questions.image else no_image,
+        pings=parsed(answer("pings"), pings.parse) if questions.rails else Absent("not asked"),
     )

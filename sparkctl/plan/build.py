@@ -41,7 +41,7 @@ def refuse(cluster: str, facts: Mapping[str, NodeFacts], desired: Mapping[str, D
         for reason in obstacles(cluster, known, desired[node].attachments if node in desired else none)
     ]
     if found:
-        raise Refused("nothing was changed, because\n  " + "\n  ".join(found), "put this right and run the command again")
+        raise Refused("nothing was changed, because\n  " + "\n  ".join(found), "put this right and run it again")
 
 
 def plan_up(cluster: str, desired: Mapping[str, Desired], facts: Mapping[str, NodeFacts], playbook: Playbook) -> Plan:

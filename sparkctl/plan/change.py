@@ -23,7 +23,7 @@ class FileImage(BaseModel):
 
 
 class FileChange(BaseModel):
-    """Write or remove one file. `source` is a secret's path on the controller, `baseline` the name of a kept before-image."""
+    """Write or remove one file. `source`: a secret's path on the controller; `baseline`: a kept before-image."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     kind: Literal["file"] = "file"

@@ -73,11 +73,16 @@ hold() { # RUN LEASE
   if [ -f "$R/until" ]; then extend "$2"; fi
 }
 
+# True when the lock is held by another run.
+foreign_lock() { # RUN
+  [ -f "$S/lock" ] && read -r _ _ run _ <"$S/lock" && [ "$run" != "$1" ]
+}
+
+# Nothing is left on a node that had nothing.
 unlock() { # RUN
-  [ -f "$S/lock" ] || return 0
-  read -r _ _ run _ <"$S/lock"
-  [ "$run" = "$1" ] || return 0
-  rm -f "$S/lock"
+  [ -d "$S" ] || return 0
+  if foreign_lock "$1"; then return 0; fi
+  rm -f "$S/lock" "$S/lock.new"
   rmdir --ignore-fail-on-non-empty "$S"
 }
 
@@ -324,14 +329,12 @@ revert_begins() { # RUN WHO(timer|controller)
 abandon() { # RUN
   [ -d "$S" ] || return 0
   if [ -f "$R/revert.sh" ] && [ -f "$R/state" ]; then /bin/sh "$R/revert.sh" controller || return; fi
+  [ -d "$S" ] || return 0
   guard 30 || return
-  if [ -f "$S/lock" ]; then
-    read -r _ _ run _ <"$S/lock"
-    if [ "$run" != "$1" ]; then return 0; fi
-    rm -rf "$R"
-    if [ ! -f "$S/record.json" ]; then rm -f "$S/journal"; fi
-    unlock "$1"
-  fi
+  if foreign_lock "$1"; then return 0; fi
+  if [ -f "$S/lock" ]; then rm -rf "$R"; fi
+  if [ ! -f "$S/record.json" ] && [ ! -d "$R" ]; then rm -f "$S/journal"; fi
+  unlock "$1"
 }
 
 # The run's own lines; with no record from an earlier run the whole directory goes.

@@ -70,3 +70,16 @@ system_state() {
   df -Pk /var/lib | awk 'NR == 2 { print $4 }'
   date +%s
 }
+
+# Full-size, unfragmented pings out of one netdev each, all at once: "DEV=ADDRESS status" per line.
+ping_rails() { # PAYLOAD DEV=ADDRESS...
+  size=$1
+  shift
+  for rail in "$@"; do
+    {
+      ping -n -q -M "do" -s "$size" -c 2 -i 0.2 -W 1 -I "${rail%%=*}" "${rail#*=}" >/dev/null 2>&1
+      printf '%s %s\n' "$rail" $?
+    } &
+  done
+  wait
+}

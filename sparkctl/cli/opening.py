@@ -1,0 +1,177 @@
+"""Opens a session with a cluster: study, overlay of the lab, password, signals; and closes it with a report."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import json
+import signal
+import socket
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from sparkctl.checks import words
+from sparkctl.cli import terminal
+from sparkctl.errors import ChecksFailed, InventoryError, SparkctlError, UsageError
+from sparkctl.execute.fleet import Fleet
+from sparkctl.execute.session import Session
+from sparkctl.execute.ssh import Login
+from sparkctl.fabric.topologies import expand, topology_of
+from sparkctl.outcome import Verdict
+from sparkctl.render import render
+from sparkctl.report.console import ConsoleObserver
+from sparkctl.report.findings import print_findings
+from sparkctl.report.verdicts import as_values, print_verdicts, wrong
+from sparkctl.rules import study
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sparkctl.fabric.model import Fabric
+    from sparkctl.inventory.model import Cluster, Node
+
+
+@dataclass
+class Desk:
+    """Options that every cluster command has, and what it will report."""
+
+    inventory: Path
+    lab: bool = False
+    json: bool = False
+    no_color: bool = False
+    quiet: bool = False
+    verbose: bool = False
+    fields: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def people(self) -> Console:
+        """Where people read: stdout, or stderr when stdout is for a program."""
+        return terminal.console(stderr=self.json, no_color=self.no_color)
+
+    @property
+    def progress(self) -> Console:
+        """Where progress goes: always stderr."""
+        return terminal.console(stderr=True, no_color=self.no_color)
+
+    def show(self, verdicts: tuple[Verdict, ...]) -> None:
+        """Print and keep the verdicts; ChecksFailed when something is not right."""
+        self.fields["verdicts"] = as_values(verdicts)
+        print_verdicts(verdicts, self.people)
+        bad = wrong(verdicts)
+        if bad:
+            raise ChecksFailed(f"{len(bad)} checks failed; the first: {words(bad[0])}", "see `do:` above")
+
+
+def run(verb: str, desk: Desk, work: Callable[[Session, Desk], Awaitable[None]]) -> None:
+    """Open a session, do the work of `verb`, report, and end with the right exit code."""
+    begun, code, session = time.monotonic(), 0, None
+    try:
+        session = opened(desk)
+        asyncio.run(_worked(session, desk, work))
+    except typer.Exit as ending:
+        code = ending.exit_code
+    except SparkctlError as error:
+        code = error.exit_code
+        terminal.complain(error)
+        desk.fields["error"] = {"message": error.message, "remedy": error.remedy}
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        code = 130
+        message = "left at once: the nodes' own timers put back whatever was not confirmed"
+        desk.progress.print(f"[bold red]{message}[/]")
+        desk.fields["error"] = {"message": message, "remedy": ""}
+    _report(verb, desk, session, code, time.monotonic() - begun)
+    raise typer.Exit(code)
+
+
+async def _worked(session: Session, desk: Desk, work: Callable[[Session, Desk], Awaitable[None]]) -> None:
+    _obey_signals(session, desk)
+    try:
+        await work(session, desk)
+    finally:
+        await session.fleet.close()
+
+
+def _obey_signals(session: Session, desk: Desk) -> None:
+    """Once: stop at the next barrier and undo. Twice: leave; the timers of the nodes protect them."""
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+
+    def obey() -> None:
+        if session.stop.is_set() or not session.running:
+            if task is not None:
+                task.cancel()
+            return
+        session.stop.set()
+        desk.progress.print("[yellow]stopping at the next barrier, then undoing; once more to leave at once[/]")
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, obey)
+
+
+def _report(verb: str, desk: Desk, session: Session | None, code: int, seconds: float) -> None:
+    if session is not None and desk.verbose:
+        desk.progress.print(f"[dim]ssh: {json.dumps(session.fleet.counts())}; {seconds:.1f} s[/]")
+    if not desk.json:
+        return
+    report: dict[str, Any] = {"version": 1, "command": verb, "exit_code": code, "seconds": round(seconds, 3)}
+    if session is not None:
+        report |= {"cluster": session.cluster.name, "overlays": list(session.overlays), "ssh": session.fleet.counts()}
+    typer.echo(json.dumps(report | desk.fields, indent=1, sort_keys=True))
+
+
+def opened(desk: Desk) -> Session:
+    """A session with the cluster of the inventory, or with its twin; InventoryError when it has errors."""
+    found = study(desk.inventory)
+    if found.cluster is None or found.fabric is None or found.errors:
+        raise InventoryError(found.findings)
+    if found.findings and not desk.quiet:
+        print_findings(found.findings, desk.progress)
+    cluster, fabric = found.cluster, found.fabric
+    overlays: tuple[str, ...] = ()
+    if desk.lab:
+        cluster, overlays = _twin(cluster)
+        fabric = _expanded(cluster)
+        for overlay in () if desk.quiet else overlays:
+            desk.progress.print(f"[cyan]lab:[/] {overlay}")
+    observer = ConsoleObserver(desk.progress, verbose=desk.verbose, quiet=desk.quiet)
+    password = _password(cluster)
+    logins = [_login(cluster, node, password, desk.lab) for node in cluster.nodes]
+    owner = f"{getpass.getuser()}@{socket.gethostname()}"
+    return Session(cluster, fabric, render(cluster, fabric), Fleet.of(logins, observer), owner, overlays)
+
+
+def _twin(cluster: Cluster) -> tuple[Cluster, tuple[str, ...]]:
+    from sparkctl.lab.enter import enter
+    from sparkctl.lab.overlay import overlay
+    from sparkctl.lab.state import find
+
+    state = find(cluster.name)
+    enter(state)
+    return overlay(cluster, state)
+
+
+def _expanded(cluster: Cluster) -> Fabric:
+    topology = topology_of(cluster)
+    if topology is None:
+        raise UsageError(f"topology {cluster.fabric.topology} is not supported", "see `sparkctl explain`")
+    return expand(topology, cluster)
+
+
+def _password(cluster: Cluster) -> str | None:
+    """Asked once, kept in memory, sent on stdin only."""
+    if cluster.ssh.sudo != "prompt":
+        return None
+    if not sys.stdin.isatty():
+        raise UsageError("ssh.sudo is `prompt`, and there is no terminal to ask on", "allow passwordless sudo for CI")
+    return getpass.getpass("sudo password on the nodes: ")
+
+
+def _login(cluster: Cluster, node: Node, password: str | None, lab: bool) -> Login:
+    ssh = cluster.ssh
+    login = Login(node.name, node.address, node.port, node.user, ssh.known_hosts, ssh.identity_file, password)
+    return replace(login, own_config=not lab)

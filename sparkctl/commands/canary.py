@@ -1,0 +1,67 @@
+"""The canary: a program on the node that watches the engine's unit and asks the head for real tokens."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from sparkctl.commands.base import Command, Effect
+from sparkctl.commands.shell import quote
+from sparkctl.resources import share
+
+PATIENCE = 30
+"""Seconds for one completion; a hung collective answers never (facts A10), a first request compiles."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What to watch on one node; `probe` empty: a worker, whose unit alone is watched."""
+
+    unit: str
+    probe: Mapping[str, object]
+    key_file: str | None = None
+    restarts: int = 0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A real completion: its text, how many tokens, how long, and the version of the engine."""
+
+    text: str
+    tokens: int
+    seconds: float
+    version: str
+
+
+@cache
+def _program() -> bytes:
+    return (share("templates") / "checks/canary.py").read_bytes()
+
+
+def command(watch: Watch, seconds: float, cursor: str = "", logs: bool = False) -> Command:
+    """Watch for at most `seconds` (0: ask once); `logs` passes the unit's new log lines on."""
+    config = {
+        **watch.probe,
+        "serves": bool(watch.probe),
+        "unit": watch.unit,
+        "key_file": watch.key_file,
+        "restarts": watch.restarts,
+        "patience": PATIENCE,
+        "slice": seconds,
+        "cursor": cursor,
+        "logs": logs,
+    }
+    script = "exec " + quote(("python3", "-", json.dumps(config, sort_keys=True))) + "\n"
+    return Command("ask for a token", script, Effect.LOAD, _program(), timeout=seconds + 2 * PATIENCE)
+
+
+def answer(fields: Mapping[str, object]) -> Answer:
+    """The `ready` object of the program."""
+    return Answer(
+        text=str(fields["text"]),
+        tokens=int(str(fields["tokens"])),
+        seconds=float(str(fields["seconds"])),
+        version=str(fields["version"]),
+    )

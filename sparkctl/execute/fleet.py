@@ -1,0 +1,121 @@
+"""All nodes at once: one round on the critical path, however many nodes take part."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from sparkctl.commands.base import Command, Effect
+from sparkctl.errors import AccessRefused
+from sparkctl.execute.ssh import Login, SshTransport
+from sparkctl.execute.transport import Gate, LineSink
+from sparkctl.outcome import Failed, Lost, Ok, Result
+from sparkctl.report.events import Ended, Observer, Phase, silent
+
+
+@dataclass
+class Fleet:
+    """The nodes of a cluster in rank order, each behind its gate; gates are READ until `allow` opens them."""
+
+    transports: Mapping[str, SshTransport]
+    observer: Observer = silent
+    rounds: int = 0
+    gates: dict[str, Gate] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.gates = {node: Gate(transport) for node, transport in self.transports.items()}
+
+    @classmethod
+    def of(cls, logins: Iterable[Login], observer: Observer = silent) -> Fleet:
+        """A fleet of SSH transports; nothing is connected yet."""
+        return cls({login.node: SshTransport(login) for login in logins}, observer)
+
+    @contextmanager
+    def allow(self, effect: Effect) -> Iterator[None]:
+        """Open every gate up to `effect` for the body."""
+        before = {node: gate.ceiling for node, gate in self.gates.items()}
+        for gate in self.gates.values():
+            gate.ceiling = max(gate.ceiling, effect)
+        try:
+            yield
+        finally:
+            for node, gate in self.gates.items():
+                gate.ceiling = before[node]
+
+    async def each(
+        self, title: str, commands: Mapping[str, Command], on_line: Callable[[str, str], None] | None = None
+    ) -> dict[str, Result]:
+        """Run one command per node, all at once; every node ends, whatever the others do. A refusal is Lost."""
+        self.rounds += 1
+        self.observer(Phase(title, tuple(commands)))
+        results = await asyncio.gather(*(self._forgiving(title, n, c, on_line) for n, c in commands.items()))
+        return dict(zip(commands, results, strict=True))
+
+    async def ask(self, title: str, commands: Mapping[str, Command]) -> dict[str, Result]:
+        """As `each`, before anything was changed: a node that does not let us in is an AccessRefused."""
+        self.rounds += 1
+        self.observer(Phase(title, tuple(commands)))
+        asked = (self._one(title, n, c, None) for n, c in commands.items())
+        outcomes = await asyncio.gather(*asked, return_exceptions=True)
+        raise_refusals(outcomes)
+        return {n: o for n, o in zip(commands, outcomes, strict=True) if not isinstance(o, BaseException)}
+
+    async def _forgiving(
+        self, title: str, node: str, command: Command, on_line: Callable[[str, str], None] | None
+    ) -> Result:
+        try:
+            return await self._one(title, node, command, on_line)
+        except AccessRefused as error:
+            self.observer(Ended(title, node, 0.0, error.message))
+            return Lost(error.message)
+
+    async def _one(
+        self, title: str, node: str, command: Command, on_line: Callable[[str, str], None] | None
+    ) -> Result:
+        sink: LineSink | None = (lambda line: on_line(node, line)) if on_line else None
+        begun = time.monotonic()
+        result = await self.gates[node].run(command, sink)
+        self.observer(Ended(title, node, time.monotonic() - begun, problem(result)))
+        return result
+
+    async def connect(self, nodes: Iterable[str] | None = None) -> None:
+        """Open new connections to `nodes` (all); AccessRefused with every refusal there was."""
+        chosen = tuple(nodes or self.gates)
+        outcomes = await asyncio.gather(*(self.gates[n].renew() for n in chosen), return_exceptions=True)
+        raise_refusals(outcomes)
+
+    async def close(self) -> None:
+        """Drop every connection."""
+        await asyncio.gather(*(gate.close() for gate in self.gates.values()))
+
+    def counts(self) -> dict[str, object]:
+        """Connections and round trips per node, and the rounds on the critical path."""
+        nodes: dict[str, object] = {
+            node: {"connections": t.counters.connections, "round_trips": t.counters.round_trips}
+            for node, t in self.transports.items()
+        }
+        return nodes | {"critical_path": self.rounds}
+
+
+def raise_refusals(outcomes: Iterable[object]) -> None:
+    """One AccessRefused for all refusals among `outcomes`; any other exception as it is."""
+    found = [o for o in outcomes if isinstance(o, BaseException)]
+    others = [o for o in found if not isinstance(o, AccessRefused)]
+    if others:
+        raise others[0]
+    refusals = [o for o in found if isinstance(o, AccessRefused)]
+    if len(refusals) == 1:
+        raise refusals[0]
+    if refusals:
+        lines = "".join(f"\n  {r.message}\n    do: {r.remedy}" for r in refusals)
+        raise AccessRefused(f"{len(refusals)} nodes cannot be used:{lines}", "put this right; nothing was changed")
+
+
+def problem(result: Result) -> str:
+    """Why `result` is not a success; empty when it is."""
+    if isinstance(result, Ok):
+        return ""
+    return result.reason if isinstance(result, Failed) else f"unknown outcome: {result.reason}"

@@ -1,0 +1,46 @@
+"""Facts of all nodes in one round trip each, through gates that let nothing but READ pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sparkctl.errors import AccessRefused
+from sparkctl.execute.fleet import Fleet, problem
+from sparkctl.fabric.model import Fabric
+from sparkctl.facts.base import batch
+from sparkctl.facts.snapshot import NodeFacts, Questions, snapshot
+from sparkctl.inventory.model import Cluster
+from sparkctl.outcome import Ok
+from sparkctl.render.artifact import API_KEY, ENGINE_ENV, ENGINE_SCRIPT, ENGINE_UNIT, NCCL_ENV, NETPLAN
+
+SHOWN = (NETPLAN, NCCL_ENV, ENGINE_ENV, ENGINE_SCRIPT, ENGINE_UNIT)
+
+
+def questions(cluster: Cluster, fabric: Fabric, *, pings: bool = False) -> dict[str, Questions]:
+    """What to ask each node; always about every path that sparkctl may own, so that leftovers are seen too."""
+    image = cluster.engine.runtime.docker if cluster.engine else None
+    return {
+        node.name: Questions(
+            paths=SHOWN,
+            secrets=(API_KEY,),
+            netdevs=tuple(a.netdev for a in fabric.of(node.name)),
+            netplan_path=NETPLAN,
+            image=image,
+            mtu=cluster.fabric.mtu,
+            rails=_rails(fabric, node.name) if pings else (),
+        )
+        for node in cluster.nodes
+    }
+
+
+def _rails(fabric: Fabric, node: str) -> tuple[tuple[str, str], ...]:
+    return tuple((a.netdev, str(p.address.ip)) for a in fabric.of(node) for p in fabric.peers(a))
+
+
+async def gather(fleet: Fleet, asked: Mapping[str, Questions], title: str = "read facts") -> dict[str, NodeFacts]:
+    """The facts of every node; AccessRefused when one does not answer, for then nothing may be planned."""
+    results = await fleet.ask(title, {node: batch(q.probes()) for node, q in asked.items()})
+    silent = [f"{node}: {problem(result)}" for node, result in results.items() if not isinstance(result, Ok)]
+    if silent:
+        raise AccessRefused("facts cannot be read:\n  " + "\n  ".join(silent), "try again; nothing was changed")
+    return {n: snapshot(n, asked[n], result.stdout) for n, result in results.items() if isinstance(result, Ok)}

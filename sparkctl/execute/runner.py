@@ -1,0 +1,162 @@
+"""Runs a plan as one transaction: lock, prepare, commit step by step, prove, confirm, record; or undo it all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from sparkctl.commands.base import Command, Effect
+from sparkctl.commands.lock import HELD, INTERRUPTED, STALE
+from sparkctl.errors import Locked, Refused, SparkctlError, StalePlan
+from sparkctl.execute.fleet import Fleet, problem
+from sparkctl.execute.undo import Undo
+from sparkctl.fabric.ports import NETDEVS
+from sparkctl.facts.snapshot import Questions, snapshot
+from sparkctl.outcome import Failed, Ok, Result
+from sparkctl.plan import compile as compiled
+from sparkctl.plan.compile import Run
+from sparkctl.plan.plan import Plan, Step
+from sparkctl.report.events import Note
+
+
+class StepFailed(SparkctlError):
+    """A step of the run failed; the undo follows."""
+
+
+class Interrupted(SparkctlError):
+    """Somebody asked to stop."""
+
+    exit_code = 130
+
+
+Prove: TypeAlias = Callable[["Runner"], Awaitable[None]]
+
+
+@dataclass
+class Runner:
+    """One run of one plan. `prove` maps a stage to what must hold after its last step."""
+
+    fleet: Fleet
+    plan: Plan
+    run: Run
+    asked: Mapping[str, Questions]
+    secrets: Mapping[str, Mapping[str, bytes]]
+    prove: Mapping[str, Prove]
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    locked: bool = False
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Nodes that the plan changes."""
+        return self.plan.changed_nodes
+
+    async def execute(self) -> None:
+        """Refused: nothing was changed. ApplyFailed: all is as before. RollbackIncomplete: a node may not be."""
+        with self.fleet.allow(Effect.WRITE):
+            try:
+                await self._lock()
+                await self._change()
+            except (SparkctlError, asyncio.CancelledError) as error:
+                if isinstance(error, Refused) and not self.locked:
+                    raise
+                await self._undone(error)
+
+    async def _undone(self, cause: BaseException) -> None:
+        """A second interruption cancels even this: then the timers of the nodes finish it."""
+        if isinstance(cause, asyncio.CancelledError):
+            raise cause
+        await Undo(self.fleet, self.plan, self.run, self.asked).all(cause)
+
+    async def _lock(self) -> None:
+        """Lock every node of the cluster and read it again: the plan must still fit."""
+        commands = {node: compiled.lock_and_read(self.run, self.asked[node]) for node in self.plan.nodes}
+        results = await self.fleet.each("lock", commands)
+        try:
+            self._refuse_unlocked(results)
+            self._refuse_stale(results)
+        except Refused:
+            ours = {n: compiled.unlock(self.run) for n, r in results.items() if not _foreign(r)}
+            await self.fleet.each("unlock", ours)
+            raise
+        self.locked = True
+
+    def _refuse_unlocked(self, results: Mapping[str, Result]) -> None:
+        found = "\n  ".join(f"{node}: {_words(r)}" for node, r in results.items() if not isinstance(r, Ok))
+        statuses = {r.status for r in results.values() if isinstance(r, Failed)}
+        if HELD in statuses:
+            raise Locked(found, "wait for the other run; a dead one's lease ends by itself")
+        if statuses & {INTERRUPTED, STALE}:
+            raise Refused(f"a node cannot be locked:\n  {found}", "put this right; nothing was changed")
+        if found:
+            raise StepFailed(f"lock: {found}")
+
+    def _refuse_stale(self, results: Mapping[str, Result]) -> None:
+        now = {n: snapshot(n, self.asked[n], r.stdout) for n, r in results.items() if isinstance(r, Ok)}
+        moved = [n for n, facts in now.items() if facts.fingerprint(NETDEVS) != self.plan.fingerprints[n]]
+        if moved:
+            message = f"{', '.join(moved)} changed since the plan was made"
+            raise StalePlan(message, "make a new plan; nothing was changed")
+
+    async def _change(self) -> None:
+        await self._all("prepare", {n: self._prepare(n) for n in self.nodes})
+        for position, step in enumerate(self.plan.steps):
+            await self.checkpoint()
+            commands = {node: compiled.commit(self.plan, self.run, step, node) for node in step.changes}
+            await self._all(step.title, commands)
+            if _last_of_stage(self.plan.steps, position) and step.stage in self.prove:
+                await self.prove[step.stage](self)
+        await self._confirm()
+
+    def _prepare(self, node: str) -> Command:
+        return compiled.prepare(self.plan, self.run, node, self.secrets.get(node, {}))
+
+    async def checkpoint(self) -> None:
+        """A barrier: the place where an interruption is obeyed."""
+        await asyncio.sleep(0)
+        if self.stop.is_set():
+            raise Interrupted("interrupted", "every node is being put back")
+
+    async def extend(self) -> None:
+        """Tell every changed node that the controller is alive."""
+        await self.checkpoint()
+        await self._all("extend the checkpoint", {n: compiled.hold(self.run) for n in self.nodes})
+
+    async def _confirm(self) -> None:
+        """All or none: new connections to all nodes first, then disarm; the before-images are still there."""
+        await self.checkpoint()
+        await self.fleet.connect(self.nodes)
+        await self._all("confirm", {n: compiled.disarm(self.run) for n in self.nodes})
+        results = await self.fleet.each("record", {n: compiled.finish(self.plan, self.run, n) for n in self.nodes})
+        idle = {n: compiled.unlock(self.run) for n in self.plan.nodes if n not in self.nodes}
+        if idle:
+            results |= await self.fleet.each("unlock", idle)
+        for node, result in results.items():
+            if not isinstance(result, Ok):
+                self.fleet.observer(Note(f"{node}: confirmed, but the book-keeping failed: {problem(result)}"))
+
+    async def _all(self, title: str, commands: Mapping[str, Command]) -> None:
+        results = await self.fleet.each(title, commands)
+        failures = [f"{node}: {title}: {problem(r)}" for node, r in results.items() if not isinstance(r, Ok)]
+        if failures:
+            raise StepFailed("\n  ".join(failures))
+
+
+def _last_of_stage(steps: Sequence[Step], position: int) -> bool:
+    return all(step.stage != steps[position].stage for step in steps[position + 1 :])
+
+
+def _foreign(result: Result) -> bool:
+    """Another run's lock, or another run's remains, are not ours to remove."""
+    return isinstance(result, Failed) and result.status in (HELD, INTERRUPTED)
+
+
+def _words(result: Result) -> str:
+    if isinstance(result, Failed) and result.status == INTERRUPTED:
+        return "an interrupted run is on this node; its timer puts it back, or `sparkctl cluster recover` does"
+    if isinstance(result, Failed) and result.status == STALE:
+        return f"not as planned: {result.reason}"
+    return problem(result)
+
+

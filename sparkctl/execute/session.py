@@ -1,0 +1,198 @@
+"""One command's dealings with one cluster: facts, plan, run, verdicts, and what is to be reported."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets as entropy
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sparkctl.checks import View, judge, words
+from sparkctl.commands.base import Effect
+from sparkctl.commands.canary import Answer, Watch
+from sparkctl.engines import engine_of
+from sparkctl.errors import Refused
+from sparkctl.execute.fleet import Fleet
+from sparkctl.execute.gather import gather, questions
+from sparkctl.execute.prove import Wait, ask_once
+from sparkctl.execute.runner import Prove, Runner, StepFailed
+from sparkctl.fabric.model import Fabric
+from sparkctl.facts.snapshot import NodeFacts
+from sparkctl.inventory.model import Cluster
+from sparkctl.outcome import Absent, Fact, Known, Unknown, Verdict
+from sparkctl.plan.build import plan_down, plan_up
+from sparkctl.plan.compile import Run
+from sparkctl.plan.diff import Desired
+from sparkctl.plan.plan import Plan
+from sparkctl.plan.playbook import Playbook
+from sparkctl.render import Rendering
+from sparkctl.render.artifact import API_KEY, UNIT_NAME
+
+SETTLE_PAUSE = 0.3
+"""Between two looks while the kernel settles; management may be away for about a second (field-faults 20)."""
+
+
+@dataclass
+class Session:
+    """A cluster, what it should be, and the way to its nodes."""
+
+    cluster: Cluster
+    fabric: Fabric
+    rendering: Rendering
+    fleet: Fleet
+    owner: str
+    overlays: tuple[str, ...] = ()
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    answer: Answer | None = None
+    running: bool = False
+    _seen: dict[str, NodeFacts] = field(default_factory=dict)
+    _secrets: dict[str, dict[str, bytes]] = field(default_factory=dict)
+
+    async def facts(self, *, pings: bool = False, title: str = "read facts") -> dict[str, NodeFacts]:
+        """One round trip per node; the gates let only READ pass."""
+        return await gather(self.fleet, questions(self.cluster, self.fabric, pings=pings), title)
+
+    def secrets(self, node: str) -> Mapping[str, bytes]:
+        """The secrets that go to `node`, read once; Refused when a file cannot be read."""
+        if node not in self._secrets:
+            self._secrets[node] = {s.path: _secret(s.source) for s in self.rendering.nodes[node].secrets}
+        return self._secrets[node]
+
+    def desired(self) -> dict[str, Desired]:
+        """What every node should be."""
+        image = self.cluster.engine.runtime.docker if self.cluster.engine else None
+        return {node.name: self._desired(node.name, image) for node in self.cluster.nodes}
+
+    def _desired(self, node: str, image: str | None) -> Desired:
+        digests = {path: hashlib.sha256(content).hexdigest() for path, content in self.secrets(node).items()}
+        return Desired(self.rendering.nodes[node], digests, self.fabric.of(node), image)
+
+    async def plan(self, playbook: Playbook) -> Plan:
+        """Facts and difference: what `up` would do."""
+        self._seen = await self.facts()
+        return plan_up(self.cluster.name, self.desired(), self._seen, playbook)
+
+    async def plan_down(self) -> Plan:
+        """What `down` would do."""
+        return plan_down(self.cluster.name, await self.facts())
+
+    async def execute(self, plan: Plan, playbook: Playbook) -> None:
+        """Run `plan` as one transaction; raises as Runner.execute does."""
+        run = Run(entropy.token_hex(4), self.owner, playbook.confirm_timeout)
+        proofs = self._proofs_up(playbook) if plan.action == "up" else self._proofs_down(plan, playbook)
+        asked = questions(self.cluster, self.fabric)
+        secrets = {node: self.secrets(node) for node in plan.nodes}
+        self.running = True
+        try:
+            await Runner(self.fleet, plan, run, asked, secrets, proofs, self.stop).execute()
+        finally:
+            self.running = False
+
+    def _proofs_up(self, playbook: Playbook) -> dict[str, Prove]:
+        async def network(runner: Runner) -> None:
+            stage = playbook.network()
+            await self._settled(stage.settle_timeout if stage else 15)
+
+        async def engine_ready(runner: Runner) -> None:
+            stage = playbook.engine()
+            await self._serving(runner, stage.ready_timeout if stage else 2700)
+
+        proofs: dict[str, Prove] = {"network": network}
+        if self.cluster.engine:
+            proofs["engine"] = engine_ready
+        return proofs
+
+    async def _settled(self, seconds: float) -> None:
+        """Read until every network check passes, or the time is up."""
+        until = time.monotonic() + seconds
+        while True:
+            view = self.view(await self.facts(pings=True, title="settle and check"), stages={"network"})
+            wrong = [v for v in judge(view) if v.state in ("fail", "unknown")]
+            if not wrong:
+                return
+            if time.monotonic() >= until:
+                raise StepFailed(f"not right within {seconds:.0f} s:\n  " + "\n  ".join(map(words, wrong)))
+            await asyncio.sleep(SETTLE_PAUSE)
+
+    async def _serving(self, runner: Runner, seconds: float) -> None:
+        watches = {node.name: self.watch(node.name) for node in self.cluster.nodes}
+        self.answer = await Wait(self.fleet, self.cluster.head.name, watches, runner.extend).token(seconds)
+
+    def _proofs_down(self, plan: Plan, playbook: Playbook) -> dict[str, Prove]:
+        async def network(runner: Runner) -> None:
+            stage = playbook.network()
+            await self._gone(plan, stage.settle_timeout if stage else 15)
+
+        return {"network": network}
+
+    async def _gone(self, plan: Plan, seconds: float) -> None:
+        """Read until none of our files and addresses is left."""
+        until = time.monotonic() + seconds
+        while True:
+            left = remains(plan, self.fabric, await self.facts(title="settle and check"))
+            if not left:
+                return
+            if time.monotonic() >= until:
+                raise StepFailed(f"still there after {seconds:.0f} s:\n  " + "\n  ".join(left))
+            await asyncio.sleep(SETTLE_PAUSE)
+
+    def watch(self, node: str, facts: NodeFacts | None = None) -> Watch:
+        """What the canary program watches on `node`; given facts, from the present on."""
+        intent = self.cluster.engine
+        if intent is None:
+            raise ValueError("the inventory has no engine")
+        probe = vars(engine_of(intent.kind).probe(intent)) if node == self.cluster.head.name else {}
+        restarts = facts.unit.value.restarts if facts and isinstance(facts.unit, Known) else 0
+        return Watch(UNIT_NAME, probe, API_KEY if intent.api_key_file else None, restarts)
+
+    async def canary(self, facts: Mapping[str, NodeFacts]) -> Fact[Answer]:
+        """One real token, where an engine should be."""
+        if self.cluster.engine is None:
+            return Absent("the inventory has no engine")
+        head = self.cluster.head.name
+        unit = facts[head].unit
+        if isinstance(unit, Known) and not unit.value.running:
+            return Unknown("the head's unit is not running")
+        with self.fleet.allow(Effect.LOAD):
+            found = await ask_once(self.fleet, head, self.watch(head, facts[head]))
+        self.answer = found.value if isinstance(found, Known) else None
+        return found
+
+    def view(
+        self, facts: Mapping[str, NodeFacts], canary: Fact[Answer] | None = None, stages: set[str] | None = None
+    ) -> View:
+        """What the checks see."""
+        asked = canary if canary is not None else Absent("not asked")
+        chosen = frozenset(stages or {"network", "engine"})
+        return View(self.cluster, self.fabric, self.rendering.nodes, facts, asked, self.overlays, chosen)
+
+    async def serving(self) -> tuple[Verdict, ...]:
+        """The engine's checks on the facts that the plan was made from, and one real token: one round trip."""
+        return judge(self.view(self._seen, await self.canary(self._seen), {"engine"}))
+
+    async def verdicts(self, *, pings: bool) -> tuple[Verdict, ...]:
+        """Every check: facts (with pings, if asked for) in one round trip, the canary in a second."""
+        facts = await self.facts(pings=pings)
+        return judge(self.view(facts, await self.canary(facts)))
+
+
+def remains(plan: Plan, fabric: Fabric, facts: Mapping[str, NodeFacts]) -> list[str]:
+    """Files and addresses that a teardown should have taken away."""
+    gone = ((node, c.path) for node in facts for c in plan.files(node) if c.after is None)
+    left = [f"{node}: {path}" for node, path in gone if not isinstance(facts[node].file(path), Absent)]
+    for attachment in fabric.attachments:
+        netdev = facts[attachment.node].netdev(attachment.netdev)
+        address = str(attachment.address)
+        if plan.network(attachment.node) and isinstance(netdev, Known) and address in netdev.value.addresses:
+            left.append(f"{attachment.node}: {address} on {attachment.netdev}")
+    return left
+
+
+def _secret(source: str) -> bytes:
+    try:
+        return Path(source).read_bytes()
+    except OSError as error:
+        raise Refused(f"the secret {source} cannot be read: {error.strerror}", "write it, mode 0600") from None

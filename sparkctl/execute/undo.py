@@ -1,0 +1,96 @@
+"""Undo of a run: in reverse order, on every node, best effort; then proof that each node is as before."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sparkctl.commands import checkpoint
+from sparkctl.errors import AccessRefused, ApplyFailed, RollbackIncomplete, SparkctlError
+from sparkctl.execute.fleet import Fleet, problem
+from sparkctl.fabric.ports import NETDEVS
+from sparkctl.facts.base import batch
+from sparkctl.facts.snapshot import NodeFacts, Questions, snapshot
+from sparkctl.outcome import Known, Ok
+from sparkctl.plan import compile as compiled
+from sparkctl.plan.compile import Run
+from sparkctl.plan.plan import Plan
+from sparkctl.report.events import Note
+
+RETRY_SECONDS = 2.0
+
+
+@dataclass
+class Undo:
+    """Puts all nodes back, or says exactly which is not."""
+
+    fleet: Fleet
+    plan: Plan
+    run: Run
+    asked: Mapping[str, Questions]
+
+    async def all(self, cause: BaseException) -> None:
+        """Always raises: ApplyFailed (or an interruption) when every node is as before, else RollbackIncomplete."""
+        self.fleet.observer(Note(f"{_text(cause)}\nputting every node back"))
+        # The head was changed last, so it goes back first.
+        head, workers = self.plan.nodes[:1], self.plan.nodes[1:]
+        for wave in (head, workers):
+            if wave:
+                await self.fleet.each("undo", {node: compiled.undo(self.run) for node in wave})
+        wrong = await self._proved()
+        if wrong:
+            lines = "".join(f"\n  {node}: {why}" for node, why in wrong.items())
+            remedy = "on each of these nodes: sudo sh /var/lib/sparkctl/run/revert.sh controller"
+            raise RollbackIncomplete(f"{_text(cause)}\nand these nodes are not proved to be as before:{lines}", remedy)
+        if isinstance(cause, SparkctlError) and cause.exit_code == 130:
+            raise cause
+        message = f"{_text(cause)}\nevery node was put back and is as before (proved by reading it again)"
+        raise ApplyFailed(message, _remedy(cause))
+
+    async def _proved(self) -> dict[str, str]:
+        """Nodes that are not as before, with why. A silent one has until its timer must have fired."""
+        until = time.monotonic() + self.run.lease + checkpoint.REVERT_SECONDS
+        wrong = dict.fromkeys(self.plan.nodes, "not read yet")
+        while wrong:
+            wrong = await self._differing(tuple(wrong))
+            if not wrong or time.monotonic() >= until:
+                break
+            left = until - time.monotonic()
+            self.fleet.observer(Note(f"waiting at most {left:.0f} s more for {', '.join(wrong)}: {_first(wrong)}"))
+            await asyncio.sleep(RETRY_SECONDS)
+            await self.fleet.each("undo", {node: compiled.undo(self.run) for node in wrong})
+        return wrong
+
+    async def _differing(self, nodes: tuple[str, ...]) -> dict[str, str]:
+        results = await self.fleet.each("read again", {n: batch(self.asked[n].probes()) for n in nodes})
+        wrong = {}
+        for node, result in results.items():
+            if not isinstance(result, Ok):
+                wrong[node] = problem(result)
+                continue
+            facts = snapshot(node, self.asked[node], result.stdout)
+            if facts.fingerprint(NETDEVS) != self.plan.fingerprints[node]:
+                wrong[node] = _difference(facts)
+        return wrong
+
+
+def _difference(facts: NodeFacts) -> str:
+    if isinstance(facts.run, Known):
+        return f"its revert has not finished (state {facts.run.value}); see /var/lib/sparkctl/journal"
+    return "it differs from what the plan was made from; `sparkctl cluster plan` shows how"
+
+
+def _first(wrong: Mapping[str, str]) -> str:
+    return next(iter(wrong.values()))
+
+
+def _text(cause: BaseException) -> str:
+    return cause.message if isinstance(cause, SparkctlError) else f"{type(cause).__name__}: {cause}"
+
+
+def _remedy(cause: BaseException) -> str:
+    if isinstance(cause, AccessRefused):
+        return cause.remedy
+    return "put the cause right on the node it names, then run the command again"

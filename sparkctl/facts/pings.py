@@ -1,0 +1,21 @@
+"""Pings along every rail of a node, at full MTU and unfragmented."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sparkctl.facts.base import Probe
+
+HEADERS = 28
+"""Bytes of IPv4 and ICMP header that the MTU holds beside the payload."""
+
+
+def probe(mtu: int, rails: Sequence[tuple[str, str]]) -> Probe:
+    """Asks whether each (netdev, address of a peer) answers a packet of `mtu` bytes."""
+    return Probe("pings", ("ping_rails", str(mtu - HEADERS), *(f"{netdev}={peer}" for netdev, peer in rails)))
+
+
+def parse(text: str) -> dict[tuple[str, str], bool]:
+    """Whether (netdev, peer address) answered."""
+    rows = (line.split() for line in text.splitlines() if line)
+    return {(where.split("=")[0], where.split("=")[1]): status == "0" for where, status in rows}

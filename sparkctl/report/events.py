@@ -1,0 +1,48 @@
+"""What a run tells while it goes on. The core never prints: whoever wants to know observes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True)
+class Phase:
+    """All nodes begin a phase."""
+
+    title: str
+    nodes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """One node ended a phase after `seconds`; `problem` is empty when it went well."""
+
+    title: str
+    node: str
+    seconds: float
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """A line of the engine's own log."""
+
+    node: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something that people should read."""
+
+    text: str
+
+
+Event: TypeAlias = Phase | Ended | LogLine | Note
+Observer: TypeAlias = Callable[[Event], None]
+
+
+def silent(event: Event) -> None:
+    """An observer that ignores everything."""

@@ -1,0 +1,109 @@
+"""Runs on a node as `python3 - CONFIG`: watches the engine's unit and asks the head for real tokens.
+
+Prints one JSON object per line: log, cursor, then one of ready, failed, waiting. Standard library only.
+"""
+
+import json
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+config = json.loads(sys.argv[1])
+
+
+def say(**fields):
+    print(json.dumps(fields), flush=True)
+
+
+def output(*words):
+    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=10, check=False)
+    return done.stdout.decode("utf-8", "replace")
+
+
+def logs(cursor):
+    """New lines of the unit since `cursor`, and the new cursor."""
+    since = ["--after-cursor", cursor] if cursor else ["--since", "@%d" % (time.time() - 5)]
+    shown = output("journalctl", "--unit", config["unit"], "-o", "cat", "--no-pager", "--show-cursor", *since)
+    lines = shown.splitlines()
+    if lines and lines[-1].startswith("-- cursor: "):
+        cursor = lines.pop()[len("-- cursor: ") :]
+    for line in lines[-40:]:
+        if line.strip() and not line.startswith("-- "):
+            say(log=line.strip()[:400])
+    return cursor
+
+
+def unit():
+    shown = output("systemctl", "show", config["unit"], "--property=ActiveState,SubState,NRestarts,Result")
+    return dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+
+
+def dead(state):
+    """Why the unit cannot become ready, or an empty text. One restart is one death: a gang with a hole is no gang."""
+    if state.get("ActiveState") in ("failed", "inactive"):
+        return "unit %s is %s (%s)" % (config["unit"], state.get("ActiveState"), state.get("Result"))
+    if int(state.get("NRestarts") or 0) > config["restarts"]:
+        return "unit %s died and was started again" % config["unit"]
+    return ""
+
+
+def request(path, body=None):
+    headers = {"Content-Type": "application/json"}
+    if config.get("key_file"):
+        with open(config["key_file"]) as file:
+            headers["Authorization"] = "Bearer " + file.read().strip()
+    url = "http://%s:%d%s" % (config["host"], config["port"], path)
+    sent = None if body is None else json.dumps(body).encode()
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(urllib.request.Request(url, sent, headers), timeout=config["patience"]) as answer:
+        return json.load(answer)
+
+
+def ask():
+    """One completion: (what came, or None; why not)."""
+    begun = time.monotonic()
+    try:
+        answer = request(config["completion_path"], config["completion"])
+        seconds = time.monotonic() - begun
+        text = answer["choices"][0]["text"]
+        tokens = answer.get("usage", {}).get("completion_tokens", 0)
+        if tokens < 1:
+            return None, "the engine answered without a token"
+        return {"text": text, "tokens": tokens, "seconds": round(seconds, 3), "version": version()}, ""
+    except urllib.error.HTTPError as error:
+        return None, "HTTP %d from %s" % (error.code, config["completion_path"])
+    except (OSError, ValueError, KeyError, IndexError) as error:
+        return None, "%s: %s" % (type(error).__name__, error)
+
+
+def version():
+    try:
+        return str(request(config["version_path"]).get("version", "unknown"))
+    except (OSError, ValueError):
+        return "unknown"
+
+
+def main():
+    until = time.monotonic() + config["slice"]
+    cursor, why = config.get("cursor", ""), "nothing was asked"
+    while True:
+        if config["logs"]:
+            cursor = logs(cursor)
+        reason = dead(unit())
+        if reason:
+            break
+        if config["serves"]:
+            answer, why = ask()
+            if answer:
+                return say(ready=answer)
+        if time.monotonic() >= until:
+            return say(waiting=why, cursor=cursor)
+        time.sleep(0.3)
+    last = [line for line in output("journalctl", "--unit", config["unit"], "-o", "cat", "-n", "30").splitlines() if line]
+    errors = [line for line in last if "rror" in line] or last
+    return say(failed=reason, last=errors[-3:])
+
+
+main()
