@@ -1,0 +1,202 @@
+"""The transport against a real sshd on loopback: what gets through, what is refused and in which words."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from sparkctl.commands.base import Command, Effect
+from sparkctl.errors import AccessRefused, EffectRefused
+from sparkctl.execute.fleet import Fleet
+from sparkctl.execute.ssh import Login, SshTransport
+from sparkctl.execute.transport import Gate
+from sparkctl.outcome import Failed, Lost, Ok, Result
+
+CONFIG = """
+Port {port}
+ListenAddress 127.0.0.1
+HostKey {folder}/host
+AuthorizedKeysFile {folder}/client.pub
+PidFile none
+StrictModes no
+UsePAM no
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+PermitRootLogin prohibit-password
+"""
+
+
+@dataclass
+class Server:
+    """A running sshd and the login that it accepts."""
+
+    login: Login
+    folder: Path
+
+    def pin(self, key: Path) -> None:
+        """Write known_hosts with `key` as the server's."""
+        kind, blob = key.with_suffix(".pub").read_text().split()[:2]
+        Path(str(self.login.known_hosts)).write_text(f"[127.0.0.1]:{self.login.port} {kind} {blob}\n")
+
+
+def make_key(path: Path) -> Path:
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True, timeout=20)
+    return path
+
+
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    sshd = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
+    assert sshd, "sshd is missing: apt-get install openssh-server"
+    folder, port = tmp_path_factory.mktemp("sshd"), free_port()
+    host, client = make_key(folder / "host"), make_key(folder / "client")
+    (folder / "config").write_text(CONFIG.format(port=port, folder=folder))
+    Path("/run/sshd").mkdir(exist_ok=True)
+    running = subprocess.Popen([sshd, "-D", "-e", "-f", str(folder / "config")], stderr=subprocess.DEVNULL)
+    try:
+        wait_for(port)
+        login = Login("spark-1", "127.0.0.1", port, "root", str(folder / "known_hosts"), str(client), own_config=False)
+        made = Server(login, folder)
+        made.pin(host)
+        yield made
+    finally:
+        running.terminate()
+        running.wait(10)
+
+
+def wait_for(port: int) -> None:
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise AssertionError("sshd did not start")
+
+
+def command(script: str, effect: Effect = Effect.READ, **more: object) -> Command:
+    return Command("test", script, effect, **more)  # type: ignore[arg-type]
+
+
+def ran(login: Login, *commands: Command) -> tuple[list[Result], SshTransport]:
+    async def work() -> tuple[list[Result], SshTransport]:
+        transport = SshTransport(login)
+        try:
+            return [await transport.run(c) for c in commands], transport
+        finally:
+            await transport.close()
+
+    return asyncio.run(work())
+
+
+def refused(login: Login) -> AccessRefused:
+    with pytest.raises(AccessRefused) as caught:
+        ran(login, command("true"))
+    return caught.value
+
+
+def test_output_and_status_come_back_and_one_connection_carries_all(server: Server) -> None:
+    results, transport = ran(server.login, command("echo out; echo err >&2"), command("echo no >&2; exit 3"))
+    assert results == [Ok("out\n", "err\n"), Failed(3, "", "no\n")]
+    assert (transport.counters.connections, transport.counters.round_trips) == (1, 2)
+
+
+def test_stdin_reaches_the_command_byte_for_byte(server: Server) -> None:
+    sent = bytes(range(256)) * 400
+    (result,), _ = ran(server.login, command("sha256sum | cut -c 1-64", stdin=sent))
+    import hashlib
+
+    assert result == Ok(hashlib.sha256(sent).hexdigest() + "\n")
+
+
+def test_a_timeout_is_lost_and_the_next_command_opens_a_new_connection(server: Server) -> None:
+    results, transport = ran(server.login, command("sleep 5", timeout=0.5), command("echo again"))
+    assert isinstance(results[0], Lost)
+    assert results[1] == Ok("again\n")
+    assert transport.counters.connections == 2
+
+
+def test_a_killed_session_is_lost_never_failed(server: Server) -> None:
+    (result,), _ = ran(server.login, command("kill -9 $PPID; sleep 5", Effect.WRITE))
+    assert isinstance(result, Lost)
+
+
+def test_an_unknown_host_is_told_from_a_changed_one(server: Server, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.write_text("")
+    unknown = refused(replace(server.login, known_hosts=str(empty)))
+    assert "no host key for it" in unknown.message and "ssh-keyscan -p" in unknown.remedy
+    other = Server(replace(server.login, known_hosts=str(tmp_path / "changed")), tmp_path)
+    other.pin(make_key(tmp_path / "other"))
+    changed = refused(other.login)
+    assert "is not the one in" in changed.message and "reinstalled" in changed.message
+
+
+def test_no_known_hosts_file_is_no_licence(server: Server, tmp_path: Path) -> None:
+    assert "is missing" in refused(replace(server.login, known_hosts=str(tmp_path / "none"))).message
+
+
+def test_a_refused_key_says_which(server: Server, tmp_path: Path) -> None:
+    key = make_key(tmp_path / "stranger")
+    error = refused(replace(server.login, identity_file=str(key)))
+    assert str(key) in error.message and "authorized_keys" in error.remedy
+
+
+def test_a_missing_key_file_is_named(server: Server, tmp_path: Path) -> None:
+    assert str(tmp_path / "nokey") in refused(replace(server.login, identity_file=str(tmp_path / "nokey"))).message
+
+
+def test_nobody_listening_is_unreachable(server: Server) -> None:
+    assert "cannot be reached" in refused(replace(server.login, port=free_port())).message
+
+
+def test_the_gate_lets_nothing_through_above_its_ceiling(server: Server, tmp_path: Path) -> None:
+    marker = tmp_path / "written"
+
+    async def work() -> None:
+        transport = SshTransport(server.login)
+        gate = Gate(transport)
+        for effect in (Effect.WRITE, Effect.LOAD):
+            with pytest.raises(EffectRefused):
+                await gate.run(command(f"touch {marker}", effect))
+        assert transport.counters.connections == 0, "refused before anything was sent"
+        gate.ceiling = Effect.WRITE
+        assert isinstance(await gate.run(command(f"touch {marker}", Effect.WRITE)), Ok)
+        await gate.close()
+
+    asyncio.run(work())
+    assert marker.exists()
+
+
+def test_a_fleet_ends_on_every_node_and_counts_one_round(server: Server) -> None:
+    async def work() -> tuple[dict[str, Result], Fleet]:
+        fleet = Fleet.of([replace(server.login, node=name) for name in ("a", "b", "c")])
+        results = await fleet.each("test", {"a": command("exit 1"), "b": command("sleep 0.3; echo b"), "c": command(":")})
+        await fleet.close()
+        return results, fleet
+
+    results, fleet = asyncio.run(work())
+    assert results == {"a": Failed(1, "", ""), "b": Ok("b\n"), "c": Ok("")}
+    assert fleet.counts()["critical_path"] == 1
+
+
+def test_a_fleet_closes_its_gates_again(server: Server) -> None:
+    fleet = Fleet.of([server.login])
+    with fleet.allow(Effect.WRITE):
+        assert fleet.gates["spark-1"].ceiling is Effect.WRITE
+    assert fleet.gates["spark-1"].ceiling is Effect.READ

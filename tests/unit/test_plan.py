@@ -1,0 +1,316 @@
+"""Facts and desired state to plans: order, reasons, risks, undo, refusals, and what a second look finds."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import tarfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from sparkctl.errors import Refused
+from sparkctl.execute.gather import questions
+from sparkctl.facts.record import Record
+from sparkctl.facts.snapshot import NodeFacts, snapshot
+from sparkctl.plan.build import plan_down, plan_up
+from sparkctl.plan.change import FileChange
+from sparkctl.plan.compile import Run, archive, commit, prepare
+from sparkctl.plan.diff import Desired
+from sparkctl.plan.plan import Plan
+from sparkctl.plan.playbook import load
+from sparkctl.render import Rendering, render
+from sparkctl.rules import study
+
+INVENTORY = Path(__file__).parents[2] / "inventories" / "dual.yaml"
+STUDY = study(INVENTORY)
+assert STUDY.cluster is not None and STUDY.fabric is not None
+CLUSTER, FABRIC = STUDY.cluster, STUDY.fabric
+RENDERING: Rendering = render(CLUSTER, FABRIC)
+ASKED = questions(CLUSTER, FABRIC)
+KEY = b"secret-key-of-the-test\n"
+RUN = Run("abcd1234", "me@here", 120)
+
+
+@dataclass
+class FakeNode:
+    """A node as its answers describe it; starts empty, as delivered."""
+
+    name: str
+    mtu: int = 1500
+    addresses: dict[str, str] = field(default_factory=dict)
+    files: dict[str, tuple[int, bytes]] = field(default_factory=dict)
+    record: Record | None = None
+    run: str | None = None
+    active: str = "inactive"
+    enabled: bool = False
+    image: str | None = "sha256:1"
+    foreign: str = ""
+    missing: str = ""
+    broken: tuple[str, ...] = ()
+
+    def links(self) -> str:
+        return json.dumps([self._link(a.netdev) for a in FABRIC.of(self.name)])
+
+    def _link(self, netdev: str) -> dict[str, object]:
+        shown = self.addresses.get(netdev)
+        info = [{"local": shown.split("/")[0], "prefixlen": 24, "scope": "global"}] if shown else []
+        return {"ifname": netdev, "mtu": self.mtu, "flags": ["UP", "LOWER_UP"], "addr_info": info}
+
+    def facts(self) -> NodeFacts:
+        unit = f"LoadState=loaded\nActiveState={self.active}\nSubState=x\nNRestarts=0\n"
+        answers: dict[str, str | None] = {
+            "system": "boot\n6.17\n1000\n1000\n1700000000\n",
+            "links": self.links(),
+            "record": self.record.model_dump_json() if self.record else None,
+            "run": self.run,
+            "lock": None,
+            "rdma": "",
+            "tools": self.missing,
+            "foreign": self.foreign,
+            "unit": unit + f"UnitFileState={'enabled' if self.enabled else 'disabled'}\n",
+            "image": self.image,
+            "container": None,
+        }
+        for path in (*ASKED[self.name].paths, *ASKED[self.name].secrets):
+            answers[f"file:{path}"] = self._file(path)
+        lines = [self._line(name, text) for name, text in answers.items()]
+        return snapshot(self.name, ASKED[self.name], "".join(lines))
+
+    def _file(self, path: str) -> str | None:
+        if path not in self.files:
+            return None
+        mode, content = self.files[path]
+        shown = base64.b64encode(content).decode() if path in ASKED[self.name].paths else ""
+        return f"{mode:o} 0 0 {hashlib.sha256(content).hexdigest()}\n{shown}"
+
+    def _line(self, name: str, text: str | None) -> str:
+        if name in self.broken:
+            return f"{name} 1 \n"
+        status, body = (44, "") if text is None else (0, text)
+        return f"{name} {status} {base64.b64encode(body.encode()).decode()}\n"
+
+
+def pair() -> dict[str, FakeNode]:
+    return {node.name: FakeNode(node.name) for node in CLUSTER.nodes}
+
+
+def desired() -> dict[str, Desired]:
+    digests = {"/etc/sparkctl/api.key": hashlib.sha256(KEY).hexdigest()}
+    image = CLUSTER.engine.runtime.docker if CLUSTER.engine else None
+    return {n.name: Desired(RENDERING.nodes[n.name], digests, FABRIC.of(n.name), image) for n in CLUSTER.nodes}
+
+
+def planned(nodes: dict[str, FakeNode], only: str | None = None) -> Plan:
+    return plan_up(CLUSTER.name, desired(), {n: node.facts() for n, node in nodes.items()}, load("up").only(only))
+
+
+def settled() -> dict[str, FakeNode]:
+    """Both nodes as a finished `up` leaves them."""
+    nodes = pair()
+    plan = planned(nodes)
+    for name, node in nodes.items():
+        node.mtu, node.active, node.enabled = 9000, "active", True
+        node.addresses = {a.netdev: str(a.address) for a in FABRIC.of(name)}
+        node.files = {f.path: (f.mode, f.content.encode()) for f in RENDERING.nodes[name].files}
+        node.files |= {s.path: (s.mode, KEY) for s in RENDERING.nodes[name].secrets}
+        node.record = plan.records[name]
+    return nodes
+
+
+def titles(plan: Plan) -> list[str]:
+    return [step.title for step in plan.steps]
+
+
+def test_first_up_changes_workers_before_the_head_and_network_before_engine() -> None:
+    plan = planned(pair())
+    assert titles(plan) == ["network, workers", "network, head", "engine, workers", "engine, head"]
+    assert [tuple(s.changes) for s in plan.steps] == [("spark-2",), ("spark-1",), ("spark-2",), ("spark-1",)]
+    assert plan.risk == "link-drop"
+
+
+def test_a_settled_cluster_has_nothing_to_do() -> None:
+    assert planned(settled()).empty
+
+
+@pytest.mark.parametrize("field_", ["content", "mode"])
+def test_one_changed_engine_file_restarts_the_whole_gang(field_: str) -> None:
+    nodes = settled()
+    path = "/etc/sparkctl/engine.env"
+    mode, content = nodes["spark-2"].files[path]
+    nodes["spark-2"].files[path] = (mode, content + b"X=1\n") if field_ == "content" else (0o600, content)
+    plan = planned(nodes)
+    assert titles(plan) == ["stop all ranks", "engine, workers", "engine, head"]
+    assert set(plan.steps[0].changes) == {"spark-1", "spark-2"}
+    assert [c.kind for c in plan.steps[1].changes["spark-2"]] == ["file", "unit"]
+
+
+def test_a_dead_rank_is_an_operation_on_the_gang() -> None:
+    nodes = settled()
+    nodes["spark-2"].active = "failed"
+    plan = planned(nodes)
+    assert titles(plan) == ["stop all ranks", "engine, workers", "engine, head"]
+
+
+def test_a_network_change_stops_a_running_engine_first() -> None:
+    nodes = settled()
+    nodes["spark-1"].mtu = 1500
+    assert titles(planned(nodes)) == ["stop all ranks", "network, head", "engine, workers", "engine, head"]
+
+
+def test_only_network_leaves_the_engine_out() -> None:
+    assert titles(planned(pair(), "network")) == ["network, workers", "network, head"]
+
+
+def test_a_missing_image_is_fetched_and_said_to_stay() -> None:
+    nodes = pair()
+    nodes["spark-2"].image = None
+    plan = planned(nodes)
+    step = next(s for s in plan.steps if s.title == "fetch the image")
+    assert set(step.changes) == {"spark-2"} and not step.changes["spark-2"][0].reversible
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"broken": ("links",)}, "netdevs"),
+        ({"broken": ("record",)}, "record"),
+        ({"broken": ("file:/etc/netplan/95-sparkctl.yaml",)}, "95-sparkctl.yaml"),
+        ({"broken": ("unit",)}, "unit"),
+        ({"missing": "docker\n"}, "docker"),
+        ({"run": "armed\n"}, "interrupted run"),
+        ({"foreign": "/etc/netplan/40-cx7.yaml\n"}, "/etc/netplan/40-cx7.yaml"),
+        ({"record": Record(cluster="other")}, "'other'"),
+    ],
+)
+def test_one_doubtful_node_means_no_plan_at_all(change: dict[str, object], words: str) -> None:
+    nodes = pair()
+    nodes["spark-2"] = FakeNode("spark-2", **change)  # type: ignore[arg-type]
+    with pytest.raises(Refused) as caught:
+        planned(nodes)
+    assert "spark-2" in caught.value.message and words in caught.value.message
+    assert "spark-1" not in caught.value.message
+
+
+def test_unknown_is_never_absent() -> None:
+    node = FakeNode("spark-1", broken=("file:/etc/sparkctl/engine.sh",))
+    assert any("engine.sh" in reason for reason in node.facts().unknowns())
+
+
+def test_a_plan_survives_being_saved() -> None:
+    plan = planned(pair())
+    assert Plan.model_validate_json(plan.model_dump_json()) == plan
+
+
+def test_no_secret_in_a_plan_but_in_the_upload() -> None:
+    plan = planned(pair())
+    assert KEY.decode().strip() not in plan.model_dump_json()
+    packed = archive(plan, RUN, "spark-1", {"/etc/sparkctl/api.key": KEY})
+    command = prepare(plan, RUN, "spark-1", {"/etc/sparkctl/api.key": KEY})
+    assert KEY in packed and command.stdin == packed
+    assert KEY.decode().strip() not in command.script and KEY.decode().strip() not in repr(command)
+
+
+def test_the_fingerprint_moves_with_whatever_a_plan_rests_on() -> None:
+    before = FakeNode("spark-1").facts().fingerprint(("enp1s0f1np1",))
+    moved = [
+        FakeNode("spark-1", mtu=9000),
+        FakeNode("spark-1", addresses={"enp1s0f1np1": "10.9.9.9/24"}),
+        FakeNode("spark-1", files={"/etc/sparkctl/nccl.env": (0o644, b"x")}),
+        FakeNode("spark-1", active="active"),
+        FakeNode("spark-1", record=Record(cluster="dual")),
+        FakeNode("spark-1", image=None),
+    ]
+    assert before not in [node.facts().fingerprint(("enp1s0f1np1",)) for node in moved]
+    assert before == FakeNode("spark-1").facts().fingerprint(("enp1s0f1np1",))
+
+
+def test_down_of_an_untouched_cluster_is_nothing() -> None:
+    assert plan_down("dual", {n: node.facts() for n, node in pair().items()}).empty
+
+
+def test_down_takes_away_the_engine_first_and_everything_that_up_brought() -> None:
+    nodes = settled()
+    plan = plan_down("dual", {n: node.facts() for n, node in nodes.items()})
+    assert titles(plan) == ["stop all ranks", "engine files", "network, workers", "network, head"]
+    assert {c.path for c in plan.files("spark-1")} == set(nodes["spark-1"].files)
+    assert plan.records == {"spark-1": None, "spark-2": None}
+
+
+def test_down_never_touches_a_later_edit() -> None:
+    nodes = settled()
+    path = "/etc/sparkctl/engine.sh"
+    nodes["spark-1"].files[path] = (0o755, b"# mine\n")
+    plan = plan_down("dual", {n: node.facts() for n, node in nodes.items()})
+    assert path not in {c.path for c in plan.files("spark-1")}
+    assert any(path in note and "left alone" in note for note in plan.notes)
+
+
+def test_a_file_that_was_there_before_comes_back_at_the_end() -> None:
+    nodes = pair()
+    nodes["spark-1"].files["/etc/sparkctl/nccl.env"] = (0o600, b"# the user's own\n")
+    record = planned(nodes).records["spark-1"]
+    assert record is not None and record.files["/etc/sparkctl/nccl.env"].baseline == "etc_sparkctl_nccl.env"
+    after = settled()
+    after["spark-1"].record = record
+    change = next(
+        c for c in plan_down("dual", {n: node.facts() for n, node in after.items()}).files("spark-1")
+        if c.path == "/etc/sparkctl/nccl.env"
+    )  # fmt: skip
+    assert change.baseline == "etc_sparkctl_nccl.env" and change.after is not None
+
+
+def test_a_second_run_keeps_the_first_baseline() -> None:
+    nodes = settled()
+    first = nodes["spark-1"].record
+    assert first is not None
+    path = "/etc/sparkctl/engine.env"
+    kept = first.files[path].model_copy(update={"baseline": "etc_sparkctl_engine.env"})
+    nodes["spark-1"].record = first.model_copy(update={"files": first.files | {path: kept}})
+    nodes["spark-1"].files[path] = (0o644, b"changed\n")
+    second = planned(nodes).records["spark-1"]
+    assert second is not None and second.files[path].baseline == "etc_sparkctl_engine.env"
+
+
+def revert_of(plan: Plan, node: str) -> str:
+    with tarfile.open(fileobj=io.BytesIO(archive(plan, RUN, node, {"/etc/sparkctl/api.key": KEY}))) as tar:
+        member = tar.extractfile("revert.sh")
+        assert member is not None
+        return member.read().decode()
+
+
+def test_the_undo_runs_backwards() -> None:
+    script = revert_of(planned(pair()), "spark-1").split("bad=0")[-1]
+    order = [
+        script.index(words)
+        for words in (
+            "stop_unit",
+            "undo_file /etc/netplan/95-sparkctl.yaml",
+            "apply_netplan",
+            "undo_netdev enp1s0f1np1",
+            "undo_file /etc/systemd/system/sparkctl-engine.service",
+            "undo_unit",
+            "revert_ends",
+        )
+    ]
+    assert order == sorted(order)
+
+
+def test_before_images_and_timer_come_before_the_first_change() -> None:
+    plan = planned(pair())
+    script = prepare(plan, RUN, "spark-2", {"/etc/sparkctl/api.key": KEY}).script.split("hold abcd1234 120")[-1]
+    assert script.index("begin") < script.index("save_file") < script.index("save_netdev") < script.index("arm 120")
+    assert "put_file" not in script and "apply_netplan" not in script
+    change = commit(plan, RUN, plan.steps[0], "spark-2").script.split("hold abcd1234 120")[-1]
+    assert change.index("started network") < change.index("put_file /etc/netplan") < change.index("apply_netplan")
+
+
+def test_a_change_carries_what_it_was() -> None:
+    nodes = settled()
+    nodes["spark-1"].files["/etc/sparkctl/nccl.env"] = (0o644, b"old\n")
+    change = next(c for c in planned(nodes).files("spark-1") if c.path == "/etc/sparkctl/nccl.env")
+    assert isinstance(change, FileChange) and change.before is not None
+    assert change.before.content == "old\n" and change.reason == "changed by somebody else"
