@@ -1,0 +1,135 @@
+"""`sparkctl lab`: emulated nodes, cabled as the inventory says."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sparkctl.cli.terminal import InventoryPath, Json, console, reported
+
+if TYPE_CHECKING:
+    from sparkctl.lab.spec import LabSpec
+    from sparkctl.lab.state import LabState
+
+app = typer.Typer(help="Emulated nodes, cabled as the inventory says.", no_args_is_help=True)
+
+Backend = Annotated[str, typer.Option(metavar="NAME", help="What the nodes are made of: container.")]
+NodeName = Annotated[str, typer.Argument(metavar="NODE", help="A node of the inventory.", show_default=False)]
+Words = Annotated[list[str] | None, typer.Argument(metavar="[-- COMMAND...]", help="Run this instead of a shell.")]
+FaultVerb = Annotated[str, typer.Argument(metavar="cut|mend|kill|boot", help="What is to go wrong, or right again.")]
+Subject = Annotated[str, typer.Argument(metavar="CABLE|NODE", help="Index of a cable in `links`, or a node.")]
+
+
+@app.command("up")
+def up(inventory: InventoryPath, as_json: Json = False, backend: Backend = "container") -> None:
+    """Boot one emulated node per node of the inventory, cabled as it says (as root)."""
+    with reported():
+        _only_container(backend)
+        from sparkctl.lab.life import up as lab_up
+
+        notes = console(stderr=True)
+        state, booted = lab_up(_spec(inventory), lambda line: notes.print(line, style="dim"))
+        if as_json:
+            typer.echo(state.model_dump_json(indent=2))
+            return
+        _show(state, "" if booted else "the lab is up already")
+        console().print(f"next: sparkctl cluster plan {inventory} --lab")
+
+
+@app.command("down")
+def down(inventory: InventoryPath, as_json: Json = False) -> None:
+    """End the lab of the inventory; nothing of it is left (as root)."""
+    with reported():
+        from sparkctl.lab.life import down as lab_down
+
+        name = _spec(inventory).cluster
+        was_there = lab_down(name)
+        if as_json:
+            typer.echo(json.dumps({"version": 1, "cluster": name, "was_there": was_there}))
+            return
+        console().print(f"lab {name}: {'gone' if was_there else 'there was none'}")
+
+
+@app.command("list")
+def list_labs(as_json: Json = False) -> None:
+    """All labs of this user, and how their nodes are reached."""
+    with reported():
+        from sparkctl.lab.state import every
+
+        states = every()
+        if as_json:
+            labs = [{**state.model_dump(mode="json"), "alive": state.alive} for state in states]
+            typer.echo(json.dumps({"version": 1, "labs": labs}, indent=2))
+            return
+        for state in states:
+            _show(state, "")
+        if not states:
+            console().print("no lab runs")
+
+
+@app.command("ssh", context_settings={"allow_interspersed_args": False})
+def ssh(inventory: InventoryPath, node: NodeName, command: Words = None) -> None:
+    """A shell on an emulated node, or one command: sparkctl lab ssh INVENTORY NODE -- uptime"""
+    with reported():
+        from sparkctl.lab.access import ssh_words
+        from sparkctl.lab.enter import enter
+
+        state = _running(inventory)
+        words = ssh_words(state.node(node), command or [])
+        enter(state)
+        os.execvp(words[0], words)
+
+
+@app.command("fault")
+def fault(inventory: InventoryPath, verb: FaultVerb, subject: Subject) -> None:
+    """Cut or mend a cable, take a node's power or give it back."""
+    with reported():
+        from sparkctl.errors import UsageError
+        from sparkctl.lab.life import fault as lab_fault
+
+        spec = _spec(inventory)
+        known = {str(cable) for cable in spec.cables} if verb in ("cut", "mend") else {node.name for node in spec.nodes}
+        if verb not in ("cut", "mend", "kill", "boot"):
+            raise UsageError(f"{verb} is no fault", "use cut or mend with a cable, kill or boot with a node")
+        if subject not in known:
+            raise UsageError(f"{verb}: there is no {subject}", f"name one of: {', '.join(sorted(known))}")
+        lab_fault(_running(inventory), verb, subject)
+        console().print(f"{verb} {subject}: done")
+
+
+def _spec(inventory: InventoryPath) -> LabSpec:
+    """The lab of an inventory that has no errors."""
+    from sparkctl.errors import InventoryError
+    from sparkctl.lab.spec import specify
+    from sparkctl.rules import study
+
+    studied = study(inventory)
+    if studied.errors or studied.cluster is None or studied.fabric is None:
+        raise InventoryError(studied.findings)
+    return specify(studied.cluster, studied.fabric)
+
+
+def _running(inventory: InventoryPath) -> LabState:
+    from sparkctl.lab.state import find
+
+    return find(_spec(inventory).cluster)
+
+
+def _only_container(backend: str) -> None:
+    from sparkctl.errors import UsageError
+
+    if backend == "vm":
+        raise UsageError("the vm backend is not there yet", "use --backend container")
+    if backend != "container":
+        raise UsageError(f"{backend} is no backend", "use --backend container")
+
+
+def _show(state: LabState, note: str) -> None:
+    out = console()
+    word = "up" if state.alive and state.ready else "booting" if state.alive else "ended by itself"
+    out.print(f"lab {state.cluster}: {note or word} ({state.backend}, {state.inventory})")
+    for node in state.nodes:
+        out.print(f"  {node.name}  {node.user}@{node.address}  {node.netdev}  booted in {node.seconds:.1f} s")

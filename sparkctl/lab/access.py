@@ -1,0 +1,39 @@
+"""The lab's own ssh keys: one for the user, one per node, and the file of known hosts."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import asyncssh
+
+from sparkctl.lab.order import IDENTITY, KNOWN_HOSTS, host_key
+from sparkctl.lab.spec import LabSpec
+from sparkctl.lab.state import LabNode
+
+
+def write_keys(folder: Path, spec: LabSpec) -> None:
+    """Make all keys of the lab in its folder."""
+    login = asyncssh.generate_private_key("ssh-ed25519", comment="sparkctl-lab")
+    _secret(folder / IDENTITY, login.export_private_key())
+    (folder / f"{IDENTITY}.pub").write_bytes(login.export_public_key())
+    lines = []
+    for node in spec.nodes:
+        key = asyncssh.generate_private_key("ssh-ed25519", comment=node.name)
+        _secret(folder / host_key(node.name), key.export_private_key())
+        lines.append(f"{node.address} {key.export_public_key().decode()}")
+    (folder / KNOWN_HOSTS).write_text("".join(lines))
+
+
+def _secret(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+
+
+def ssh_words(node: LabNode, command: list[str]) -> list[str]:
+    """The ssh program for a node of the lab, trusting its pinned key only, and nothing of the user's own settings."""
+    options = ("StrictHostKeyChecking=yes", f"UserKnownHostsFile={node.known_hosts}", "IdentitiesOnly=yes")
+    chosen = [word for option in (*options, "LogLevel=ERROR") for word in ("-o", option)]
+    to = ["-p", str(node.port), "-i", node.identity_file, f"{node.user}@{node.address}"]
+    return ["ssh", "-F", "none", *chosen, *to, *command]

@@ -1,0 +1,73 @@
+"""What is built once: under a name that says what made it, complete or not there, by one builder at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+
+from sparkctl.errors import SparkctlError
+from sparkctl.lab.state import cache
+
+Builder = Callable[[Path, Path], None]
+
+
+class BuildFailed(SparkctlError):
+    """An image or the engine of the lab could not be built; the log says why."""
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Only one holder at a time, of all programs; the lock ends with its holder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def key(recipe: str) -> str:
+    """What a recipe is called: a changed recipe is another thing."""
+    return sha256(recipe.encode()).hexdigest()[:12]
+
+
+def built(name: str, recipe: str, build: Builder) -> Path:
+    """The folder of `name` made by `recipe`. `build(folder, log)` fills an empty folder when it is not there yet."""
+    target = place(name, recipe)
+    with locked(target.with_suffix(".lock")):
+        if not target.is_dir():
+            partial = target.with_suffix(".partial")
+            _empty(partial)
+            build(partial, target.with_suffix(".log"))
+            partial.rename(target)
+    return target
+
+
+def place(name: str, recipe: str) -> Path:
+    """Where that folder is, or will be."""
+    return cache() / f"{name}-{key(recipe)}"
+
+
+def _empty(folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+
+
+def run(words: list[str], log: Path, seconds: float, environment: Mapping[str, str] | None = None) -> None:
+    """Run one program of a recipe into `log`; BuildFailed with its last words."""
+    with log.open("ab") as out:
+        try:
+            subprocess.run(
+                words, stdin=subprocess.DEVNULL, stdout=out, stderr=out, check=True, timeout=seconds, env=environment
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            raise BuildFailed(f"{words[0]} failed: {_last_line(log) or error}", f"see {log}, then try again") from None
+
+
+def _last_line(log: Path) -> str:
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return lines[-1].strip() if lines else ""

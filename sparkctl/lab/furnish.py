@@ -1,0 +1,78 @@
+"""What one node's root folder gets before it boots: its own identity, user, keys and management network."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from pathlib import Path
+from uuid import uuid4
+
+from sparkctl.lab.order import IDENTITY, host_key
+from sparkctl.lab.spec import LabSpec, NodeSpec
+
+NETPLAN = "etc/netplan/50-lab.yaml"
+ENGINE_FOLDER = "/opt/sparkctl-lab/engine"
+ENGINE_IMAGE = "sparkctl-lab/vllm-cpu:0.32.0"
+_IMPORT = "sparkctl-lab-image.service"
+
+# The user of an inventory may be one that the image has already.
+_USER = """set -eu
+id "$1" >/dev/null 2>&1 || useradd --create-home --shell /bin/bash "$1"
+usermod --append --groups sudo,docker "$1"
+home=$(getent passwd "$1" | cut -d: -f6)
+install -d -m 700 -o "$1" -g "$(id -g "$1")" "$home" "$home/.ssh"
+install -m 600 -o "$1" -g "$(id -g "$1")" /etc/ssh/lab_authorized "$home/.ssh/authorized_keys"
+rm /etc/ssh/lab_authorized
+"""
+
+_NETPLAN_TEXT = """# The lab's management network; a Spark has one like it for its RJ45 jack.
+network:
+  version: 2
+  renderer: networkd
+  ethernets:
+    {netdev}:
+      dhcp4: false
+      dhcp6: false
+      accept-ra: false
+      link-local: []
+      addresses: [{address}/{prefix}]
+"""
+
+
+@dataclass(frozen=True)
+class Keys:
+    """What ssh needs on both sides: the public key of the lab, and the private host key of every node."""
+
+    authorized: str
+    host: dict[str, str]
+
+    @classmethod
+    def read(cls, folder: Path, spec: LabSpec) -> Keys:
+        """The keys in the lab's folder."""
+        host = {node.name: (folder / host_key(node.name)).read_text() for node in spec.nodes}
+        return cls((folder / f"{IDENTITY}.pub").read_text(), host)
+
+
+def furnish(root: Path, spec: LabSpec, node: NodeSpec, keys: Keys) -> None:
+    """Write everything that makes `root` the node `node`."""
+    prefix = IPv4Network(spec.network).prefixlen
+    netplan = _NETPLAN_TEXT.format(netdev=node.netdev, address=node.address, prefix=prefix)
+    _write(root / "etc/machine-id", uuid4().hex + "\n", 0o444)
+    _write(root / "etc/hostname", node.name + "\n")
+    _write(root / "etc/hosts", f"127.0.0.1 localhost\n127.0.1.1 {node.name}\n::1 localhost ip6-localhost\n")
+    _write(root / NETPLAN, netplan, 0o600)
+    _write(root / "etc/ssh/ssh_host_ed25519_key", keys.host[node.name], 0o600)
+    _write(root / "etc/ssh/lab_authorized", keys.authorized, 0o600)
+    _write(root / "etc/sudoers.d/90-lab", f"{node.user} ALL=(ALL) NOPASSWD: ALL\n", 0o440)
+    if spec.engine:
+        _write(root / "opt/sparkctl-lab/image", ENGINE_IMAGE + "\n")
+        wants = root / "etc/systemd/system/multi-user.target.wants"
+        (wants / _IMPORT).symlink_to(f"/etc/systemd/system/{_IMPORT}")
+    subprocess.run(["chroot", str(root), "/bin/sh", "-c", _USER, "sh", node.user], check=True, capture_output=True)
+
+
+def _write(path: Path, text: str, mode: int = 0o644) -> None:
+    path.unlink(missing_ok=True)
+    path.write_text(text)
+    path.chmod(mode)

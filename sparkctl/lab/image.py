@@ -1,0 +1,47 @@
+"""The root folder that all container nodes share: a minimal Debian with what a Spark has and sparkctl needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sparkctl.lab.build import built, place, run
+
+SUITE = "bookworm"
+# systemd machine; netplan; ssh; what sparkctl asks nodes with; Docker and what it needs; libraries of the CPU engine.
+PACKAGES = (
+    *("systemd", "systemd-sysv", "dbus", "udev", "kmod", "netplan.io", "openssh-server", "sudo", "lldpd"),
+    *("iproute2", "iputils-ping", "iputils-arping", "ethtool", "rsync", "jq", "python3", "python3-yaml"),
+    *("docker.io", "iptables", "ca-certificates", "libnuma1"),
+)
+ASSETS = Path(__file__).resolve().parent / "assets"
+_SECONDS = 1200.0
+
+
+def recipe() -> str:
+    """Everything that the image depends on."""
+    scripts = (asset("image.sh"), asset("cgroups.sh"))
+    return "\n".join(["container image", SUITE, *PACKAGES, *scripts])
+
+
+def asset(name: str) -> str:
+    """The text of a file that goes into the image or the engine."""
+    return (ASSETS / name).read_text()
+
+
+def ready() -> bool:
+    """Whether it is there already."""
+    return place("image", recipe()).is_dir()
+
+
+def image() -> Path:
+    """The image, built when it is not there yet (a minute and a half, 600 MB)."""
+    return built("image", recipe(), _build)
+
+
+def _build(folder: Path, log: Path) -> None:
+    include = f"--include={','.join(PACKAGES)}"
+    run(["debootstrap", "--variant=minbase", include, SUITE, str(folder)], log, _SECONDS)
+    lab = folder / "opt/sparkctl-lab"
+    lab.mkdir(parents=True)
+    (lab / "cgroups.sh").write_text(asset("cgroups.sh"))
+    run(["chroot", str(folder), "/bin/sh", "-c", asset("image.sh")], log, _SECONDS)

@@ -1,0 +1,205 @@
+"""The life of a lab: what it needs, up, down, and the faults that can be put into it while it runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from sparkctl.errors import Refused, SparkctlError
+from sparkctl.lab import cgroups, engine, image
+from sparkctl.lab.access import write_keys
+from sparkctl.lab.build import locked
+from sparkctl.lab.enter import enter
+from sparkctl.lab.order import Order
+from sparkctl.lab.spec import LabSpec
+from sparkctl.lab.state import LabState, find, folder, group, labs, load, started
+from sparkctl.lab.supervisor import CONTROL
+
+Say = Callable[[str], None]
+
+_BOOT_SECONDS = 150.0
+_FAULT_SECONDS = 90.0
+# Program -> the Debian package that has it.
+_NEEDED = {
+    "chroot": "coreutils",
+    "debootstrap": "debootstrap",
+    "ip": "iproute2",
+    "mount": "mount",
+    "nsenter": "util-linux",
+    "ssh": "openssh-client",
+    "systemd-nspawn": "systemd-container",
+    "unshare": "util-linux",
+}
+
+
+class LabFailed(SparkctlError):
+    """The lab did not come up; nothing of it is left but its logs."""
+
+
+def require() -> None:
+    """Refused when this machine cannot run a lab, with what to do about it."""
+    if sys.platform != "linux":
+        raise Refused("the lab needs Linux: its nodes are namespaces", "run it on a Linux machine or in a Linux VM")
+    if os.geteuid() != 0:
+        raise Refused("the lab needs root: it makes namespaces, mounts and netdevs of its own", "run it with sudo")
+    missing = sorted({package for program, package in _NEEDED.items() if shutil.which(program) is None})
+    if missing:
+        raise Refused(f"the lab needs the packages {', '.join(missing)}", f"apt-get install {' '.join(missing)}")
+
+
+def up(spec: LabSpec, say: Say) -> tuple[LabState, bool]:
+    """The running lab of `spec`, and whether it was booted just now."""
+    require()
+    home = folder(spec.cluster)
+    with locked(labs() / f"{spec.cluster}.lock"):
+        state = load(spec.cluster)
+        if state is not None and state.alive and state.ready:
+            _same(home, spec)
+            return state, False
+        _clear(home, state)
+        root, built = _parts(spec, say)
+        return _boot(spec, home, root, built, say), True
+
+
+def _same(home: Path, spec: LabSpec) -> None:
+    order = Order.model_validate_json((home / "order.json").read_bytes())
+    if order.spec != spec:
+        raise Refused(
+            "the running lab was booted from an older version of this inventory",
+            f"sparkctl lab down {spec.inventory}, then lab up again",
+        )
+
+
+def _parts(spec: LabSpec, say: Say) -> tuple[Path, Path | None]:
+    """The image and, for an inventory with an engine, the engine: built at the same time where they are missing."""
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        root = pool.submit(_timed, "image of the nodes (debootstrap)", image.ready(), image.image, say)
+        if not spec.engine:
+            return root.result(), None
+        stage = "engine (vLLM for the CPU, about 2 GB)"
+        built = pool.submit(_timed, stage, engine.ready(), lambda: engine.engine(root.result), say)
+        return _both(root, built)
+
+
+def _both(root: Future[Path], built: Future[Path]) -> tuple[Path, Path]:
+    return root.result(), built.result()
+
+
+def _timed(stage: str, ready: bool, build: Callable[[], Path], say: Say) -> Path:
+    if ready:
+        return build()
+    say(f"building the {stage} ...")
+    begun = time.monotonic()
+    made = build()
+    say(f"built the {stage}: {time.monotonic() - begun:.0f} s")
+    return made
+
+
+def _boot(spec: LabSpec, home: Path, root: Path, built: Path | None, say: Say) -> LabState:
+    home.mkdir(parents=True, mode=0o700)
+    write_keys(home, spec)
+    order = Order(
+        spec=spec,
+        folder=str(home),
+        image=str(root),
+        engine=str(built) if built else None,
+        cgroups=tuple(map(str, cgroups.homes(group(home)))),
+    )
+    (home / "order.json").write_text(order.model_dump_json(indent=2))
+    say(f"booting {len(spec.nodes)} nodes ...")
+    begun = time.monotonic()
+    _supervise(home)
+    say(f"booted {len(spec.nodes)} nodes: {time.monotonic() - begun:.1f} s")
+    return find(spec.cluster)
+
+
+def _supervise(home: Path) -> None:
+    """Start the supervisor in a session of its own and wait for its word."""
+    reader, writer = os.pipe()
+    with os.fdopen(reader) as answers, (home / "supervisor.log").open("wb") as log:
+        words = [sys.executable, "-m", "sparkctl.lab.supervisor", str(home), str(writer)]
+        subprocess.Popen(
+            words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(writer,), start_new_session=True
+        )
+        os.close(writer)
+        readable, _, _ = select.select([answers], [], [], _BOOT_SECONDS)
+        answer = json.loads(answers.readline() or "{}") if readable else {"error": "it took too long"}
+    if "ready" not in answer:
+        _stop(home)
+        reason = answer.get("error", "its supervisor ended")
+        raise LabFailed(f"the lab did not boot: {reason}", answer.get("remedy") or f"see {home}/supervisor.log")
+
+
+def down(cluster: str) -> bool:
+    """End the lab of `cluster` and remove all that is left of it; answers whether there was anything."""
+    require()
+    home = folder(cluster)
+    with locked(labs() / f"{cluster}.lock"):
+        there = home.exists()
+        _clear(home, load(cluster) if there else None)
+        return there
+
+
+def _clear(home: Path, state: LabState | None) -> None:
+    if state is not None:
+        _kill(state)
+    left = _sweep(home)
+    if left:
+        raise Refused(f"programs of the lab are still in {left[0]}", "try again; see who they are in its cgroup.procs")
+    shutil.rmtree(home, ignore_errors=True)
+
+
+def _stop(home: Path) -> None:
+    state = load(home.name)
+    if state is not None:
+        _kill(state)
+    _sweep(home)
+
+
+def _sweep(home: Path) -> tuple[Path, ...]:
+    """Remove the lab's cgroups, also those of a lab whose keeper was killed."""
+    try:
+        order = Order.model_validate_json((home / "order.json").read_bytes())
+    except (OSError, ValueError):
+        return ()
+    return cgroups.remove(map(Path, order.cgroups))
+
+
+def _kill(state: LabState, seconds: float = 20.0) -> None:
+    """Kill the supervisor, and with it everything, and wait until all of it is gone."""
+    try:
+        descriptor = os.pidfd_open(state.supervisor.pid)
+    except ProcessLookupError:
+        return
+    try:
+        # Only now is it certain that the pid is not another program's: the descriptor holds on to this one.
+        if started(state.supervisor.pid) == state.supervisor.started:
+            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+            select.select([descriptor], [], [], seconds)
+    finally:
+        os.close(descriptor)
+
+
+def fault(state: LabState, verb: str, subject: str) -> None:
+    """Ask the running lab to `cut` or `mend` a cable, or to `kill` or `boot` a node."""
+    enter(state)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
+        control.settimeout(_FAULT_SECONDS)
+        try:
+            control.connect(CONTROL)
+            control.sendall(f"{verb} {subject}\n".encode())
+            problem = control.recv(65536).decode().strip()
+        except OSError as error:
+            raise Refused(f"the lab does not answer: {error}", "sparkctl lab down INVENTORY, then up again") from None
+    if problem:
+        raise Refused(f"{verb} {subject}: {problem}", "sparkctl lab list")

@@ -1,0 +1,88 @@
+"""What a rehearsal in the lab changes of the inventory, openly: one plain sentence per change. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sparkctl.inventory.model import Cluster, EngineIntent, Node, Runtime, SshAccess
+from sparkctl.lab.engine import VLLM
+from sparkctl.lab.furnish import ENGINE_FOLDER, ENGINE_IMAGE
+from sparkctl.lab.state import LabState
+
+Overlaid = tuple[Cluster, tuple[str, ...]]
+
+# Nodes have one small model, 23 MB of it in memory, and share the cores of one machine (lab-recipes 2).
+_ENVIRONMENT = {
+    "HF_HUB_OFFLINE": "1",
+    "OMP_NUM_THREADS": "1",
+    "TORCHDYNAMO_DISABLE": "1",
+    "VLLM_CPU_KVCACHE_SPACE": "1",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "VLLM_NO_USAGE_STATS": "1",
+}
+_CONTEXT = 256
+
+
+def overlay(cluster: Cluster, state: LabState) -> Overlaid:
+    """The cluster as the lab can play it, and what was changed."""
+    twin, said = _access(cluster, state)
+    for change in (_transport, _engine):
+        twin, more = change(twin)
+        said += more
+    return twin, said
+
+
+def _access(cluster: Cluster, state: LabState) -> Overlaid:
+    nodes = tuple(_twin(node, state) for node in cluster.nodes)
+    first = state.nodes[0]
+    ssh = SshAccess(first.user, first.identity_file, first.known_hosts, "passwordless")
+    said = f"ssh: emulated nodes at {nodes[0].address} to {nodes[-1].address}, with keys of the lab, not the real ones"
+    return replace(cluster, ssh=ssh, nodes=nodes), (said,)
+
+
+def _twin(node: Node, state: LabState) -> Node:
+    lab = state.node(node.name)
+    return replace(node, address=lab.address, port=lab.port, user=lab.user)
+
+
+def _transport(cluster: Cluster) -> Overlaid:
+    if cluster.fabric.transport == "tcp":
+        return cluster, ()
+    fabric = replace(cluster.fabric, transport="tcp")
+    said = "transport: tcp instead of roce, because container nodes have no RDMA device"
+    return replace(cluster, fabric=fabric), (said,)
+
+
+def _engine(cluster: Cluster) -> Overlaid:
+    intent = cluster.engine
+    if intent is None:
+        return cluster, ()
+    was = f"{intent.kind} from {intent.runtime.docker or intent.runtime.venv} with {intent.model}"
+    said: tuple[str, ...] = (
+        f"engine: vLLM {VLLM} on the CPU with a random model of 5 MB, same layout {intent.parallel}, instead of {was}, "
+        "because container nodes have no GPU",
+    )
+    left_out = [name for name in ("args", "env", "volumes") if getattr(intent, name)]
+    if left_out:
+        said += (f"engine: {', '.join(left_out)} of the inventory left out, because they are for the real engine",)
+    return replace(cluster, engine=_cpu(intent)), said
+
+
+def _cpu(intent: EngineIntent) -> EngineIntent:
+    """The lab's engine in the place of `intent`: it answers at the same port, to the same model name."""
+    docker = intent.runtime.docker is not None
+    mounts = {"/usr": "/usr:ro", ENGINE_FOLDER: f"{ENGINE_FOLDER}:ro"}
+    return replace(
+        intent,
+        kind="vllm",
+        runtime=Runtime(docker=ENGINE_IMAGE) if docker else Runtime(venv=ENGINE_FOLDER),
+        model=f"{ENGINE_FOLDER}/model",
+        served_model_name=intent.served_model_name or intent.model,
+        max_model_len=_CONTEXT,
+        gpu_memory_utilization=None,
+        volumes=mounts if docker else {},
+        env=_ENVIRONMENT,
+        # vLLM 0.32 fails an assertion on the CPU with --enforce-eager in pipeline mode (lab-recipes 2).
+        args={"dtype": "bfloat16", **({} if intent.parallel.pipeline > 1 else {"enforce-eager": True})},
+        accelerator="cpu",
+    )

@@ -1,0 +1,183 @@
+"""What a lab is to be: nodes, bridges and wires, worked out from the inventory alone."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from ipaddress import IPv4Network
+from itertools import chain
+
+from sparkctl.errors import Refused
+from sparkctl.fabric.model import Cable, Fabric
+from sparkctl.fabric.ports import Rail, half
+from sparkctl.inventory.model import Cluster, Switch
+from sparkctl.lab.state import Frozen
+
+# Benchmarking addresses (RFC 2544): no real network of a user has them.
+_POOL = IPv4Network("198.18.0.0/15")
+_FIRST_HOST = 11
+# What a cable of a Spark carries, and a switch should (MikroTik's default for RoCE; design section 4).
+JUMBO = 9216
+RAILS: tuple[Rail, ...] = ("A", "B")
+MANAGEMENT_BRIDGE = "mgmt"
+DEFAULT_USER = "spark"
+
+
+class NodeSpec(Frozen):
+    """One node; `index` is its rank."""
+
+    index: int
+    name: str
+    address: str
+    user: str
+    netdev: str
+
+
+class Bridge(Frozen):
+    """One wire with two ends (`lldp`: its ends see one another), or one rail of a switch."""
+
+    name: str
+    mtu: int
+    lldp: bool
+
+
+class Wire(Frozen):
+    """A netdev of a node (`netdev`) whose other end, `outer`, is plugged into a bridge of the lab."""
+
+    node: str
+    netdev: str
+    outer: str
+    bridge: str
+    cable: int
+    outer_mtu: int
+
+
+class Trunk(Frozen):
+    """A cable between two switches."""
+
+    ends: tuple[str, str]
+    bridges: tuple[str, str]
+    cable: int
+
+
+class LabSpec(Frozen):
+    """Everything that the supervisor needs to know."""
+
+    cluster: str
+    inventory: str
+    network: str
+    nodes: tuple[NodeSpec, ...]
+    bridges: tuple[Bridge, ...]
+    wires: tuple[Wire, ...]
+    trunks: tuple[Trunk, ...]
+    engine: bool
+
+    @property
+    def digest(self) -> str:
+        """Changes when the lab would have to be another one."""
+        return sha256(self.model_dump_json().encode()).hexdigest()
+
+    @property
+    def gateway(self) -> str:
+        """The controller's own address with its prefix; it routes nowhere."""
+        return f"{IPv4Network(self.network)[1]}/{IPv4Network(self.network).prefixlen}"
+
+    def of(self, node: str) -> tuple[Wire, ...]:
+        """The wires of `node`."""
+        return tuple(wire for wire in self.wires if wire.node == node)
+
+    def other(self, wire: Wire) -> str | None:
+        """The node at the other end of a direct cable; None where there is a switch."""
+        return next((w.node for w in self.wires if w.bridge == wire.bridge and w != wire and self._direct(w)), None)
+
+    def _direct(self, wire: Wire) -> bool:
+        return any(bridge.name == wire.bridge and bridge.lldp for bridge in self.bridges)
+
+    @property
+    def cables(self) -> tuple[int, ...]:
+        """The indexes of all cables, as in `links` of the inventory."""
+        wires = [wire.cable for wire in self.wires]
+        return tuple(dict.fromkeys(wires + [trunk.cable for trunk in self.trunks]))
+
+
+def specify(cluster: Cluster, fabric: Fabric) -> LabSpec:
+    """The lab of `cluster`."""
+    network = management_network(IPv4Network(cluster.fabric.subnet_pool, strict=False))
+    if len(cluster.nodes) > network.num_addresses - _FIRST_HOST - 1:
+        raise Refused("the lab's management network has no room for so many nodes", "use an inventory with fewer nodes")
+    layers = [_cable(cable, rail, cluster) for cable in fabric.cables for rail in RAILS]
+    return LabSpec(
+        cluster=cluster.name,
+        inventory=cluster.source.path,
+        network=str(network),
+        nodes=_nodes(cluster, network),
+        bridges=(*_switches(cluster), *chain.from_iterable(bridges for bridges, _, _ in layers)),
+        wires=tuple(chain.from_iterable(wires for _, wires, _ in layers)),
+        trunks=tuple(chain.from_iterable(trunks for _, _, trunks in layers)),
+        engine=cluster.engine is not None,
+    )
+
+
+def management_network(pool: IPv4Network) -> IPv4Network:
+    """The first /24 of the benchmarking addresses that is not in the inventory's own pool."""
+    for network in _POOL.subnets(new_prefix=24):
+        if not network.overlaps(pool):
+            return network
+    raise Refused(f"subnet_pool {pool} leaves the lab no management network", "use a pool of RFC 1918 addresses")
+
+
+def _nodes(cluster: Cluster, network: IPv4Network) -> tuple[NodeSpec, ...]:
+    return tuple(
+        NodeSpec(
+            index=node.rank,
+            name=node.name,
+            address=str(network[_FIRST_HOST + node.rank]),
+            user=DEFAULT_USER if node.user == "root" else node.user,
+            netdev=node.management,
+        )
+        for node in cluster.nodes
+    )
+
+
+def _switches(cluster: Cluster) -> tuple[Bridge, ...]:
+    return tuple(
+        Bridge(name=_switch_bridge(index, rail), mtu=_mtu(switch), lldp=False)
+        for index, switch in enumerate(cluster.switches)
+        for rail in RAILS
+    )
+
+
+def _mtu(switch: Switch) -> int:
+    return switch.l2mtu or JUMBO
+
+
+def _switch_bridge(index: int, rail: Rail) -> str:
+    return f"s{index}{rail}"
+
+
+Layer = tuple[tuple[Bridge, ...], tuple[Wire, ...], tuple[Trunk, ...]]
+
+
+def _cable(cable: Cable, rail: Rail, cluster: Cluster) -> Layer:
+    """One rail of one cable: what it adds to the lab."""
+    switched = {switch.name: (_switch_bridge(i, rail), _mtu(switch)) for i, switch in enumerate(cluster.switches)}
+    name = f"c{cable.index}{rail}"
+    ends = (cable.a, cable.b)
+    met = [switched[end.owner] for end in ends if end.owner in switched]
+    if len(met) == len(ends):
+        trunk = Trunk(ends=(f"{name}a", f"{name}b"), bridges=(met[0][0], met[1][0]), cable=cable.index)
+        return (), (), (trunk,)
+    own = () if met else (Bridge(name=name, mtu=JUMBO, lldp=True),)
+    bridge, mtu = met[0] if met else (name, JUMBO)
+    wires = (
+        Wire(
+            node=end.owner,
+            netdev=half(end.port, rail).netdev,
+            outer=f"{name}{side}",
+            bridge=bridge,
+            cable=cable.index,
+            outer_mtu=mtu,
+        )
+        for end, side in zip(ends, "ab", strict=True)
+        if end.owner not in switched
+    )
+    return own, tuple(wires), ()
