@@ -10,7 +10,7 @@ import yaml
 from sparkctl.inventory.words import visible
 
 DEPTH = 32  # the format itself is 4 deep; an engine's JSON argument may nest some more
-ITEMS = 250_000  # a file for 2,000 nodes has about 40,000
+ITEMS = 100_000  # a file for 2,000 nodes has about 25,000
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Mark: TypeAlias = tuple[int, int]

@@ -82,7 +82,7 @@ class _Walk:
         self.findings: list[Finding] = []
         self._path = path
         self._copies = 0
-        self._inside_alias = 0
+        self._alias: Mark | None = None  # where the outermost alias being expanded is written
 
     def value(self, tree: Tree, path: Path) -> object:
         """The plain value of `tree`, which stands at `path`."""
@@ -111,9 +111,9 @@ class _Walk:
         return self.value(tree, path)
 
     def _copy(self, tree: Reference, path: Path) -> object:
-        self._inside_alias += 1
+        outer, self._alias = self._alias, self._alias or tree.mark
         value = self.value(tree.target, path)
-        self._inside_alias -= 1
+        self._alias = outer
         return value
 
     def _scalar(self, leaf: Leaf, path: Path) -> object:
@@ -144,11 +144,12 @@ class _Walk:
         return True
 
     def _bound(self, tree: Tree, path: Path) -> None:
+        mark = self._alias or tree.mark
         if len(path) > DEPTH:
-            raise Unreadable(tree.mark, f"nested more than {DEPTH} levels deep", "an inventory needs four levels")
-        self._copies += 1 if self._inside_alias else 0
+            raise Unreadable(mark, f"nested more than {DEPTH} levels deep", "an inventory needs four levels")
+        self._copies += 1 if self._alias else 0
         if self._copies > COPIES:
-            raise Unreadable(tree.mark, f"aliases that expand to more than {COPIES} items", "write the values out")
+            raise Unreadable(mark, f"aliases that expand to more than {COPIES} items", "write the values out")
 
     def _add(self, rule: str, path: Path, mark: Mark, message: str, remedy: str) -> None:
         if len(self.findings) < FINDINGS:

@@ -33,8 +33,8 @@ class Desk:
 
     def absolute(self, path: str | None) -> str | None:
         """A path of the file as an absolute one: `~/` is the home, relative ones start at the inventory."""
-        if path is None:
-            return None
+        if path is None or (path.startswith("~") and not path.startswith("~/")):
+            return path  # `~name` is refused by INV008
         return str(self.home / path[2:]) if path.startswith("~/") else str(self.folder / path)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from itertools import islice
 
+_CHOICES = 500  # words to compare with: a suggestion is a courtesy and must not cost seconds
 _LONGEST = 60  # characters of a quoted value: enough to recognise it, short enough for one line
 
 
@@ -49,7 +51,7 @@ def described(value: object) -> str:
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word that `word` was probably meant to be."""
-    choices = {name.lower(): name for name in known}
+    choices = {name.lower(): name for name in islice(known, _CHOICES)}
     found = get_close_matches(word[:_LONGEST].lower(), choices, n=1, cutoff=0.6)  # difflib's own default cutoff
     return choices[found[0]] if found else None
 

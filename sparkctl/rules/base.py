@@ -10,7 +10,8 @@ from sparkctl.fabric.model import Fabric
 from sparkctl.inventory.model import Cluster, Path
 from sparkctl.outcome import Finding, Severity
 
-# Layers in their order; an error of the cables (see `engine`) ends the run, as what follows would mean nothing.
+MOST = 100  # findings of one rule: nobody reads more, and a generated file may give millions
+# In their order; an error in the names, the cables or the pool ends a study, as what follows would mean nothing.
 Layer = Literal["file", "intent", "shape", "room", "fabric"]
 
 
@@ -39,8 +40,12 @@ class Rule:
     check: IntentCheck | FabricCheck | None
 
     def judge(self, cluster: Cluster, fabric: Fabric | None) -> Iterator[Finding]:
-        """The findings of this rule."""
-        for hit in self._hits(cluster, fabric):
+        """The findings of this rule, at most MOST of them and one that says that there are more."""
+        for count, hit in enumerate(self._hits(cluster, fabric)):
+            if count == MOST:
+                said = f"{self.id} has more findings than the {MOST} that are shown"
+                yield cluster.source.finding(self.id, hit.severity or self.severity, (), said, "mend these first")
+                return
             yield cluster.source.finding(self.id, hit.severity or self.severity, hit.path, hit.message, hit.remedy)
 
     def _hits(self, cluster: Cluster, fabric: Fabric | None) -> Iterable[Hit]:

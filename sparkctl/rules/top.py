@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Literal
 
@@ -241,10 +242,11 @@ def fabric_is_connected(cluster: Cluster) -> Iterator[Hit]:
     if cluster.fabric.topology == "switch" or cluster.switches:
         return
     groups = components(cluster)
+    ranks = {node.name: node.rank for node in cluster.nodes}
     for group in groups[1:]:
-        rank = [node.name for node in cluster.nodes].index(group[0])
         said = f"no cable joins {listed(f'`{name}`' for name in group)} to `{groups[0][0]}`"
-        yield Hit(("nodes", rank, "name"), said, f"add a cable such as `- [{groups[0][0]}:p1, {group[0]}:p1]`")
+        remedy = f"add a cable such as `- [{groups[0][0]}:p1, {group[0]}:p1]`"
+        yield Hit(("nodes", ranks[group[0]], "name"), said, remedy)
 
 
 @rule(
@@ -259,8 +261,8 @@ def chains_are_closed(cluster: Cluster) -> Iterator[Hit]:
     if shape(cluster) != "chain":
         return
     pairs = {frozenset((link.a.owner, link.b.owner)) for link in cluster.links}
-    degree = {node.name: sum(node.name in pair for pair in pairs) for node in cluster.nodes}
-    ends = [name for name, cables in degree.items() if cables == 1]
+    cables = Counter(name for pair in pairs for name in pair)
+    ends = [node.name for node in cluster.nodes if cables[node.name] == 1]
     said = f"the cables make an open chain: its ends `{ends[0]}` and `{ends[1]}` cannot reach each other"
     yield Hit(("links",), said, "close it with one more cable, or use a switch")
 
