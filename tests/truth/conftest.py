@@ -50,6 +50,7 @@ VARIANTS = {
     "nccl": HEAD + TWO + "fabric: {topology: direct, nccl: {NCCL_DEBUG: WARN, NCCL_ALGO: ^tree}}\n",
     "switch": HEAD + FOUR + "fabric: {topology: switch}\n" + IMAGE + "  parallel: TP4\n",
     "switch-tp2pp2": HEAD + FOUR + "fabric: {topology: switch}\n" + VENV + "  parallel: TP2PP2\n",
+    "switch-tp2dp2": HEAD + FOUR + "fabric: {topology: switch}\n" + IMAGE + "  parallel: TP2DP2\n",
     "odd-image": HEAD + TWO + "fabric: {topology: direct}\n" + IMAGE + "  parallel: TP2\n" + MORE,
     "odd-venv": HEAD + TWO + "fabric: {topology: direct}\n" + VENV + "  parallel: TP2\n" + MORE,
 }
@@ -73,6 +74,7 @@ def renderings() -> dict[str, Rendering]:
 
 
 RENDERED = renderings()
+GANGS = {name: list(r.nodes.values()) for name, r in RENDERED.items() if next(iter(r.nodes.values())).engine}
 NODES = {f"{name}-{node}": entry for name, all_of in RENDERED.items() for node, entry in all_of.nodes.items()}
 
 
@@ -84,8 +86,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         engines = {name: node for name, node in NODES.items() if node.engine}
         metafunc.parametrize("engine_node", engines.values(), ids=engines)
     if "gang" in metafunc.fixturenames:
-        gangs = {name: list(r.nodes.values()) for name, r in RENDERED.items() if next(iter(r.nodes.values())).engine}
-        metafunc.parametrize("gang", gangs.values(), ids=gangs)
+        metafunc.parametrize("gang", GANGS.values(), ids=GANGS)
+
+
+@pytest.fixture(scope="session")
+def gangs() -> list[list[NodeRendering]]:
+    """All nodes of every rendering that has an engine."""
+    return list(GANGS.values())
 
 
 @pytest.fixture
