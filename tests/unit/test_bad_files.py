@@ -203,7 +203,7 @@ ORDINARY = [
     ("env: {}", "env: {A: 1, _b2: x=y}"),
     (
         "args: {}",
-        "args: {override-generation-config: '{\"temperature\": 0.5}', seed: 1, --enable-prefix-caching: true, host: null}",
+        "args: {json: '{\"temperature\": 0.5}', --enable-prefix-caching: true, host: null}",
     ),
     ("args: {}", "args: {limit: {a: {b: 1}}, stop: [a, b]}"),
     ("address: 192.0.2.11", 'address: "2001:db8::1"'),
