@@ -2,8 +2,8 @@
 
     python vllm_arguments.py FOLDER < lists.json
 
-FOLDER gets the config of a small Llama, which stands in for the model so that no weights are needed. For each list of words
-after `vllm serve`, stdout has a JSON line: what vLLM understood, or {"error": what it said}.
+FOLDER gets the config of a small Llama, which stands in for the model so that no weights are needed. For each list of
+words after `vllm serve`, stdout has a JSON line: what vLLM understood, or {"error": what it said}.
 """
 
 import argparse
@@ -67,4 +67,4 @@ if __name__ == "__main__":
     folder = Path(sys.argv[1])
     (folder / "config.json").write_text(json.dumps(LLAMA))
     answers = [judged(words, str(folder)) for words in json.load(sys.stdin)]
-    print("\n".join(json.dumps(answer) for answer in answers))
+    sys.stdout.write("".join(f"{json.dumps(answer)}\n" for answer in answers))
