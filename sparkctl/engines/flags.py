@@ -27,6 +27,13 @@ def merged(defaults: Mapping[str, ArgValue], chosen: Mapping[str, ArgValue]) -> 
     return {flag: value for flag, value in both.items() if value is not None}
 
 
+def positional(word: str) -> str:
+    """`word` where a program expects no flag; one that begins with a dash would be taken for one."""
+    if not word or word.startswith("-"):
+        raise SparkctlError(f"{word!r} is empty or begins with a dash, and would be read as a flag", "write its name")
+    return word
+
+
 def words_of(flags: Mapping[str, ArgValue]) -> tuple[str, ...]:
     """All flags as words, in order."""
     return tuple(word for name, value in flags.items() for word in _flag(name, value))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sparkctl.engines.base import Probe, Rank
-from sparkctl.engines.flags import canonical, merged, spelled, words_of
+from sparkctl.engines.flags import canonical, merged, positional, spelled, words_of
 from sparkctl.errors import SparkctlError
 from sparkctl.inventory.model import ArgValue, Cluster, EngineIntent, EngineKind
 from sparkctl.outcome import Finding
@@ -39,7 +39,7 @@ class Vllm:
     def words(self, rank: Rank) -> tuple[str, ...]:
         """`vllm serve MODEL`, the list that all ranks share, and the rank's role."""
         program = "vllm" if rank.intent.runtime.venv is None else f"{rank.intent.runtime.venv.rstrip('/')}/bin/vllm"
-        return (program, "serve", rank.intent.model, *words_of(_shared(rank)), *words_of(_role(rank)))
+        return (program, "serve", positional(rank.intent.model), *words_of(_shared(rank)), *words_of(_role(rank)))
 
     def environment(self, rank: Rank) -> dict[str, str]:
         """VLLM_HOST_IP comes from the fabric's environment; here is what is the engine's alone."""

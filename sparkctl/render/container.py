@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sparkctl.engines import Rank
+from sparkctl.engines.flags import positional
 from sparkctl.render.artifact import CONTAINER, ENGINE_ENV, NCCL_ENV
 
 Groups = list[list[str]]
@@ -19,7 +20,7 @@ HUB_CACHE = "/root/.cache/huggingface"
 
 def container_words(rank: Rank, argv: Sequence[str]) -> Groups:
     """The engine's words become the entrypoint and its arguments."""
-    image = rank.intent.runtime.docker or ""
+    image = positional(rank.intent.runtime.docker or "")
     start = [["docker", "run", "--rm", "--name", CONTAINER]]
     env = [["--env-file", NCCL_ENV], ["--env-file", ENGINE_ENV]]
     program = [["--entrypoint", argv[0]], *flag_groups([image, *argv[1:]])]
