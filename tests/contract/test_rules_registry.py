@@ -1,0 +1,113 @@
+"""Every rule has a page whose examples are true, a failing and a passing case, and a source."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from sparkctl.errors import SparkctlError
+from sparkctl.inventory.resolve import Desk
+from sparkctl.outcome import Finding
+from sparkctl.resources import share
+from sparkctl.rules import Rule, rules, study_text
+from sparkctl.rules.base import declare
+
+CASES = Path(__file__).parents[1] / "cases/findings"
+DESK = Desk("nvidia", PurePosixPath("/home/nvidia"), PurePosixPath("/cluster"))
+SECTIONS = ["What it refuses", "Why", "Wrong", "Right", "Source"]
+BASE = {
+    "apiVersion": "apiVersion: sparkctl/v1\n",
+    "kind": "kind: Cluster\n",
+    "metadata": "metadata: {name: example}\n",
+    "nodes": "nodes:\n  - {name: spark-1, address: 192.0.2.11}\n  - {name: spark-2, address: 192.0.2.12}\n",
+    "links": "links:\n  - [spark-1:p1, spark-2:p1]\n",
+    "fabric": "fabric:\n  topology: direct\n",
+}
+every_rule = pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.id)
+
+
+def page(rule: Rule) -> str:
+    return (share("rules") / f"{rule.id}.md").read_text()
+
+
+def example(rule: Rule, section: str) -> str:
+    """The YAML under a heading of the rule's page."""
+    found = re.search(rf"^## {section}\n```yaml\n(.*?)^```", page(rule), re.DOTALL | re.MULTILINE)
+    assert found is not None, f"{rule.id}.md has no example under {section}"
+    return found[1]
+
+
+def completed(fragment: str) -> str:
+    """A whole inventory: the sections of the fragment, and plain ones for the rest."""
+    keys = re.findall(r"^(\w+):", fragment, re.MULTILINE)
+    own = dict(zip(keys, re.split(r"^(?=\w+:)", fragment, flags=re.MULTILINE)[1:], strict=True))
+    return "".join({**BASE, **own}.values())
+
+
+def judged(text: str) -> tuple[Finding, ...]:
+    return study_text(text.encode(), "inventory.yaml", DESK).findings
+
+
+def ids(text: str) -> set[str]:
+    return {finding.id for finding in judged(text)}
+
+
+@every_rule
+def test_page_is_complete(rule: Rule) -> None:
+    assert page(rule).startswith(f"# {rule.id}: {rule.title}\n\nSeverity: {rule.severity}.\n")
+    assert re.findall(r"^## (.+)$", page(rule), re.MULTILINE) == SECTIONS
+    assert page(rule).rpartition("## Source\n")[2].replace("\n", " ").strip(" .").lower() == rule.source.lower()
+
+
+@every_rule
+def test_examples_of_the_page_are_true(rule: Rule) -> None:
+    assert rule.id in ids(completed(example(rule, "Wrong")))
+    assert rule.id not in ids(completed(example(rule, "Right")))
+
+
+@every_rule
+def test_there_is_a_failing_and_a_passing_case(rule: Rule) -> None:
+    verdicts = {
+        path.name: {f["id"] for f in json.loads((path / "expected.json").read_text())}
+        for path in CASES.glob(f"{rule.id}--*")
+    }
+    assert any(rule.id in found for found in verdicts.values()), verdicts
+    assert any(rule.id not in found for found in verdicts.values()), verdicts
+
+
+@every_rule
+def test_findings_say_what_to_write(rule: Rule) -> None:
+    for finding in judged(completed(example(rule, "Wrong"))):
+        assert finding.message
+        assert finding.remedy
+        assert finding.message.isprintable()
+        assert finding.location.line > 0
+        assert finding.location.column > 0
+
+
+def test_no_page_and_no_case_without_a_rule() -> None:
+    known = {rule.id for rule in rules()}
+    assert {path.stem for path in share("rules").glob("*.md")} == known | {"exit-codes"}
+    assert {path.name.partition("--")[0] for path in CASES.iterdir()} <= known
+
+
+def test_ids_are_well_formed() -> None:
+    assert all(re.fullmatch(r"(INV|TOP|ADR|MTU|MGT|NCL|PAR|ENG)\d{3}", rule.id) for rule in rules())
+
+
+def test_an_id_is_given_once() -> None:
+    with pytest.raises(ValueError, match="TOP001 is registered twice"):
+        declare("TOP001", "error", "again", "nowhere")
+    assert {type(rule) for rule in rules()} == {Rule}
+
+
+def test_every_exit_code_is_explained() -> None:
+    def codes(error: type[SparkctlError]) -> set[int]:
+        return {error.exit_code}.union(*(codes(child) for child in error.__subclasses__()))
+
+    text = (share("rules") / "exit-codes.md").read_text()
+    explained = {int(code) for code in re.findall(r"^## (\d+): ", text, re.MULTILINE)}
+    assert explained == codes(SparkctlError) | {0, 10, 130}
