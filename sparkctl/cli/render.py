@@ -94,7 +94,8 @@ def _studied(inventory: Path) -> tuple[Cluster, Fabric]:
     found = study(inventory)
     if found.errors or found.cluster is None or found.fabric is None:
         raise InventoryError(found.findings)
-    print_findings(found.findings, console(stderr=True))
+    if found.findings:  # rich is slow to import
+        print_findings(found.findings, console(stderr=True))
     return found.cluster, found.fabric
 
 
