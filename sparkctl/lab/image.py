@@ -14,12 +14,14 @@ PACKAGES = (
     *("docker.io", "iptables", "ca-certificates", "libnuma1"),
 )
 ASSETS = Path(__file__).resolve().parent / "assets"
+# What nodes run besides Debian.
+PROGRAMS = ("cgroups.sh", "runc-within-limits")
 _SECONDS = 1200.0
 
 
 def recipe() -> str:
     """Everything that the image depends on."""
-    scripts = (asset("image.sh"), asset("cgroups.sh"))
+    scripts = map(asset, ("image.sh", *PROGRAMS))
     return "\n".join(["container image", SUITE, *PACKAGES, *scripts])
 
 
@@ -43,5 +45,7 @@ def _build(folder: Path, log: Path) -> None:
     run(["debootstrap", "--variant=minbase", include, SUITE, str(folder)], log, _SECONDS)
     lab = folder / "opt/sparkctl-lab"
     lab.mkdir(parents=True)
-    (lab / "cgroups.sh").write_text(asset("cgroups.sh"))
+    for name in PROGRAMS:
+        (lab / name).write_text(asset(name))
+        (lab / name).chmod(0o755)
     run(["chroot", str(folder), "/bin/sh", "-c", asset("image.sh")], log, _SECONDS)

@@ -29,6 +29,7 @@ Say = Callable[[str], None]
 
 _BOOT_SECONDS = 150.0
 _FAULT_SECONDS = 90.0
+_SYS_RESOURCE = 24  # linux/capability.h
 # Program -> the Debian package that has it.
 _NEEDED = {
     "chroot": "coreutils",
@@ -73,7 +74,7 @@ def up(spec: LabSpec, say: Say) -> tuple[LabState, bool]:
 
 def _same(home: Path, spec: LabSpec) -> None:
     order = Order.model_validate_json((home / "order.json").read_bytes())
-    if order.spec != spec:
+    if order.spec.model_copy(update={"inventory": spec.inventory}) != spec:
         raise Refused(
             "the running lab was booted from an older version of this inventory",
             f"sparkctl lab down {spec.inventory}, then lab up again",
@@ -114,6 +115,7 @@ def _boot(spec: LabSpec, home: Path, root: Path, built: Path | None, say: Say) -
         image=str(root),
         engine=str(built) if built else None,
         cgroups=tuple(map(str, cgroups.homes(group(home)))),
+        limited=not may_raise_limits(Path("/proc/self/status").read_text()),
     )
     (home / "order.json").write_text(order.model_dump_json(indent=2))
     say(f"booting {len(spec.nodes)} nodes ...")
@@ -121,6 +123,12 @@ def _boot(spec: LabSpec, home: Path, root: Path, built: Path | None, say: Say) -
     _supervise(home)
     say(f"booted {len(spec.nodes)} nodes: {time.monotonic() - begun:.1f} s")
     return find(spec.cluster)
+
+
+def may_raise_limits(status: str) -> bool:
+    """Whether a program with this /proc/PID/status has CAP_SYS_RESOURCE; some containers and sandboxes take it away."""
+    effective = next(line for line in status.splitlines() if line.startswith("CapEff:"))
+    return bool(int(effective.split()[1], 16) >> _SYS_RESOURCE & 1)
 
 
 def _supervise(home: Path) -> None:

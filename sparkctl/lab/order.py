@@ -22,6 +22,7 @@ class Order(Frozen):
     image: str
     engine: str | None
     cgroups: tuple[str, ...]
+    limited: bool
 
     def state(self, supervisor: Supervisor) -> LabState:
         """What is known of the lab while it boots."""
@@ -44,4 +45,5 @@ class Order(Frozen):
             supervisor=supervisor,
             nodes=nodes,
             engine=self.engine,
+            limited=self.limited,
         )

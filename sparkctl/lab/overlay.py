@@ -29,6 +29,8 @@ def overlay(cluster: Cluster, state: LabState) -> Overlaid:
     for change in (_transport, _engine):
         twin, more = change(twin)
         said += more
+    if state.limited and twin.engine is not None:
+        said += ("limits: containers get no higher ones than this machine has, because its root may not raise them",)
     return twin, said
 
 

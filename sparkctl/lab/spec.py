@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
 from ipaddress import IPv4Network
 from itertools import chain
+from pathlib import Path
 
 from sparkctl.errors import Refused
 from sparkctl.fabric.model import Cable, Fabric
@@ -72,11 +72,6 @@ class LabSpec(Frozen):
     engine: bool
 
     @property
-    def digest(self) -> str:
-        """Changes when the lab would have to be another one."""
-        return sha256(self.model_dump_json().encode()).hexdigest()
-
-    @property
     def gateway(self) -> str:
         """The controller's own address with its prefix; it routes nowhere."""
         return f"{IPv4Network(self.network)[1]}/{IPv4Network(self.network).prefixlen}"
@@ -107,7 +102,7 @@ def specify(cluster: Cluster, fabric: Fabric) -> LabSpec:
     layers = [_cable(cable, rail, cluster) for cable in fabric.cables for rail in RAILS]
     return LabSpec(
         cluster=cluster.name,
-        inventory=cluster.source.path,
+        inventory=str(Path(cluster.source.path).absolute()),
         network=str(network),
         nodes=_nodes(cluster, network),
         bridges=(*_switches(cluster), *chain.from_iterable(bridges for bridges, _, _ in layers)),

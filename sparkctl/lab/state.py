@@ -42,7 +42,10 @@ class LabNode(Frozen):
 
 
 class LabState(Frozen):
-    """One lab. `ready` is False while it boots; `engine` is the folder of the lab's engine, when it has one."""
+    """One lab. `ready` is False while it boots; `engine` is the folder of the lab's engine, when it has one.
+
+    `limited` means that this machine's root may not raise limits (RLIMIT_*), so containers cannot get higher ones.
+    """
 
     version: int = VERSION
     cluster: str
@@ -51,6 +54,7 @@ class LabState(Frozen):
     supervisor: Supervisor
     nodes: tuple[LabNode, ...]
     engine: str | None = None
+    limited: bool = False
     ready: bool = False
 
     def node(self, name: str) -> LabNode:

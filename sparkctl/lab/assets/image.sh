@@ -27,8 +27,10 @@ systemctl enable systemd-networkd.service ssh.service lldpd.service docker.servi
 echo 'tmpfs /var/lib/docker tmpfs size=2G,mode=0710 0 0' > /etc/fstab
 cat > /etc/systemd/system/docker.service.d/lab.conf <<EOF
 [Service]
-ExecStartPre=/bin/sh $lab/cgroups.sh
+ExecStartPre=$lab/cgroups.sh
 EOF
+mkdir -p /etc/docker
+printf '{"runtimes": {"lab": {"path": "%s/runc-within-limits"}}, "default-runtime": "lab"}\n' $lab > /etc/docker/daemon.json
 
 # The engine's image is a skeleton: /usr of the node and the engine are mounted into it, read-only.
 mkdir -p $lab/engine $lab/skeleton
