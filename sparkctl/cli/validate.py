@@ -87,7 +87,12 @@ def _files(inventories: list[Path]) -> list[Path]:
 
 
 def _inside(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix in (".yaml", ".yml") and path.is_file())
+    from sparkctl.errors import UsageError
+
+    try:
+        return sorted(path for path in folder.iterdir() if path.suffix in (".yaml", ".yml") and path.is_file())
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be read: {error.strerror}", "name the inventories themselves") from None
 
 
 def _print_json(found: dict[str, Sequence[Finding]]) -> None:

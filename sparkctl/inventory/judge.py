@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from sparkctl.inventory.model import Path, Source
+from sparkctl.inventory.model import Path, Source, where
 from sparkctl.inventory.parse import FINDINGS, Parsed
 from sparkctl.inventory.raw import (
     RawEnds,
@@ -93,7 +93,7 @@ def _items(value: object) -> Mapping[object, object]:
 def _unknown_key(path: Path, source: Source) -> Finding:
     parent, key = path[:-1], str(path[-1])
     known = _keys(parent)
-    section = f"in `{'.'.join(map(str, parent))}`" if parent else "at the top level"
+    section = f"in `{where(parent)}`" if parent else "at the top level"
     guess = nearest(key, known) or _elsewhere(key)
     remedy = f"did you mean `{guess}`?" if guess else f"known keys here: {listed(known, limit=20)}"
     return source.finding("INV003", "error", path, f"unknown key {quoted(key)} {section}", remedy)

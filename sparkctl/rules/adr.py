@@ -9,24 +9,32 @@ from sparkctl.fabric import addressing
 from sparkctl.fabric.model import Fabric
 from sparkctl.fabric.topologies import subnets_needed, topology_of
 from sparkctl.inventory.model import Cluster, Path
-from sparkctl.inventory.words import quoted
+from sparkctl.inventory.words import listed, quoted
 from sparkctl.rules.base import Hit, fabric_rule, rule
 
 _POOL: Path = ("fabric", "subnet_pool")
 _PRIVATE = tuple(IPv4Network(net) for net in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))  # RFC 1918
 _COMMON = {  # facts: field-faults, row 23
-    IPv4Network("192.168.0.0/24"): "many home routers and NVIDIA's own scripts",
-    IPv4Network("192.168.1.0/24"): "many home routers and NVIDIA's own scripts",
-    IPv4Network("172.17.0.0/16"): "Docker's default bridge",
+    "home routers and NVIDIA's own scripts": (IPv4Network("192.168.0.0/24"), IPv4Network("192.168.1.0/24")),
+    "Docker's default bridge": (IPv4Network("172.17.0.0/16"),),
 }
 
 
 def pool_of(cluster: Cluster) -> IPv4Network | None:
-    """The pool as a network, None when it is none."""
+    """The pool as a private network, None when it is none: then ADR001 says so, and nothing else is said of it."""
+    pool = _network(cluster.fabric.subnet_pool)
+    return pool if pool is not None and _is_private(pool) else None
+
+
+def _network(text: str) -> IPv4Network | None:
     try:
-        return IPv4Network(cluster.fabric.subnet_pool)
+        return IPv4Network(text)
     except ValueError:
         return None
+
+
+def _is_private(pool: IPv4Network) -> bool:
+    return any(pool.subnet_of(private) for private in _PRIVATE)
 
 
 def addresses(cluster: Cluster) -> Iterator[tuple[Path, str, IPv4Address | IPv6Address]]:
@@ -52,10 +60,10 @@ def parse_address(text: str) -> IPv4Address | IPv6Address | None:
 @rule("ADR001", "error", "subnet_pool is not a private IPv4 network", "RFC 1918")
 def pool_is_private(cluster: Cluster) -> Iterator[Hit]:
     """A network, not a host of one, and from the private ranges."""
-    pool, text = pool_of(cluster), cluster.fabric.subnet_pool
+    pool, text = _network(cluster.fabric.subnet_pool), cluster.fabric.subnet_pool
     if pool is None:
         yield Hit(_POOL, *_no_network(text))
-    elif not any(pool.subnet_of(private) for private in _PRIVATE):
+    elif not _is_private(pool):
         yield Hit(
             _POOL,
             f"{pool} is not private",
@@ -110,9 +118,11 @@ def management_is_elsewhere(cluster: Cluster, fabric: Fabric) -> Iterator[Hit]:
 def pool_is_uncommon(cluster: Cluster) -> Iterator[Hit]:
     """Home routers and Docker use these; the overlap shows only on some nodes."""
     pool = pool_of(cluster)
-    for common, user in _COMMON.items():
-        if pool is not None and pool.overlaps(common):
-            yield Hit(_POOL, f"{pool} overlaps {common}, which {user} use", "prefer a pool such as 10.20.0.0/16")
+    for user, networks in _COMMON.items():
+        common = [network for network in networks if pool is not None and pool.overlaps(network)]
+        if common:
+            said = f"{pool} overlaps {listed(common)}, in common use by {user}"
+            yield Hit(_POOL, said, "prefer a pool such as 10.20.0.0/16")
 
 
 @rule("ADR006", "error", "an address that no machine can have, or that two things have", "RFC 5735, RFC 6890")

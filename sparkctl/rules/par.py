@@ -116,8 +116,8 @@ def args_leave_owned_flags_alone(cluster: Cluster) -> Iterator[Hit]:
         if name in _ELSEWHERE:
             yield Hit(arg_path(cluster, flag), f"`--{name}` is set by sparkctl", f"use `{_ELSEWHERE[name]}` instead")
         elif name in owned and not _contradicts(engine, name, value):
-            said = f"`--{name}` is set by sparkctl, for each rank its own"
-            yield Hit(arg_path(cluster, flag), said, "remove it: it follows from `nodes` and `engine.parallel`")
+            remedy = "remove it: it follows from `nodes` and `engine.parallel`"
+            yield Hit(arg_path(cluster, flag), f"`--{name}` is set by sparkctl", remedy)
 
 
 def _owned(engine: EngineIntent) -> frozenset[str]:
@@ -134,15 +134,15 @@ def port_is_free(cluster: Cluster) -> Iterator[Hit]:
         return
     user = _users_of_ports(cluster, engine).get(engine.port)
     if user:
-        yield Hit(("engine", "port"), f"port {engine.port} is taken by {user}", "choose another, such as 8000")
+        yield Hit(("engine", "port"), f"port {engine.port} is taken: {user}", "choose another, such as 8000")
 
 
 def _users_of_ports(cluster: Cluster, engine: EngineIntent) -> dict[int, str]:
-    taken = {22: "SSH"}
+    taken = {22: "SSH listens there"}
     if engine.kind in ENGINES:
-        taken[ENGINES[engine.kind].rendezvous_port(engine)] = "the port at which the engine's ranks meet"
-    taken |= {node.port: f"SSH on `{node.name}`" for node in cluster.nodes if node.port != 22}
-    return taken | ({DATA_PARALLEL_PORT: "the engine's data-parallel port"} if engine.parallel.data > 1 else {})
+        taken[ENGINES[engine.kind].rendezvous_port(engine)] = "the ranks of the engine meet there"
+    taken |= {node.port: f"SSH of `{node.name}` listens there" for node in cluster.nodes if node.port != 22}
+    return taken | ({DATA_PARALLEL_PORT: "the data-parallel ranks meet there"} if engine.parallel.data > 1 else {})
 
 
 @rule("PAR009", "warning", "gpu_memory_utilization is too high for unified memory", "facts: engine-nccl-netplan F")

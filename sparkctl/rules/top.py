@@ -101,26 +101,31 @@ def everything_is_cabled(cluster: Cluster) -> Iterator[Hit]:
     """On a switch fabric every node has a cable to a switch and every switch has a cable."""
     if cluster.fabric.topology != "switch" or shape(cluster) in ("direct", "mesh", "ring", "chain"):
         return
-    pairs = [pair for link in cluster.links for pair in ((link.a.owner, link.b.owner), (link.b.owner, link.a.owner))]
-    switches = _switch_names(cluster)
-    cabled, used = {a for a, b in pairs if b in switches}, {a for a, _ in pairs}
+    if not cluster.switches:
+        remedy = "add it, such as `switches: [{name: sw1, l2mtu: 9216}]`, and cable the nodes to it"
+        yield Hit(_TOPOLOGY, "`switch` needs a switch, and `switches` is empty", remedy)
+        return
+    cabled, used = _cabled_to_switches(cluster), _cabled(cluster)
     for rank, node in enumerate(cluster.nodes):
         if node.name not in cabled:
-            remedy = f"add `- [{node.name}:p1, SWITCH:PORT]` to `links`"
+            remedy = f"add `- [{node.name}:p1, {cluster.switches[0].name}:PORT]` to `links`"
             yield Hit(("nodes", rank, "name"), f"node `{node.name}` has no cable to a switch", remedy)
     for index, switch in enumerate(cluster.switches):
         if switch.name not in used:
-            yield Hit(
-                ("switches", index, "name"),
-                f"nothing is cabled to switch `{switch.name}`",
-                "cable it in `links`, or remove it",
-            )
-    if not cluster.switches:
-        yield Hit(
-            _TOPOLOGY,
-            "`switch` needs a switch, and `switches` is empty",
-            "add it, such as `switches: [{name: sw1, l2mtu: 9216}]`",
-        )
+            said = f"nothing is cabled to switch `{switch.name}`"
+            yield Hit(("switches", index, "name"), said, "cable it in `links`, or remove it")
+
+
+def _cabled(cluster: Cluster) -> set[str]:
+    """Everything that has a cable."""
+    return {end.owner for _, _, end in _ends(cluster)}
+
+
+def _cabled_to_switches(cluster: Cluster) -> set[str]:
+    """Everything that has a cable whose other end is on a switch."""
+    switches = _switch_names(cluster)
+    pairs = [pair for link in cluster.links for pair in ((link.a.owner, link.b.owner), (link.b.owner, link.a.owner))]
+    return {near for near, far in pairs if far in switches}
 
 
 @rule(
@@ -208,7 +213,8 @@ def switches_are_joined(cluster: Cluster) -> Iterator[Hit]:
     """Several switches are one fabric only where cables join them."""
     if cluster.fabric.topology != "switch":
         return
-    groups = switch_groups(cluster)
+    used = _cabled(cluster)
+    groups = [group for group in switch_groups(cluster) if used.intersection(group)]  # an idle one is TOP008
     if len(groups) > 1:
         path: Path = ("switches", [switch.name for switch in cluster.switches].index(groups[1][0]), "name")
         said = f"no cable joins `{groups[1][0]}` to `{groups[0][0]}`: their nodes cannot reach one another"

@@ -28,6 +28,7 @@ BAD: dict[str, tuple[bytes, str, str, str]] = {
     "latin-1": ("kind: Cluster\nname: müller\n".encode("latin-1"), "INV001", "2:8", "UTF-8"),
     "utf-16": ("kind: Cluster\n".encode("utf-16"), "INV001", "1:1", "UTF-8"),
     "nul": (b"kind: Clu\x00ster\n", "INV001", "1:10", "U+0000"),
+    "line-separator": ("kind: a # \u2028 b\n".encode(), "INV001", "1:11", "U+2028"),
     "escape": (b"kind: \x1b[31mred\n", "INV001", "1:7", "U+001B"),
     "tab": (b"metadata:\n\tname: x\n", "INV001", "2:1", "tab"),
     "tab-after-blanks": (b"metadata:\n  \tname: x\n  kind: y\n", "INV001", "2:", "tab"),
