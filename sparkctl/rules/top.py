@@ -87,13 +87,14 @@ def direct_is_a_pair(cluster: Cluster) -> Iterator[Hit]:
     """A direct cable joins two nodes."""
     count = len(cluster.nodes)
     if cluster.fabric.topology == "direct" and count != 2:
-        made = shape(cluster)
-        remedy = (
-            f"the cables make {_SHAPES[made]}"
-            if made in _SHAPES
-            else "use `switch` for more than two nodes on a switch"
-        )
-        yield Hit(_TOPOLOGY, f"`direct` joins exactly 2 nodes; this inventory has {count}", remedy)
+        said = f"`direct` joins exactly 2 nodes; this inventory has {count}"
+        yield Hit(_TOPOLOGY, said, _instead_of_direct(count, shape(cluster)))
+
+
+def _instead_of_direct(count: int, made: Shape) -> str:
+    if made in _SHAPES:
+        return f"the cables are those of `{made}`: {_SHAPES[made]}"
+    return "list the second node" if count < 2 else "use `switch`, with a switch between the nodes"
 
 
 @rule("TOP008", "error", "`switch`: a node or a switch without a cable", "design, section 1", layer="shape")
