@@ -126,15 +126,24 @@ def _owned(engine: EngineIntent) -> frozenset[str]:
     return own | frozenset(_PER_RANK)
 
 
-@rule("PAR008", "error", "a port that is already taken", "facts: engine-nccl-netplan A4")
+@rule("PAR008", "error", "a port that is already taken, or no port", "facts: engine-nccl-netplan A4")
 def port_is_free(cluster: Cluster) -> Iterator[Hit]:
     """The API cannot share a port with SSH or with the engine's own meeting points."""
     engine = cluster.engine
     if engine is None:
         return
+    for flag, value in engine.args.items():
+        if flag_name(flag) == "master-port" and value is not None and not _is_port(value):
+            said = f"`--{flag}` is {quoted(value)}, which is no port number"
+            yield Hit(arg_path(cluster, flag), said, "write a number from 1 to 65535, or leave it out")
+            return
     user = _users_of_ports(cluster, engine).get(engine.port)
     if user:
         yield Hit(("engine", "port"), f"port {engine.port} is taken: {user}", "choose another, such as 8000")
+
+
+def _is_port(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 65536
 
 
 def _users_of_ports(cluster: Cluster, engine: EngineIntent) -> dict[int, str]:
