@@ -95,9 +95,9 @@ class Failed:
 
     @property
     def reason(self) -> str:
-        """The last words of the command, in one line."""
-        lines = (self.stderr.strip() or self.stdout.strip()).splitlines()
-        return lines[-1] if lines else f"exit status {self.status}"
+        """The last words of the command, in one line of at most 500 characters."""
+        said = "; ".join(filter(None, map(str.strip, (self.stderr.strip() or self.stdout).splitlines())))
+        return said[-500:] if said else f"exit status {self.status}"
 
 
 @dataclass(frozen=True, slots=True)

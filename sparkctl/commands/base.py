@@ -43,8 +43,8 @@ def functions(relative: str) -> str:
 
 
 def lines(steps: Iterable[Words]) -> str:
-    """One line per step; the first that fails ends the script with its status."""
-    return "".join(f"{quote(step)} || exit $?\n" for step in steps)
+    """One line per step; the first that fails says so and ends the script with its status."""
+    return "".join(f"{quote(step)} || failed $? {quote(step[:2])}\n" for step in steps)
 
 
 def write(title: str, steps: Iterable[Words], *, stdin: bytes = b"", timeout: float = 60.0) -> Command:

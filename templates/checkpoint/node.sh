@@ -11,6 +11,18 @@ UNIT=sparkctl-revert
 
 err() { printf '%s\n' "$*" >&2; }
 
+# The end of a script whose step failed; a full disk is the cause that tools name worst ("I/O error").
+failed() { # STATUS STEP [ARGUMENT]
+  status=$1
+  shift
+  for dir in /var/lib /etc /etc/netplan /etc/sparkctl /etc/systemd/system; do
+    free=$(df -Pk "$dir" 2>/dev/null | awk 'NR == 2 { print $4 }')
+    if [ "${free:-999}" -lt 16 ]; then err "No space left: $free KiB free on the filesystem of $dir"; fi
+  done
+  case $status in 75 | 76 | 77 | 78) ;; *) err "the step '$*' ended with status $status" ;; esac
+  exit "$status"
+}
+
 # Seconds since boot: a wall clock that is set back would stretch every lease.
 uptime_s() {
   read -r up _ </proc/uptime

@@ -1,0 +1,178 @@
+"""Whatever breaks while the network changes, both nodes end as they were, and the message says what to do."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+
+from tests.lab.cluster.conftest import Rig, same
+
+OURS = "/etc/netplan/95-sparkctl.yaml"
+FAST = """
+apiVersion: sparkctl/v1
+kind: Playbook
+name: fast
+confirm_timeout: 20
+stages: [{stage: network, settle_timeout: 5}]
+"""
+
+
+def fast(rig: Rig) -> list[str]:
+    playbook = rig.inventory.parent / "fast.yaml"
+    playbook.write_text(FAST)
+    return ["--playbook", str(playbook)]
+
+
+def test_the_network_part_alone(bare: Rig) -> None:
+    before = bare.capture()
+    up = bare.cluster("up", "--yes", "--json")
+    assert up.code == 0, up.err
+    counted = dict(up.json["ssh"])  # type: ignore[call-overload]
+    assert counted.pop("critical_path") <= 10
+    assert {n["connections"] for n in counted.values()} == {2}, "one, and one for the confirmation"
+    assert bare.cluster("up", "--yes", "--json").json["plan"]["steps"] == []  # type: ignore[index]
+    assert bare.cluster("down", "--yes").code == 0
+    same(before, bare.capture())
+
+
+def test_netplan_apply_fails_on_the_worker(bare: Rig) -> None:
+    bare.plant_netplan("spark-2", f'if [ "$1" = apply ] && [ -e {OURS} ]; then echo planted failure >&2; exit 1; fi')
+    before = bare.capture()
+    up = bare.cluster("up", "--yes")
+    assert up.code == 5, up.err
+    for word in ("spark-2", "network, workers", "planted failure", "do:"):
+        assert word in up.err, up.err
+    same(before, bare.capture())
+
+
+def test_netplan_refuses_before_anything_changes(bare: Rig) -> None:
+    bare.root("spark-2", "printf 'network:\\n  nonsense: true\\n' >/etc/netplan/99-broken.yaml; chmod 600 /etc/netplan/99-broken.yaml")
+    before = bare.capture()
+    up = bare.cluster("up", "--yes")
+    bare_after = bare.capture()
+    bare.root("spark-2", "rm /etc/netplan/99-broken.yaml")
+    assert up.code == 5 and "prepare" in up.err and "99-broken.yaml" in up.err, up.err
+    same(before, bare_after)
+
+
+def test_the_worker_disk_is_full(bare: Rig) -> None:
+    """/var/lib on a filesystem of its own with a few kilobytes left."""
+    bare.root(
+        "spark-2",
+        "set -e; mkdir /run/small; mount -t tmpfs -o size=512k tmpfs /run/small; head -c 508k /dev/zero >/run/small/fill || :;"
+        "mkdir /run/small/var-lib; mount -t overlay -o lowerdir=/var/lib,upperdir=/run/small/up,workdir=/run/small/work"
+        " overlay /var/lib 2>/dev/null || mount --bind /run/small/var-lib /var/lib",
+    )
+    try:
+        before = bare.capture()
+        up = bare.cluster("up", "--yes")
+        after = bare.capture()
+    finally:
+        bare.root("spark-2", "umount /var/lib; umount /run/small; rmdir /run/small")
+    assert up.code == 5 and "spark-2" in up.err and "No space left" in up.err, up.err
+    same(before, after)
+
+
+def test_a_full_disk_below_etc_at_commit(bare: Rig) -> None:
+    bare.root("spark-2", "mkdir /etc/sparkctl; mount -t tmpfs -o size=4k,mode=755 tmpfs /etc/sparkctl; head -c 9k /dev/zero >/etc/sparkctl/fill || :")
+    try:
+        before = bare.capture()
+        up = bare.cluster("up", "--yes")
+        after = bare.capture()
+    finally:
+        bare.root("spark-2", "umount /etc/sparkctl; rmdir /etc/sparkctl")
+    assert up.code == 5 and "network, workers" in up.err and "No space left" in up.err, up.err
+    same(before, after)
+
+
+def test_ssh_is_cut_after_the_commit(bare: Rig) -> None:
+    """The effect is done, the answer lost: an unknown outcome is undone like a failure."""
+    cut = f'if [ "$1" = apply ] && [ -e {OURS} ]; then /usr/sbin/netplan.real apply; pkill -9 -f "^sshd: .*@"; exit 0; fi'
+    bare.plant_netplan("spark-2", cut)
+    before = bare.capture()
+    up = bare.cluster("up", "--yes")
+    assert up.code == 5 and "unknown outcome" in up.err and "spark-2" in up.err, up.err
+    same(before, bare.capture())
+
+
+def test_the_controller_is_killed_before_the_confirmation(bare: Rig) -> None:
+    """Nobody is left to undo: each node does it alone, within its timer."""
+    bare.plant_netplan("spark-1", f'if [ "$1" = apply ] && [ -e {OURS} ]; then /usr/sbin/netplan.real apply; touch /run/planted; sleep 3; exit 0; fi')
+    before = bare.capture()
+    running = bare.started("up", "--yes", *fast(bare))
+    until = time.monotonic() + 60
+    while "yes" not in bare.root("spark-1", "[ -e /run/planted ] && echo yes || :"):
+        assert time.monotonic() < until and running.poll() is None, "the head's network was never changed"
+        time.sleep(0.2)
+    running.send_signal(signal.SIGKILL)
+    running.wait(10)
+    assert "10.20." in bare.root("spark-1", "ip -4 -o addr"), "the network had been changed"
+    bare.heal()
+    deadline = time.monotonic() + 40
+    while any("sparkctl" in bare.root(node, "ls /var/lib") for node in ("spark-1", "spark-2")):
+        assert time.monotonic() < deadline, "the timers did not put the nodes back"
+        time.sleep(1)
+    same(before, bare.capture())
+
+
+def test_an_interruption_stops_at_the_barrier_and_undoes(bare: Rig) -> None:
+    bare.plant_netplan("spark-2", f'if [ "$1" = apply ] && [ -e {OURS} ]; then touch /run/planted; sleep 3; fi')
+    before = bare.capture()
+    running = bare.started("up", "--yes", *fast(bare))
+    until = time.monotonic() + 60
+    while "yes" not in bare.root("spark-2", "[ -e /run/planted ] && echo yes || :"):
+        assert time.monotonic() < until and running.poll() is None
+        time.sleep(0.2)
+    running.send_signal(signal.SIGINT)
+    said, _ = running.communicate(timeout=90)
+    assert running.returncode == 130, said
+    bare.root("spark-2", "rm -f /run/planted")
+    same(before, bare.capture())
+
+
+def test_a_stale_plan_is_refused(bare: Rig) -> None:
+    saved = bare.inventory.parent / "plan.json"
+    assert bare.cluster("plan", "-o", str(saved)).code == 0
+    bare.root("spark-2", "ip link set dev enp1s0f1np1 mtu 1600")
+    before = bare.capture()
+    up = bare.cluster("up", "--yes", "--plan", str(saved))
+    after = bare.capture()
+    bare.root("spark-2", "ip link set dev enp1s0f1np1 mtu 1500")
+    assert up.code == 4 and "spark-2 changed since the plan was made" in up.err, up.err
+    same(before, after)
+
+
+def test_a_second_run_is_told_who_holds_the_lock(bare: Rig) -> None:
+    bare.plant_netplan("spark-1", f'if [ "$1" = apply ] && [ -e {OURS} ]; then touch /run/planted; sleep 4; fi')
+    first = bare.started("up", "--yes", *fast(bare))
+    until = time.monotonic() + 60
+    while "yes" not in bare.root("spark-1", "[ -e /run/planted ] && echo yes || :"):
+        assert time.monotonic() < until and first.poll() is None
+        time.sleep(0.2)
+    second = bare.cluster("up", "--yes")
+    said, _ = first.communicate(timeout=90)
+    assert first.returncode == 0, said
+    assert second.code == 4, second.err
+    bare.root("spark-1", "rm -f /run/planted")
+
+
+def test_a_later_edit_survives_teardown(bare: Rig) -> None:
+    assert bare.cluster("up", "--yes").code == 0
+    bare.root("spark-1", "echo '# mine' >>/etc/sparkctl/nccl.env")
+    down = bare.cluster("down", "--yes")
+    assert down.code == 0 and "left alone" in down.out
+    assert "# mine" in bare.root("spark-1", "cat /etc/sparkctl/nccl.env; rm -r /etc/sparkctl")
+
+
+def test_refusals_change_nothing_and_end_with_4(bare: Rig) -> None:
+    """Sudo that asks, and a node that is gone."""
+    user = bare.state.node("spark-2").user
+    before = bare.capture()
+    rule = bare.root("spark-2", f"grep -l '^{user} ' /etc/sudoers.d/* /etc/sudoers").split()[0]
+    kept = bare.root("spark-2", f"cat {rule}")
+    bare.root("spark-2", f"echo '{user} ALL=(ALL) ALL' >{rule}; (sleep 8; printf '%s' '{kept}' >{rule}) </dev/null >/dev/null 2>&1 &")
+    asked = bare.cluster("up", "--yes", "--json")
+    time.sleep(9)
+    assert asked.code == 4 and "sudo" in json.loads(asked.out)["error"]["message"], asked.err
+    same(before, bare.capture())
