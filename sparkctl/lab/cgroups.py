@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -72,8 +73,8 @@ def remove(every: Iterable[Path], seconds: float = 10.0) -> tuple[Path, ...]:
 def _removed(home: Path) -> bool:
     if not home.exists():
         return True
-    folders = sorted(path for path in home.rglob("*") if path.is_dir())
-    for folder in (*reversed(folders), home):
+    # os.walk passes over what vanishes meanwhile: the keeper and `lab down` may both be at it.
+    for folder, _, _ in os.walk(home, topdown=False):
         with suppress(OSError):
-            folder.rmdir()
+            Path(folder).rmdir()
     return not home.exists()

@@ -32,7 +32,8 @@ import sys
 
 from vllm.entrypoints.cli.main import main
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())
 """
 # In a mount namespace of its own: the image is only lent, and nothing stays mounted on it.
 _INSIDE = f"""set -eu
