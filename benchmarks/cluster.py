@@ -1,6 +1,6 @@
 """What a cluster command costs on emulated nodes: wall time against the bare tools, connections and round trips.
 
-    python benchmarks/cluster.py [--json] [--only network|ssh|engine]      needs root; exit 1 when a limit is broken
+python benchmarks/cluster.py [--json] [--only network|ssh|engine]      needs root; exit 1 when a limit is broken
 """
 
 from __future__ import annotations

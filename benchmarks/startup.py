@@ -1,6 +1,6 @@
 """How long sparkctl takes to start, over what its packages cost by themselves: whole processes, medians, one run.
 
-    python benchmarks/startup.py [--json] [--runs N]      exit 1 when a ratio is over its limit
+python benchmarks/startup.py [--json] [--runs N]      exit 1 when a ratio is over its limit
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
-"""Says what a test run left behind: records namespaces, links, mounts and processes before, compares after.
+"""Says what a test run left behind: records processes, namespaces, links, mounts, cgroups and labs; compares after.
 
-    leftovers.py record FILE               before the suites
-    leftovers.py compare FILE [SECONDS]    after them; exit 1 names what is still new when SECONDS have passed
+leftovers.py record FILE               before the suites
+leftovers.py compare FILE [SECONDS]    after them; exit 1 names what is still new when SECONDS have passed
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -70,6 +71,17 @@ def mounts() -> list[str]:
     return sorted({line.split()[1] for line in read(PROC / "self/mounts").splitlines()})
 
 
+def cgroups() -> list[str]:
+    """The cgroups of labs, in every hierarchy."""
+    return sorted(folder for folder, _, _ in os.walk("/sys/fs/cgroup") if Path(folder).name.startswith("sparkctl-lab-"))
+
+
+def labs() -> list[str]:
+    """The folders of labs that this user has."""
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state"
+    return sorted(str(path) for path in Path(state, "sparkctl/labs").glob("*") if path.is_dir())
+
+
 def snapshot() -> Things:
     """All that a lab could leave; processes only of the kinds that we start."""
     ours = {pid: text for pid, text in commands().items() if any(word in text for word in OURS)}
@@ -78,6 +90,8 @@ def snapshot() -> Things:
         "namespace": namespaces(),
         "link": network_links(),
         "mount": mounts(),
+        "cgroup": cgroups(),
+        "lab": labs(),
     }
 
 

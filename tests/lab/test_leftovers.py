@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).with_name("leftovers.py")
+HIERARCHY = Path("/sys/fs/cgroup/pids")  # cgroups version 1; in version 2 there is only one
+CGROUP = (HIERARCHY if HIERARCHY.is_dir() else HIERARCHY.parent) / "sparkctl-lab-planted"
 
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """A shell in a network and mount namespace of its own: what is planted there goes with it."""
-    command = ["unshare", "--net", "--mount", "bash"]
+    """A shell in namespaces of its own: what is planted there goes with it, and it sees no other lab."""
+    command = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "bash"]
     shell = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
     yield shell
     shell.kill()
@@ -42,19 +44,22 @@ def leftovers(verb: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("plant", "seen"),
+    ("plant", "pull", "seen"),
     [
-        ("ip link add br9 type bridge", "left behind: link: br9"),
-        ("mkdir m && mount -t tmpfs none m", "left behind: mount: {cwd}/m"),
-        ("bash -c 'exec -a systemd-nspawn sleep 60' & sleep 0.5", "left behind: process: "),
-        ("unshare --net sleep 60 & sleep 0.5", "left behind: namespace: net:["),
+        ("ip link add br9 type bridge", "true", "left behind: link: br9"),
+        ("mkdir m && mount -t tmpfs none m", "umount m", "left behind: mount: {cwd}/m"),
+        ("bash -c 'exec -a systemd-nspawn sleep 60' & sleep 0.5", "kill $(jobs -p)", "left behind: process: "),
+        ("unshare --net sleep 60 & sleep 0.5", "kill $(jobs -p)", "left behind: namespace: net:["),
+        (f"mkdir {CGROUP}", f"rmdir {CGROUP}", f"left behind: cgroup: {CGROUP}"),
+        ("mkdir -p sparkctl/labs/dual", "true", "left behind: lab: {cwd}/sparkctl/labs/dual"),
     ],
 )
-def test_what_is_left_is_named(stage: subprocess.Popen[str], tmp_path: Path, plant: str, seen: str) -> None:
+def test_what_is_left_is_named(stage: subprocess.Popen[str], tmp_path: Path, plant: str, pull: str, seen: str) -> None:
+    run(stage, 'export XDG_STATE_HOME="$PWD"')
     assert run(stage, leftovers("record")) == "status=0"
-    run(stage, plant)
+    assert run(stage, plant).endswith("status=0")
     report = run(stage, leftovers("compare"))
-    run(stage, "kill $(jobs -p)")
+    run(stage, pull)
     assert seen.format(cwd=os.path.realpath(tmp_path)) in report
     assert report.endswith("status=1")
 
