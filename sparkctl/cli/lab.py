@@ -74,8 +74,7 @@ def list_labs(as_json: Json = False) -> None:
 def ssh(inventory: InventoryPath, node: NodeName, command: Words = None) -> None:
     """A shell on an emulated node, or one command: sparkctl lab ssh INVENTORY NODE -- uptime"""
     with reported():
-        from sparkctl.lab.access import ssh_words
-        from sparkctl.lab.enter import enter
+        from sparkctl.lab.enter import enter, ssh_words
 
         state = _running(inventory)
         words = ssh_words(state.node(node), command or [])

@@ -9,7 +9,6 @@ import asyncssh
 
 from sparkctl.lab.order import IDENTITY, KNOWN_HOSTS, host_key
 from sparkctl.lab.spec import LabSpec
-from sparkctl.lab.state import LabNode
 
 
 def write_keys(folder: Path, spec: LabSpec) -> None:
@@ -29,11 +28,3 @@ def _secret(path: Path, content: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
-
-
-def ssh_words(node: LabNode, command: list[str]) -> list[str]:
-    """The ssh program for a node of the lab, trusting its pinned key only, and nothing of the user's own settings."""
-    options = ("StrictHostKeyChecking=yes", f"UserKnownHostsFile={node.known_hosts}", "IdentitiesOnly=yes")
-    chosen = [word for option in (*options, "LogLevel=ERROR") for word in ("-o", option)]
-    to = ["-p", str(node.port), "-i", node.identity_file, f"{node.user}@{node.address}"]
-    return ["ssh", "-F", "none", *chosen, *to, *command]

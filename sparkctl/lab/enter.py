@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sparkctl.errors import Refused
 from sparkctl.lab.namespaces import join_network
-from sparkctl.lab.state import LabState
+from sparkctl.lab.state import LabNode, LabState
 
 
 def enter(state: LabState) -> None:
@@ -15,3 +15,11 @@ def enter(state: LabState) -> None:
         raise Refused("the lab's network can only be entered by root", "run it as root (sudo)") from None
     except OSError as error:
         raise Refused(f"the lab's network cannot be entered: {error.strerror}", "sparkctl lab up INVENTORY") from None
+
+
+def ssh_words(node: LabNode, command: list[str]) -> list[str]:
+    """The ssh program for a node of the lab, trusting its pinned key only, and nothing of the user's own settings."""
+    options = ("StrictHostKeyChecking=yes", f"UserKnownHostsFile={node.known_hosts}", "IdentitiesOnly=yes")
+    chosen = [word for option in (*options, "LogLevel=ERROR") for word in ("-o", option)]
+    to = ["-p", str(node.port), "-i", node.identity_file, f"{node.user}@{node.address}"]
+    return ["ssh", "-F", "none", *chosen, *to, *command]

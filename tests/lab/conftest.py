@@ -1,0 +1,120 @@
+"""Labs for tests: booted through the command line, kept apart from those of the person, and always taken down."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+Run = subprocess.CompletedProcess[str]
+PATIENCE = 900  # seconds: the first `lab up` builds the image and the engine
+
+DIRECT = """apiVersion: sparkctl/v1
+kind: Cluster
+metadata: {{name: {name}}}
+ssh: {{user: nvidia}}
+nodes:
+  - {{name: spark-1, address: 192.0.2.11}}
+  - {{name: spark-2, address: 192.0.2.12}}
+links:
+  - [spark-1:p1, spark-2:p1]
+fabric: {{topology: direct, subnet_pool: 10.20.0.0/16}}
+"""
+ENGINE = """engine:
+  kind: vllm
+  runtime: {docker: "vllm/vllm-openai:v0.33.0"}
+  model: openai/gpt-oss-120b
+  parallel: TP2
+"""
+SWITCHED = """apiVersion: sparkctl/v1
+kind: Cluster
+metadata: {{name: {name}}}
+ssh: {{user: nvidia}}
+nodes:
+  - {{name: spark-1, address: 192.0.2.11}}
+  - {{name: spark-2, address: 192.0.2.12}}
+  - {{name: spark-3, address: 192.0.2.13}}
+links:
+  - {{a: "spark-1:p0", b: "sw1:qsfp56-dd-1-1"}}
+  - {{a: "spark-2:p0", b: "sw1:qsfp56-dd-1-3"}}
+  - {{a: "spark-3:p0", b: "sw1:qsfp56-dd-2-1"}}
+switches:
+  - {{name: sw1, model: mikrotik-crs804-4ddq, address: 192.0.2.2, l2mtu: 9216}}
+fabric: {{topology: switch, subnet_pool: 10.30.0.0/16}}
+"""
+
+
+def sparkctl(*words: str | Path, seconds: float = PATIENCE) -> Run:
+    """The command line, as a person types it."""
+    line = [sys.executable, "-m", "sparkctl", *map(str, words)]
+    return subprocess.run(line, capture_output=True, text=True, timeout=seconds, check=False)
+
+
+class Booted:
+    """One lab of a test."""
+
+    def __init__(self, inventory: Path) -> None:
+        self.inventory = inventory
+
+    def up(self) -> Run:
+        return sparkctl("lab", "up", self.inventory)
+
+    def down(self) -> Run:
+        return sparkctl("lab", "down", self.inventory)
+
+    def ssh(self, node: str, command: str) -> Run:
+        return sparkctl("lab", "ssh", self.inventory, node, "--", command, seconds=60)
+
+    def said(self, node: str, command: str) -> str:
+        """What `command` printed on `node`; it must succeed."""
+        run = self.ssh(node, command)
+        assert run.returncode == 0, f"{node}: {command}: {run.stdout}{run.stderr}"
+        return run.stdout
+
+    def fault(self, verb: str, subject: str) -> None:
+        run = sparkctl("lab", "fault", self.inventory, verb, subject, seconds=120)
+        assert run.returncode == 0, run.stderr
+
+    @property
+    def state(self) -> dict[str, object]:
+        """state.json of this lab."""
+        labs = json.loads(sparkctl("lab", "list", "--json").stdout)["labs"]
+        (found,) = (lab for lab in labs if lab["inventory"] == str(self.inventory))
+        return found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Labs of tests are not those of the person who runs them; what was built for them is shared."""
+    before = os.environ.get("XDG_STATE_HOME")
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
+    yield
+    if before is None:
+        del os.environ["XDG_STATE_HOME"]
+    else:
+        os.environ["XDG_STATE_HOME"] = before
+
+
+@pytest.fixture(scope="module")
+def boot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Booted]]:
+    """`boot(text)`: a lab of this inventory, up; down when the module ends."""
+    labs: list[Booted] = []
+
+    def booted(text: str) -> Booted:
+        inventory = tmp_path_factory.mktemp("inventory") / "cluster.yaml"
+        inventory.write_text(text)
+        lab = Booted(inventory)
+        labs.append(lab)
+        run = lab.up()
+        assert run.returncode == 0, run.stdout + run.stderr
+        return lab
+
+    yield booted
+    for lab in labs:
+        run = lab.down()
+        assert run.returncode == 0, run.stderr
