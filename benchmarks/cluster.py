@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -71,7 +72,7 @@ def sparkctl(*words: str | Path) -> str:
     command = [SPARKCTL, *map(str, words)]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     if ran.returncode:
-        sys.exit(f"{' '.join(command)}: exit {ran.returncode}\n{ran.stdout}{ran.stderr}")
+        sys.exit(f"{' '.join(command)}: exit {ran.returncode}\n{(ran.stdout + ran.stderr)[-3000:]}")
     return ran.stdout
 
 
@@ -84,7 +85,7 @@ def timed(*words: str | Path) -> float:
 
 def on_node(inventory: Path, node: str, *words: str) -> str:
     """Standard output of a command on an emulated node."""
-    return sparkctl("lab", "ssh", inventory, node, "--", *words)
+    return sparkctl("lab", "ssh", inventory, node, "--", shlex.join(words))
 
 
 @contextmanager

@@ -4,12 +4,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH="$PWD/.venv/bin:$PATH"
 inventory=inventories/dual.yaml
-key=inventories/secrets/api.key
-
-show() { printf '\n\033[1m$ %s\033[0m\n' "$*"; }
 
 run() {
-    show "$@"
+    printf '\n\033[1m$ %s\033[0m\n' "$*"
     "$@"
 }
 
@@ -20,10 +17,6 @@ fi
 
 begin=$SECONDS
 run sparkctl validate "$inventory"
-if [ ! -e "$key" ]; then # the inventory names it, and a secret is never in a clone
-    show "(umask 077; mkdir -p $(dirname "$key"); cat /proc/sys/kernel/random/uuid >$key)"
-    (umask 077; mkdir -p "$(dirname "$key")"; cat /proc/sys/kernel/random/uuid >"$key")
-fi
 run sparkctl lab up "$inventory"
 run sparkctl cluster plan "$inventory" --lab
 run sparkctl cluster up "$inventory" --lab --yes
