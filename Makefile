@@ -8,7 +8,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/pytest
 OUT := .make
 SUITE = $(PYTEST) --junitxml=$(OUT)/$@.xml
-REAL := truth scenario lab
+REAL := truth lab
 FAST := $(addprefix --ignore=tests/,$(REAL))
 
 .PHONY: help demo demo-down test lint golden bench bench-lab clean apt venv before fast $(REAL) leftovers
@@ -46,10 +46,6 @@ fast: venv  ## unit, cases, contract and architecture tests
 truth: apt venv  ## what we render, judged by the real tools
 	@echo "==> truth: the real netplan, systemd, shellcheck, vLLM and NCCL"
 	@$(SUITE) tests/truth
-
-scenario: apt venv  ## every step fails once, and every node is as before
-	@echo "==> scenarios: failure at every step"
-	@$(SUITE) tests/scenario
 
 lab: apt venv  ## emulated nodes with real sshd, netplan, Docker and vLLM
 	@echo "==> lab"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).resolve().parent
-MUST_RUN = ("lab", "truth", "scenario")
+MUST_RUN = ("lab", "truth")
 Golden = Callable[[Path, str | bytes], None]
 
 
