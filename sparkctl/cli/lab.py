@@ -45,7 +45,7 @@ def down(inventory: InventoryPath, as_json: Json = False) -> None:
     with reported():
         from sparkctl.lab.life import down as lab_down
 
-        name = _spec(inventory).cluster
+        name = _name(inventory)
         was_there = lab_down(name)
         if as_json:
             typer.echo(json.dumps({"version": 1, "cluster": name, "was_there": was_there}))
@@ -114,7 +114,21 @@ def _spec(inventory: InventoryPath) -> LabSpec:
 def _running(inventory: InventoryPath) -> LabState:
     from sparkctl.lab.state import find
 
-    return find(_spec(inventory).cluster)
+    return find(_name(inventory))
+
+
+def _name(inventory: InventoryPath) -> str:
+    """The name of its lab: also of an inventory that got errors meanwhile, or, by name, of one that is gone."""
+    from sparkctl.errors import InventoryError
+    from sparkctl.lab.state import every
+    from sparkctl.rules import study
+
+    if not inventory.exists() and str(inventory) in {state.cluster for state in every()}:
+        return str(inventory)
+    studied = study(inventory)
+    if studied.cluster is None:
+        raise InventoryError(studied.findings)
+    return studied.cluster.name
 
 
 def _only_container(backend: str) -> None:

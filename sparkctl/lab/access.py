@@ -1,13 +1,14 @@
-"""The lab's own ssh keys: one for the user, one per node, and the file of known hosts."""
+"""The lab's own keys: one for the user, one per node with the file of known hosts, and one for the engine's API."""
 
 from __future__ import annotations
 
 import os
+import secrets
 from pathlib import Path
 
 import asyncssh
 
-from sparkctl.lab.order import IDENTITY, KNOWN_HOSTS, host_key
+from sparkctl.lab.order import API_KEY, IDENTITY, KNOWN_HOSTS, host_key
 from sparkctl.lab.spec import LabSpec
 
 
@@ -22,6 +23,7 @@ def write_keys(folder: Path, spec: LabSpec) -> None:
         _secret(folder / host_key(node.name), key.export_private_key())
         lines.append(f"{node.address} {key.export_public_key().decode()}")
     (folder / KNOWN_HOSTS).write_text("".join(lines))
+    _secret(folder / API_KEY, f"lab-{secrets.token_hex(16)}\n".encode())
 
 
 def _secret(path: Path, content: bytes) -> None:

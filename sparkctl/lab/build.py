@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
-from sparkctl.errors import SparkctlError
+from sparkctl.errors import Refused
 from sparkctl.lab.state import cache
 
 Builder = Callable[[Path, Path], None]
 
 
-class BuildFailed(SparkctlError):
+class BuildFailed(Refused):
     """An image or the engine of the lab could not be built; the log says why."""
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from sparkctl.errors import Refused, SparkctlError
+from sparkctl.errors import Refused
 from sparkctl.lab import cgroups, engine, image
 from sparkctl.lab.access import write_keys
 from sparkctl.lab.build import locked
@@ -43,7 +43,7 @@ _NEEDED = {
 }
 
 
-class LabFailed(SparkctlError):
+class LabFailed(Refused):
     """The lab did not come up; nothing of it is left but its logs."""
 
 
@@ -76,8 +76,8 @@ def _same(home: Path, spec: LabSpec) -> None:
     order = Order.model_validate_json((home / "order.json").read_bytes())
     if order.spec.model_copy(update={"inventory": spec.inventory}) != spec:
         raise Refused(
-            "the running lab was booted from an older version of this inventory",
-            f"sparkctl lab down {spec.inventory}, then lab up again",
+            f"the lab of cluster {spec.cluster} runs, but {order.spec.inventory} was not as {spec.inventory} is now",
+            f"sparkctl lab down {spec.inventory}, then sparkctl lab up {spec.inventory}",
         )
 
 
@@ -140,7 +140,11 @@ def _supervise(home: Path) -> None:
             words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(writer,), start_new_session=True
         )
         os.close(writer)
-        readable, _, _ = select.select([answers], [], [], _BOOT_SECONDS)
+        try:
+            readable, _, _ = select.select([answers], [], [], _BOOT_SECONDS)
+        except KeyboardInterrupt:
+            _stop(home)
+            raise
         answer = json.loads(answers.readline() or "{}") if readable else {"error": "it took too long"}
     if "ready" not in answer:
         _stop(home)

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from sparkctl.errors import SparkctlError
+from sparkctl.errors import Refused
 from sparkctl.lab.network import netns
 from sparkctl.lab.spec import NodeSpec
 
@@ -18,7 +18,7 @@ _UPPER = "1G"
 _BOOT_SECONDS = 60.0
 
 
-class NodeFailed(SparkctlError):
+class NodeFailed(Refused):
     """A node of the lab did not boot."""
 
 

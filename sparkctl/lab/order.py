@@ -7,6 +7,7 @@ from sparkctl.lab.state import Frozen, LabNode, LabState, Supervisor
 
 IDENTITY = "id_ed25519"
 KNOWN_HOSTS = "known_hosts"
+API_KEY = "api.key"
 
 
 def host_key(node: str) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import PurePosixPath
 
 from sparkctl.inventory.model import Cluster, EngineIntent, Node, Runtime, SshAccess
 from sparkctl.lab.engine import VLLM
 from sparkctl.lab.furnish import ENGINE_FOLDER, ENGINE_IMAGE
+from sparkctl.lab.order import API_KEY
 from sparkctl.lab.state import LabState
 
 Overlaid = tuple[Cluster, tuple[str, ...]]
@@ -29,6 +31,10 @@ def overlay(cluster: Cluster, state: LabState) -> Overlaid:
     for change in (_transport, _engine):
         twin, more = change(twin)
         said += more
+    if twin.engine is not None and twin.engine.api_key_file is not None:
+        key = str(PurePosixPath(state.nodes[0].known_hosts).with_name(API_KEY))
+        twin = replace(twin, engine=replace(twin.engine, api_key_file=key))
+        said += (f"api key: the lab's own, {key}, not the real one",)
     if state.limited and twin.engine is not None:
         said += ("limits: containers get no higher ones than this machine has, because its root may not raise them",)
     return twin, said

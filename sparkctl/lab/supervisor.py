@@ -14,12 +14,13 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TextIO
 
-from sparkctl.errors import SparkctlError
+from sparkctl.errors import Refused, SparkctlError
 from sparkctl.lab import cgroups, network
 from sparkctl.lab.furnish import ENGINE_FOLDER, Keys, furnish
 from sparkctl.lab.machine import Machine, init_of
@@ -34,6 +35,10 @@ _BASE = Path("/run/sparkctl-lab")
 # systemd-nspawn ends with this status when its node asked to be booted again. Source: systemd-nspawn(1).
 _REBOOT = 133
 _REAP_AT_ONCE = 1000
+
+
+class NetworkFailed(Refused):
+    """The kernel did not accept a part of the lab's network."""
 
 
 @dataclass
@@ -96,14 +101,26 @@ def _supervise(order: Order, folder: Path, pipe: int) -> int:
     # /proc is still the one of the outside, so this is the pid that they know.
     host_pid = int(Path("/proc/self").readlink().name)
     os.set_inheritable(pipe, False)
-    with os.fdopen(pipe, "w", buffering=1) as report:
+    with os.fdopen(pipe, "w") as report:
         try:
             lab = _boot(order, folder, host_pid)
         except (SparkctlError, OSError, subprocess.SubprocessError, KeyError) as error:
-            report.write(json.dumps({"error": _reason(error), "remedy": getattr(error, "remedy", "")}) + "\n")
+            _tell(report, {"error": _reason(error), "remedy": getattr(error, "remedy", "")})
             return 1
-        report.write(json.dumps({"ready": True}) + "\n")
+        if not _tell(report, {"ready": True}):
+            return 1
     return _obey(lab)
+
+
+def _tell(report: TextIO, answer: dict[str, object]) -> bool:
+    """Say how it went, also to the log; False when nobody waits any more: a lab that nobody knows of must not stay."""
+    print(json.dumps(answer), file=sys.stderr, flush=True)  # noqa: T201  (this is the log)
+    try:
+        report.write(json.dumps(answer) + "\n")
+        report.flush()
+    except BrokenPipeError:
+        return False
+    return True
 
 
 def _boot(order: Order, folder: Path, host_pid: int) -> Lab:
@@ -251,8 +268,13 @@ def _reason(error: BaseException) -> str:
     return lines[-1] if lines else type(error).__name__
 
 
-def _ip(lines: Iterable[str]) -> None:
-    subprocess.run(["ip", "-batch", "-"], input="\n".join(lines) + "\n", check=True, capture_output=True, text=True)
+def _ip(lines: Sequence[str]) -> None:
+    text = "\n".join(lines) + "\n"
+    batch = subprocess.run(["ip", "-batch", "-"], input=text, capture_output=True, text=True, check=False)
+    if batch.returncode != 0:
+        reason, _, place = batch.stderr.strip().rpartition("\nCommand failed -:")
+        failed = lines[int(place) - 1] if place.isdigit() else "-batch"
+        raise NetworkFailed(f"ip {failed}: {reason or place}")
 
 
 def _run(*words: str) -> None:
