@@ -20,7 +20,7 @@ PAGES = sorted(str(p.relative_to(ROOT)) for p in (*ROOT.glob("*.md"), *ROOT.glob
 def commands(text: str) -> list[str]:
     """Every command line of sparkctl in fenced blocks and in `inline code`."""
     fenced = "\n".join(re.findall(r"^```\w*\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
-    lines = re.findall(r"^\s*(?:\$ )?(?:\S*/)?(sparkctl .+)$", fenced, re.MULTILINE)
+    lines = re.findall(r"^\s*(?:\$ )?(?:sudo )?(?:\S*/)?(sparkctl .+)$", fenced, re.MULTILINE)
     inline = re.findall(r"`(sparkctl [^`]+)`", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE))
     return sorted({line.partition("#")[0].strip() for line in lines + inline})
 
@@ -70,7 +70,7 @@ def shown() -> list[str]:
 
 
 def test_the_checkers_see_a_violation(tmp_path: Path) -> None:
-    text = "Type `sparkctl cluster fly`:\n```\n$ sparkctl validate x.yaml --wings  # soon\nmake\n```\n[a](gone.md)"
+    text = "Type `sparkctl cluster fly`:\n```\n$ sudo sparkctl validate x.yaml --wings  # soon\nmake\n```\n[a](gone.md)"
     assert commands(text) == ["sparkctl cluster fly", "sparkctl validate x.yaml --wings"]
     assert wrong("sparkctl cluster fly x.yaml")
     assert wrong("sparkctl validate x.yaml --wings") == ["--wings"]
