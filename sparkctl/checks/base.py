@@ -69,5 +69,6 @@ def state(right: bool) -> State:
 
 def words(verdict: Verdict) -> str:
     """A verdict in one line."""
-    measured = f": {verdict.measured}, expected {verdict.expected}" if verdict.measured else f": {verdict.message}"
-    return f"{verdict.where}: {verdict.id}{measured}" + (f" ({verdict.remedy})" if verdict.remedy else "")
+    measured = f"{verdict.measured}, expected {verdict.expected}" if verdict.measured else ""
+    said = ": ".join(filter(None, (verdict.message, measured)))
+    return f"{verdict.where}: {verdict.id}: {said}"

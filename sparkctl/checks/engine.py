@@ -11,12 +11,13 @@ from sparkctl.outcome import Absent, Fact, Known, Verdict
 
 @check("files", "network")
 def files(view: View) -> Iterator[Verdict]:
-    """Every file that sparkctl owns is as the inventory says."""
+    """Every file that sparkctl owns (of the stages that are proved) is as the inventory says."""
     for node, rendering in view.rendering.items():
         facts = view.facts[node]
-        wrong = [f.path for f in rendering.files if not _same(facts.file(f.path), f.digest, f.mode)]
+        wanted = [f for f in rendering.files if f.stage in view.stages]
+        wrong = [f.path for f in wanted if not _same(facts.file(f.path), f.digest, f.mode)]
         remedy = "sparkctl cluster plan shows the difference" if wrong else ""
-        measured = ", ".join(wrong) + " differ" if wrong else f"{len(rendering.files)} as rendered"
+        measured = ", ".join(wrong) + " differ" if wrong else f"{len(wanted)} as rendered"
         yield Verdict("files", state(not wrong), node, "managed files", measured, "as rendered", remedy)
 
 

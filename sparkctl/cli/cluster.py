@@ -152,6 +152,7 @@ def up(
       sparkctl cluster up inventories/dual.yaml --only network      the fabric without the engine
     """
     from sparkctl.cli.opening import Desk, run
+    from sparkctl.execute.session import SHOWN_TOKENS
 
     async def work(session: Session, desk: Desk) -> None:
         chosen = _chosen(playbook, only, "up")
@@ -164,7 +165,7 @@ def up(
             return
         _agreed(f"change {', '.join(made.changed_nodes)}?", yes, desk)
         await session.execute(made, chosen)
-        desk.show(await session.verdicts(pings=False))
+        desk.show(await session.verdicts(pings=True, tokens=SHOWN_TOKENS))
         _show_completion(session, desk)
 
     run("up", Desk(inventory, lab, json, no_color, quiet, verbose), work)
@@ -219,7 +220,8 @@ def down(
             return
         _agreed(f"put {', '.join(made.changed_nodes)} back?", yes, desk)
         await session.execute(made, _chosen(playbook, None, "down"))
-        desk.people.print("[green]every node is as it was before sparkctl came[/]")
+        but = " (but for what is noted above)" if made.notes else ""
+        desk.people.print(f"[green]every node is as it was before sparkctl came[/]{but}")
 
     run("down", Desk(inventory, lab, json, no_color, quiet, verbose), work)
 

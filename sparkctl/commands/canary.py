@@ -11,6 +11,10 @@ from sparkctl.commands.base import Command, Effect
 from sparkctl.commands.shell import quote
 from sparkctl.resources import share
 
+PAUSE = 0.7
+"""Seconds between two looks at a loading engine: a look costs about 50 ms of a core, a load takes 20 s and more."""
+LINES = 2
+"""Log lines per look: enough to see that it moves; `journalctl -u sparkctl-engine` has them all."""
 PATIENCE = 30
 """Seconds for one completion; a hung collective answers never (facts A10), a first request compiles."""
 
@@ -50,6 +54,8 @@ def command(watch: Watch, seconds: float, cursor: str = "", logs: bool = False) 
         "restarts": watch.restarts,
         "patience": PATIENCE,
         "slice": seconds,
+        "pause": PAUSE,
+        "lines": LINES,
         "cursor": cursor,
         "logs": logs,
     }

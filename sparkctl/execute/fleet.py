@@ -13,7 +13,7 @@ from sparkctl.errors import AccessRefused
 from sparkctl.execute.ssh import Login, SshTransport
 from sparkctl.execute.transport import Gate, LineSink
 from sparkctl.outcome import Failed, Lost, Ok, Result
-from sparkctl.report.events import Ended, Observer, Phase, silent
+from sparkctl.report.events import Ended, Note, Observer, Phase, silent
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Fleet:
     @classmethod
     def of(cls, logins: Iterable[Login], observer: Observer = silent) -> Fleet:
         """A fleet of SSH transports; nothing is connected yet."""
-        return cls({login.node: SshTransport(login) for login in logins}, observer)
+        return cls({x.node: SshTransport(x, lambda text: observer(Note(text))) for x in logins}, observer)
 
     @contextmanager
     def allow(self, effect: Effect) -> Iterator[None]:

@@ -31,6 +31,8 @@ from sparkctl.plan.playbook import Playbook
 from sparkctl.render import Rendering
 from sparkctl.render.artifact import API_KEY, UNIT_NAME
 
+SHOWN_TOKENS = 16
+"""Length of the completion that `up` shows to people; a canary needs one token only."""
 SETTLE_PAUSE = 0.3
 """Between two looks while the kernel settles; management may be away for about a second (field-faults 20)."""
 
@@ -139,17 +141,19 @@ class Session:
                 raise StepFailed(f"still there after {seconds:.0f} s:\n  " + "\n  ".join(left))
             await asyncio.sleep(SETTLE_PAUSE)
 
-    def watch(self, node: str, facts: NodeFacts | None = None) -> Watch:
+    def watch(self, node: str, facts: NodeFacts | None = None, tokens: int = 1) -> Watch:
         """What the canary program watches on `node`; given facts, from the present on."""
         intent = self.cluster.engine
         if intent is None:
             raise ValueError("the inventory has no engine")
-        probe = vars(engine_of(intent.kind).probe(intent)) if node == self.cluster.head.name else {}
+        probe = dict(vars(engine_of(intent.kind).probe(intent))) if node == self.cluster.head.name else {}
+        if probe:
+            probe["completion"] = {**probe["completion"], "max_tokens": tokens}
         restarts = facts.unit.value.restarts if facts and isinstance(facts.unit, Known) else 0
         return Watch(UNIT_NAME, probe, API_KEY if intent.api_key_file else None, restarts)
 
-    async def canary(self, facts: Mapping[str, NodeFacts]) -> Fact[Answer]:
-        """One real token, where an engine should be."""
+    async def canary(self, facts: Mapping[str, NodeFacts], tokens: int = 1) -> Fact[Answer]:
+        """A real completion of at most `tokens`, where an engine should be."""
         if self.cluster.engine is None:
             return Absent("the inventory has no engine")
         head = self.cluster.head.name
@@ -157,7 +161,7 @@ class Session:
         if isinstance(unit, Known) and not unit.value.running:
             return Unknown("the head's unit is not running")
         with self.fleet.allow(Effect.LOAD):
-            found = await ask_once(self.fleet, head, self.watch(head, facts[head]))
+            found = await ask_once(self.fleet, head, self.watch(head, facts[head], tokens))
         self.answer = found.value if isinstance(found, Known) else None
         return found
 
@@ -171,12 +175,12 @@ class Session:
 
     async def serving(self) -> tuple[Verdict, ...]:
         """The engine's checks on the facts that the plan was made from, and one real token: one round trip."""
-        return judge(self.view(self._seen, await self.canary(self._seen), {"engine"}))
+        return judge(self.view(self._seen, await self.canary(self._seen, SHOWN_TOKENS), {"engine"}))
 
-    async def verdicts(self, *, pings: bool) -> tuple[Verdict, ...]:
+    async def verdicts(self, *, pings: bool, tokens: int = 1) -> tuple[Verdict, ...]:
         """Every check: facts (with pings, if asked for) in one round trip, the canary in a second."""
         facts = await self.facts(pings=pings)
-        return judge(self.view(facts, await self.canary(facts)))
+        return judge(self.view(facts, await self.canary(facts, tokens)))
 
 
 def remains(plan: Plan, fabric: Fabric, facts: Mapping[str, NodeFacts]) -> list[str]:

@@ -47,12 +47,24 @@ class Login:
         return Path(self.known_hosts) if self.known_hosts else Path.home() / ".ssh" / "known_hosts"
 
 
-class SshTransport:
-    """A node over asyncssh; connects when first used."""
+class _Ear(asyncssh.SSHClient):
+    """Hears why a connection ended, and whether that was our own doing."""
 
-    def __init__(self, login: Login) -> None:
+    reason = ""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by asyncssh; None: it was closed as asked."""
+        self.reason = str(exc) or type(exc).__name__ if exc else ""
+
+
+class SshTransport:
+    """A node over asyncssh; connects when first used. `tell` hears of every connection that was lost and reopened."""
+
+    def __init__(self, login: Login, tell: LineSink | None = None) -> None:
         self.login = login
         self.counters = Counters()
+        self._tell = tell
+        self._ear = _Ear()
         self._connection: asyncssh.SSHClientConnection | None = None
 
     async def run(self, command: Command, on_line: LineSink | None = None) -> Result:
@@ -121,7 +133,11 @@ class SshTransport:
                 await asyncio.wait_for(connection.wait_closed(), 1)
 
     async def _connected(self) -> asyncssh.SSHClientConnection:
+        if self._connection is not None and self._connection.is_closed() and self._tell:
+            reason = self._ear.reason or "closed by the node"
+            self._tell(f"{self.login.node}: the connection was lost ({reason}); opening a new one")
         if self._connection is None or self._connection.is_closed():
+            self._ear = _Ear()
             self._connection = await self._opened()
             self.counters.connections += 1
         return self._connection
@@ -134,6 +150,7 @@ class SshTransport:
             return await asyncssh.connect(
                 login.host,
                 login.port,
+                client_factory=lambda: self._ear,
                 username=login.user,
                 known_hosts=str(login.pins),
                 client_keys=[login.identity_file] if login.identity_file else (),

@@ -70,7 +70,7 @@ def _up_steps(diffs: Mapping[str, NodeDiff], facts: Mapping[str, NodeFacts], eng
     running = {node: known for node, known in facts.items() if _running(known)}
     idle = engine and any(not _serving(known) for known in facts.values())
     restart = (changed and bool(running)) or idle
-    why = "something that it uses changes" if changed else "a rank is not running"
+    why = "it is not running yet" if not running else "something that it uses changes" if changed else "a rank is down"
     if restart and running:
         yield _step("engine", "stop all ranks", {n: (_unit("stop", facts[n], why),) for n in running})
     for title, wave in waves:

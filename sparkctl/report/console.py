@@ -17,6 +17,7 @@ class ConsoleObserver:
     def __init__(self, console: Console, *, verbose: bool = False, quiet: bool = False) -> None:
         self.console, self.verbose, self.quiet = console, verbose, quiet
         self._last_log = ""
+        self._shown: set[tuple[str, str]] = set()
 
     def __call__(self, event: Event) -> None:
         """Print one event."""
@@ -32,8 +33,14 @@ class ConsoleObserver:
     def _ended(self, event: Ended) -> None:
         if event.problem:
             self.console.print(f"  [red]x[/] {event.title:<22} {event.node}: {escape(event.problem)}")
-        elif not self.quiet and (self.verbose or event.title not in QUIET_PHASES):
+        elif not self.quiet and (self.verbose or self._is_new(event)):
             self.console.print(f"  [green]+[/] {event.title:<22} {event.node} [dim]{event.seconds:.1f} s[/]")
+
+    def _is_new(self, event: Ended) -> bool:
+        """A phase that is repeated while something settles is shown once."""
+        known = event.title in QUIET_PHASES or (event.title, event.node) in self._shown
+        self._shown.add((event.title, event.node))
+        return not known
 
     def _log(self, event: LogLine) -> None:
         """The engine's own words show that it is alive; repeated lines are left out."""

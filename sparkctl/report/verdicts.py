@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from sparkctl.checks import words
 from sparkctl.outcome import State, Verdict
 
 STYLE: dict[State, str] = {
@@ -36,7 +37,7 @@ def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
         table.add_row(mark, v.id, escape(v.where), escape(measured), escape(v.expected))
     console.print(table)
     for v in wrong(verdicts):
-        console.print(f"[bold red]{v.state}[/] {v.where}: {escape(v.message)}")
+        console.print(f"[bold red]{v.state}[/] {escape(words(v))}")
         if v.remedy:
             console.print(f"  [bold]do:[/] {escape(v.remedy)}")
     console.print(summary(verdicts))

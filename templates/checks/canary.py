@@ -29,7 +29,7 @@ def logs(cursor):
     lines = shown.splitlines()
     if lines and lines[-1].startswith("-- cursor: "):
         cursor = lines.pop()[len("-- cursor: ") :]
-    for line in lines[-40:]:
+    for line in lines[-config["lines"] :]:
         if line.strip() and not line.startswith("-- "):
             say(log=line.strip()[:400])
     return cursor
@@ -100,8 +100,9 @@ def main():
                 return say(ready=answer)
         if time.monotonic() >= until:
             return say(waiting=why, cursor=cursor)
-        time.sleep(0.3)
-    last = [line for line in output("journalctl", "--unit", config["unit"], "-o", "cat", "-n", "30").splitlines() if line]
+        time.sleep(config["pause"])
+    shown = output("journalctl", "--unit", config["unit"], "-o", "cat", "--no-pager", "-n", "60")
+    last = [line for line in shown.splitlines() if line.strip()]
     errors = [line for line in last if "rror" in line] or last
     return say(failed=reason, last=errors[-3:])
 

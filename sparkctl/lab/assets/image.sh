@@ -40,15 +40,27 @@ mkdir -m 1777 tmp
 for name in bin sbin lib lib64; do ln -s usr/$name $name; done
 printf 'root:x:0:0:root:/root:/bin/sh\n' > etc/passwd
 printf 'root:x:0:\n' > etc/group
+# Packed once, without a clock, so that all nodes have one image id, as they must.
+cd $lab
+tar -C skeleton --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -c . > layer.tar
+layer=$(sha256sum < layer.tar | cut -d ' ' -f 1)
+arch=$(dpkg --print-architecture)
+printf '{"architecture":"%s","os":"linux","created":"1970-01-01T00:00:00Z","config":{"Env":["PATH=%s"]},%s,%s}' "$arch" \
+    "$lab/engine/bin:/usr/bin:/bin" '"history":[{"created":"1970-01-01T00:00:00Z"}]' \
+    "\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"sha256:$layer\"]}" > config.json
+printf '[{"Config":"config.json","RepoTags":null,"Layers":["layer.tar"]}]' > manifest.json
+tar -c manifest.json config.json layer.tar > image.tar
+sha256sum < config.json | cut -d ' ' -f 1 > image.id
+rm -r layer.tar config.json manifest.json skeleton
 cat > /etc/systemd/system/sparkctl-lab-image.service <<EOF
 [Unit]
-Description=Import the image of the lab's engine
+Description=Load the image of the lab's engine
 Requires=docker.service
 After=docker.service
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecStart=/bin/sh -ec 'tar -C $lab/skeleton -c . | docker import --change "ENV PATH=$lab/engine/bin:/usr/bin:/bin" - \$(cat $lab/image)'
+ExecStart=/bin/sh -ec 'docker load --quiet --input $lab/image.tar; docker tag sha256:\$(cat $lab/image.id) \$(cat $lab/image)'
 [Install]
 WantedBy=multi-user.target
 EOF

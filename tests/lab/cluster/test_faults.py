@@ -30,7 +30,7 @@ def test_the_network_part_alone(bare: Rig) -> None:
     assert up.code == 0, up.err
     counted = dict(up.json["ssh"])  # type: ignore[call-overload]
     assert counted.pop("critical_path") <= 10
-    assert {n["connections"] for n in counted.values()} == {2}, "one, and one for the confirmation"
+    assert {n["connections"] for n in counted.values()} == {2}, f"one, and one for the confirmation: {up.err}"
     assert bare.cluster("up", "--yes", "--json").json["plan"]["steps"] == []  # type: ignore[index]
     assert bare.cluster("down", "--yes").code == 0
     same(before, bare.capture())
