@@ -82,14 +82,33 @@ def test_a_cluster_that_is_tcp_already_is_not_changed_there():
     assert [line.split(":")[0] for line in said] == ["ssh"]
 
 
-def test_the_engine_is_the_labs_with_the_same_layout_port_key_and_model_name():
+def test_the_engine_is_the_labs_with_the_same_layout_port_and_model_name():
     engine = overlay(CLUSTER, STATE)[0].engine
     assert engine is not None
-    assert (engine.parallel, engine.port, engine.api_key_file) == (Parallel(tensor=2), 8123, "/secrets/api.key")
+    assert (engine.parallel, engine.port) == (Parallel(tensor=2), 8123)
     assert engine.served_model_name == "openai/gpt-oss-120b"
     assert engine.runtime == Runtime(docker="sparkctl-lab/vllm-cpu:0.32.0")
     assert (engine.accelerator, engine.gpu_memory_utilization, engine.max_model_len) == ("cpu", None, 256)
     assert all(target.endswith(":ro") for target in engine.volumes.values())
+
+
+def test_the_real_api_key_is_not_given_to_the_lab():
+    twin, said = overlay(CLUSTER, STATE)
+    assert twin.engine is not None
+    assert twin.engine.api_key_file == "/lab/api.key"
+    assert any(line.startswith("api key: the lab's own") for line in said)
+
+
+def test_no_api_key_stays_no_api_key():
+    engine = overlay(replace(CLUSTER, engine=replace(ENGINE, api_key_file=None)), STATE)[0].engine
+    assert engine is not None
+    assert engine.api_key_file is None
+
+
+def test_limits_are_told_where_they_cannot_be_raised():
+    assert not any(line.startswith("limits:") for line in overlay(CLUSTER, STATE)[1])
+    limited = STATE.model_copy(update={"limited": True})
+    assert any(line.startswith("limits:") for line in overlay(CLUSTER, limited)[1])
 
 
 def test_what_is_left_out_of_the_engine_is_said():

