@@ -35,13 +35,16 @@ from vllm.entrypoints.cli.main import main
 if __name__ == "__main__":
     sys.exit(main())
 """
-# In a mount namespace of its own: the image is only lent, and nothing stays mounted on it.
+# In a mount namespace of its own: the image is only lent, and nothing stays mounted on it. The cache is what vLLM keeps
+# in a home between starts; without it every start looks at the model in one more Python (11 s of a core, measured).
 _INSIDE = f"""set -eu
 mount --bind "$1" "$2{ENGINE_FOLDER}"
 mount -t proc proc "$2/proc"
 exec chroot "$2" /bin/sh -ec 'cd {ENGINE_FOLDER}; export HOME=/tmp/engine-build PYTHONDONTWRITEBYTECODE=
 "$0" -m compileall -q -j 2 {_SITE} >/dev/null || true
-"$0" tiny-model model; rm -rf tiny-model $HOME' {ENGINE_FOLDER}/bin/python
+"$0" tiny-model model
+VLLM_CACHE_ROOT=$PWD/cache "$0" -c "from vllm.config import ModelConfig; ModelConfig(\\"model\\")"
+rm -rf tiny-model $HOME' {ENGINE_FOLDER}/bin/python
 """
 
 
