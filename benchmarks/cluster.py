@@ -39,12 +39,15 @@ fabric: {{topology: switch}}
 ASK = """\
 import json, sys, time, urllib.request
 url, end = "http://" + sys.argv[1], time.monotonic() + float(sys.argv[2])
+key = open("/etc/sparkctl/api.key").read().strip()
+def ask(path, body=None):
+    headers = {"Content-Type": "application/json", "Authorization": "Bearer " + key}
+    request = urllib.request.Request(url + path, body and json.dumps(body).encode(), headers)
+    return json.load(urllib.request.urlopen(request, timeout=60))
 while time.monotonic() < end:
     try:
-        model = json.load(urllib.request.urlopen(url + "/v1/models", timeout=5))["data"][0]["id"]
-        body = json.dumps({"model": model, "prompt": "a", "max_tokens": 1}).encode()
-        request = urllib.request.Request(url + "/v1/completions", body, {"Content-Type": "application/json"})
-        json.load(urllib.request.urlopen(request, timeout=60))["choices"][0]
+        model = ask("/v1/models")["data"][0]["id"]
+        ask("/v1/completions", {"model": model, "prompt": "a", "max_tokens": 1})["choices"][0]
         sys.exit(0)
     except OSError:
         time.sleep(0.2)
@@ -164,7 +167,7 @@ def by_hand(inventory: Path) -> float:
     for node in reversed(ranks):
         start = ("systemd-run", "--unit=by-hand", "--property=KillMode=mixed", "/bin/sh", "/etc/sparkctl/engine.sh")
         on_node(inventory, node, "sudo", *start)
-    on_node(inventory, ranks[0], "python3", "-c", ASK, "127.0.0.1:8000", str(PATIENCE / 2))
+    on_node(inventory, ranks[0], "sudo", "python3", "-c", ASK, "127.0.0.1:8000", str(PATIENCE / 2))
     seconds = time.perf_counter() - begin
     for node in ranks:
         on_node(inventory, node, "sudo", "systemctl", "stop", "by-hand.service")
