@@ -23,14 +23,16 @@ class FindingsFormat(StrEnum):
 
     text = "text"
     json = "json"
+    sarif = "sarif"
     github = "github"
+    junit = "junit"
 
 
 Inventories = Annotated[
     list[Path],
     typer.Argument(metavar="INVENTORY...", help="Files, or folders of *.yaml and *.yml.", show_default=False),
 ]
-Format = Annotated[FindingsFormat, typer.Option("--format", help="For people, for programs, or as GitHub annotations.")]
+Format = Annotated[FindingsFormat, typer.Option("--format", help="For people, for programs, for CI services.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Warnings are errors.")]
 
 
@@ -52,16 +54,16 @@ def validate(
 
       sparkctl validate inventories/ --format github       annotations on a pull request
 
+      sparkctl validate inventories/ --format sarif        for code scanning; junit: for GitLab and Jenkins
+
       sparkctl validate my.yaml --format json              for programs
     """
     with reported():
         found = _found(inventories, strict)
-    if format is FindingsFormat.json:
-        _print_json(found)
-    elif format is FindingsFormat.github:
-        _print_annotations(found)
-    else:
+    if format is FindingsFormat.text:
         _print_text(found, no_color)
+    else:
+        typer.echo(_formatted(found, format), nl=False)
     if any(finding.severity == "error" for findings in found.values() for finding in findings):
         raise typer.Exit(INVALID)
 
@@ -95,18 +97,30 @@ def _inside(folder: Path) -> list[Path]:
         raise UsageError(f"{folder} cannot be read: {error.strerror}", "name the inventories themselves") from None
 
 
-def _print_json(found: dict[str, Sequence[Finding]]) -> None:
-    from sparkctl.report.findings import as_json
+def _formatted(found: dict[str, Sequence[Finding]], format: FindingsFormat) -> str:
+    from sparkctl.report import findings
 
-    typer.echo(as_json(found))
+    if format is FindingsFormat.json:
+        return f"{findings.as_json(found)}\n"
+    if format is FindingsFormat.github:
+        return "".join(f"{findings.annotation(finding)}\n" for each in found.values() for finding in each)
+    return f"{_sarif(found)}\n" if format is FindingsFormat.sarif else f"{_junit(found)}\n"
 
 
-def _print_annotations(found: dict[str, Sequence[Finding]]) -> None:
-    from sparkctl.report.findings import annotation
+def _sarif(found: dict[str, Sequence[Finding]]) -> str:
+    from sparkctl import __version__
+    from sparkctl.report.sarif import as_sarif
+    from sparkctl.resources import share
+    from sparkctl.rules import rules
 
-    for findings in found.values():
-        for finding in findings:
-            typer.echo(annotation(finding))
+    pages = {rule.id: (share("rules") / f"{rule.id}.md").read_text(encoding="utf-8") for rule in rules()}
+    return as_sarif(found, rules(), pages, __version__)
+
+
+def _junit(found: dict[str, Sequence[Finding]]) -> str:
+    from sparkctl.report.junit import as_junit
+
+    return as_junit(found)
 
 
 def _print_text(found: dict[str, Sequence[Finding]], no_color: bool) -> None:
