@@ -19,6 +19,7 @@ EngineKind = Literal["vllm", "vllm-ray", "sglang", "trtllm", "torchrun"]
 Transport = Literal["roce", "tcp"]
 Rails = Literal["both", "A"]
 PortName = Literal["p0", "p1"]
+Qos = Literal["none", "roce"]
 
 
 def where(path: Path) -> str:
@@ -83,6 +84,7 @@ class Switch:
     model: str | None = None
     address: str | None = None
     l2mtu: int | None = None
+    qos: Qos = "none"
 
 
 @dataclass(frozen=True)

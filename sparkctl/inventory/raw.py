@@ -140,6 +140,9 @@ class RawSwitch(_Section):
     l2mtu: Annotated[int, Field(ge=64, le=65535)] | None = Field(
         None, description="Largest frame that its ports pass.", examples=[9216]
     )
+    qos: Literal["none", "roce"] = Field(
+        "none", description="roce: also render PFC and ECN, for RouterOS 7.23 and newer; not needed for full speed."
+    )
 
 
 class RawFabric(_Section):

@@ -46,7 +46,7 @@ def resolve(raw: RawInventory, source: Source, desk: Desk) -> Cluster:
         ssh=access,
         nodes=tuple(_node(node, rank, access.user) for rank, node in enumerate(raw.nodes)),
         links=tuple(_link(cable, index) for index, cable in enumerate(raw.links)),
-        switches=tuple(Switch(s.name, s.model, s.address, s.l2mtu) for s in raw.switches),
+        switches=tuple(Switch(s.name, s.model, s.address, s.l2mtu, s.qos) for s in raw.switches),
         fabric=_fabric(raw.fabric),
         engine=None if raw.engine is None else _engine(raw.engine, desk),
         source=source,
