@@ -191,7 +191,7 @@ def _refusal(login: Login, error: Exception) -> AccessRefused:
     if isinstance(error, asyncssh.PermissionDenied):
         key = login.identity_file or "the keys of the agent"
         return AccessRefused(f"{where}: refused {key}", f"put its public half into ~{login.user}/.ssh/authorized_keys")
-    if isinstance(error, asyncssh.KeyEncryptionError | asyncssh.KeyImportError | FileNotFoundError | PermissionError):
+    if isinstance(error, ValueError | asyncssh.KeyEncryptionError) or (isinstance(error, OSError) and error.filename):
         return AccessRefused(f"{where}: cannot use the key {login.identity_file}: {error}", "name another one")
     reason = str(error) or type(error).__name__
     return AccessRefused(f"{where}: cannot be reached: {reason}", "is it switched on, and is the address right?")

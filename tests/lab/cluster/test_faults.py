@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
-from tests.lab.cluster.conftest import Rig, same
+from tests.lab.cluster.conftest import Rig, same, sparkctl
 
 OURS = "/etc/netplan/95-sparkctl.yaml"
 FAST = """
@@ -165,14 +168,92 @@ def test_a_later_edit_survives_teardown(bare: Rig) -> None:
     assert "# mine" in bare.root("spark-1", "cat /etc/sparkctl/nccl.env; rm -r /etc/sparkctl")
 
 
-def test_refusals_change_nothing_and_end_with_4(bare: Rig) -> None:
-    """Sudo that asks, and a node that is gone."""
-    user = bare.state.node("spark-2").user
+def refused(rig: Rig) -> str:
+    """`up` ends with 4; the message and its remedy."""
+    up = rig.cluster("up", "--yes", "--json")
+    assert up.code == 4, up.err
+    error = json.loads(up.out)["error"]
+    assert error["remedy"], error
+    return str(error["message"])
+
+
+def test_every_refusal_is_one_clear_message_and_changes_nothing(bare: Rig) -> None:
+    """Wrong host key, unknown host, refused key, sudo that asks: exit 4, and the node is named."""
     before = bare.capture()
-    rule = bare.root("spark-2", f"grep -l '^{user} ' /etc/sudoers.d/* /etc/sudoers").split()[0]
-    kept = bare.root("spark-2", f"cat {rule}")
-    bare.root("spark-2", f"echo '{user} ALL=(ALL) ALL' >{rule}; (sleep 8; printf '%s' '{kept}' >{rule}) </dev/null >/dev/null 2>&1 &")
-    asked = bare.cluster("up", "--yes", "--json")
-    time.sleep(9)
-    assert asked.code == 4 and "sudo" in json.loads(asked.out)["error"]["message"], asked.err
+    node = bare.state.node("spark-2")
+    hosts, key = Path(node.known_hosts), Path(node.identity_file)
+    public = Path(f"{key}.pub")
+    kept_hosts, kept_key, kept_public = hosts.read_text(), key.read_bytes(), public.read_bytes()
+    ours, others = kept_hosts.splitlines()[:2]
+    try:
+        hosts.write_text(f"{ours}\n{others.split()[0]} {ours.split(maxsplit=1)[1]}\n")
+        message = refused(bare)
+        assert "spark-2" in message and "is not the one in" in message and "spark-1" not in message
+        hosts.write_text(f"{ours}\n")
+        assert "no host key for it" in refused(bare)
+        hosts.write_text(kept_hosts)
+        stranger = bare.inventory.parent / "stranger"
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(stranger)], check=True, timeout=20)
+        key.write_bytes(stranger.read_bytes())
+        assert "cannot use the key" in refused(bare), "its public half lies beside it and does not fit"
+        public.write_bytes(stranger.with_suffix(".pub").read_bytes())
+        assert "refused" in refused(bare)
+    finally:
+        hosts.write_text(kept_hosts)
+        key.write_bytes(kept_key)
+        public.write_bytes(kept_public)
+        key.chmod(0o600)
     same(before, bare.capture())
+
+
+ASK = """
+import asyncio, sys
+from sparkctl.commands.base import Command, Effect
+from sparkctl.errors import AccessRefused
+from sparkctl.execute.ssh import Login, SshTransport
+from sparkctl.lab.enter import enter
+from sparkctl.lab.state import find
+
+state = find(sys.argv[1])
+node = state.node("spark-2")
+enter(state)
+
+async def ask(password):
+    login = Login(node.name, node.address, node.port, "asked", node.known_hosts, node.identity_file, password, False)
+    transport = SshTransport(login)
+    try:
+        script = "id -u; cat"
+        print(await transport.run(Command("test", script, Effect.READ, b"payload", timeout=20)))
+    except AccessRefused as error:
+        print("refused:", error.message)
+    finally:
+        await transport.close()
+
+for password in (None, "wrong", "right"):
+    asyncio.run(ask(password))
+"""
+
+
+def test_a_sudo_password_goes_over_stdin_and_nowhere_else(bare: Rig) -> None:
+    """A user whose sudo asks: without and with a wrong password refused, with the right one root, stdin intact."""
+    user = bare.state.node("spark-2").user
+    bare.root(
+        "spark-2",
+        "useradd -m -G sudo -s /bin/bash asked; echo asked:right | chpasswd;"
+        f"cp -a ~{user}/.ssh ~asked/ && chown -R asked: ~asked/.ssh",
+    )
+    ran = subprocess.run([sys.executable, "-c", ASK, bare.name], capture_output=True, text=True, timeout=90)
+    bare.root("spark-2", "pkill -KILL -u asked; sleep 1; userdel -r asked 2>/dev/null; rm -rf /var/lib/sudo/lectured")
+    lines = ran.stdout.splitlines()
+    assert len(lines) == 3, ran.stderr
+    assert lines[0].startswith("refused:") and lines[1].startswith("refused:"), lines
+    assert "0\\npayload" in lines[2], lines
+
+
+def test_a_node_without_power_is_refused_by_name(bare: Rig) -> None:
+    assert sparkctl("lab", "fault", str(bare.inventory), "kill", "spark-2").code == 0
+    try:
+        message = refused(bare)
+    finally:
+        assert sparkctl("lab", "fault", str(bare.inventory), "boot", "spark-2").code == 0
+    assert "spark-2" in message and "cannot be reached" in message
