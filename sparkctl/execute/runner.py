@@ -17,6 +17,7 @@ from sparkctl.facts.snapshot import Questions, snapshot
 from sparkctl.outcome import Failed, Ok, Result
 from sparkctl.plan import compile as compiled
 from sparkctl.plan.compile import Run
+from sparkctl.plan.diff import INTERRUPTED as INTERRUPTED_HELP
 from sparkctl.plan.plan import Plan, Step
 from sparkctl.report.events import Note
 
@@ -154,7 +155,7 @@ def _foreign(result: Result) -> bool:
 
 def _words(result: Result) -> str:
     if isinstance(result, Failed) and result.status == INTERRUPTED:
-        return "an interrupted run is on this node; its timer puts it back, or `sparkctl cluster recover` does"
+        return f"an interrupted run is on this node: {INTERRUPTED_HELP}"
     if isinstance(result, Failed) and result.status == STALE:
         return f"not as planned: {result.reason}"
     return problem(result)

@@ -13,6 +13,11 @@ from sparkctl.outcome import Absent, Fact, Known
 from sparkctl.plan.change import FileChange, FileImage, ImageChange, NetdevTarget, NetworkChange, Stage
 from sparkctl.render.artifact import NETPLAN, NodeRendering
 
+INTERRUPTED = (
+    "its own timer puts it back; where that is gone (a reboot, a confirmed run), do it by hand: "
+    "sudo sh /var/lib/sparkctl/run/revert.sh controller"
+)
+
 
 @dataclass(frozen=True)
 class Desired:
@@ -28,7 +33,7 @@ def obstacles(cluster: str, facts: NodeFacts, attachments: tuple[Attachment, ...
     """Why nothing may be planned for this node; none when all is well."""
     yield from facts.unknowns()
     if isinstance(facts.run, Known):
-        yield "an interrupted run is on this node; its own timer puts it back, or run `sparkctl cluster recover`"
+        yield f"an interrupted run is on this node (state {facts.run.value}): {INTERRUPTED}"
     if isinstance(facts.record, Known) and facts.record.value.cluster != cluster:
         yield f"the node belongs to cluster {facts.record.value.cluster!r}; tear that down first"
     if isinstance(facts.missing_tools, Known) and facts.missing_tools.value:
