@@ -2,6 +2,6 @@
 
 from sparkctl.checks import engine as _engine  # noqa: F401 - registers its checks
 from sparkctl.checks import rails as _rails  # noqa: F401 - registers its checks
-from sparkctl.checks.base import View, judge, words
+from sparkctl.checks.base import CHECKS, STAGES, View, judge, words
 
-__all__ = ["View", "judge", "words"]
+__all__ = ["CHECKS", "STAGES", "View", "judge", "words"]

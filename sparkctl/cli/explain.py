@@ -1,4 +1,4 @@
-"""`sparkctl explain`: the page of a rule or of an exit code."""
+"""`sparkctl explain`: the page of a rule, of a check or of an exit code."""
 
 from __future__ import annotations
 
@@ -17,67 +17,93 @@ if TYPE_CHECKING:
     from sparkctl.rules import Rule
 
 EXIT_CODES = "exit-codes.md"
+_WIDTH = 100  # columns: longer lines of prose are hard to read
 
-Id = Annotated[str | None, typer.Argument(metavar="[ID]", help="A rule or an exit code; none: list them all.")]
+Id = Annotated[str | None, typer.Argument(metavar="[ID]", help="A rule, a check or an exit code; none: list them all.")]
 
 
 def explain(id: Id = None, no_color: NoColor = False) -> None:
-    """Explain a finding or an exit code: what is refused, why, and what to write instead.
+    """Explain a finding, a check or an exit code: what is refused or judged, why, and what to write instead.
 
     Examples:
 
-      sparkctl explain               list all rules and exit codes
+      sparkctl explain               list all rules, checks and exit codes
 
       sparkctl explain TOP003        one rule, with a wrong and a right example
+
+      sparkctl explain rail-mtu      one check, with its threshold and what to try
 
       sparkctl explain 5             one exit code
     """
     with reported():
         text = _everything() if id is None else _page(id)
     if sys.stdout.isatty():
-        from rich.markdown import Markdown
-
-        console(no_color=no_color).print(Markdown(text))
+        _show(text, no_color)
     else:
         typer.echo(text.rstrip("\n"))
+
+
+def _show(text: str, no_color: bool) -> None:
+    from rich.markdown import Markdown
+
+    out = console(no_color=no_color)
+    out.print(Markdown(text), width=min(out.width, _WIDTH))
 
 
 def _page(id: str) -> str:
     from sparkctl.errors import UsageError
     from sparkctl.inventory.words import nearest, quoted
-    from sparkctl.rules import rules
 
-    known = {rule.id for rule in rules()}
-    if id.upper() in known:
-        return (_pages() / f"{id.upper()}.md").read_text(encoding="utf-8")
-    codes = _exit_codes()
-    if id in codes:
-        return codes[id]
-    guess = nearest(id.upper(), known | codes.keys())
-    remedy = f"did you mean {guess}?" if guess else "`sparkctl explain` lists all rules and exit codes"
-    raise UsageError(f"there is no rule and no exit code {quoted(id)}", remedy)
+    known = _pages() | _exit_codes()
+    spellings = {name.lower(): name for name in known}
+    if id.lower() in spellings:
+        return known[spellings[id.lower()]]
+    guess = nearest(id, known)
+    remedy = f"did you mean {guess}?" if guess else "`sparkctl explain` lists all rules, checks and exit codes"
+    raise UsageError(f"there is no rule, check or exit code {quoted(id)}", remedy)
 
 
 def _everything() -> str:
     from sparkctl.rules import rules
 
-    codes = [section.splitlines()[0].removeprefix("# ") for section in _exit_codes().values()]
-    listed = "\n".join(f"* {code}" for code in codes)
-    return f"# Rules\n\n{_list(rules())}\n\n# Exit codes\n\n{listed}\n"
+    codes = (section.splitlines()[0].removeprefix("# ") for section in _exit_codes().values())
+    checks = (_text("checks", id).partition("\n")[0].removeprefix("# ") for id in _checks())
+    return f"# Rules\n\n{_list(rules())}\n\n# Checks\n\n{_bullets(checks)}\n\n# Exit codes\n\n{_bullets(codes)}\n"
 
 
 def _list(rules: Iterable[Rule]) -> str:
-    return "\n".join(f"* {rule.id} {rule.severity}: {rule.title}" for rule in rules)
+    return _bullets(f"{rule.id} {rule.severity}: {rule.title}" for rule in rules)
+
+
+def _bullets(lines: Iterable[str]) -> str:
+    return "\n".join(f"* {line}" for line in lines)
+
+
+def _pages() -> dict[str, str]:
+    """Every rule's and every check's page, by id."""
+    from sparkctl.rules import rules
+
+    return {rule.id: _text("rules", rule.id) for rule in rules()} | {id: _text("checks", id) for id in _checks()}
+
+
+def _checks() -> tuple[str, ...]:
+    from sparkctl.checks import CHECKS
+
+    return tuple(CHECKS)
 
 
 def _exit_codes() -> dict[str, str]:
     """The sections of the page on exit codes, by code."""
-    text = (_pages() / EXIT_CODES).read_text(encoding="utf-8")
+    text = (_folder("rules") / EXIT_CODES).read_text(encoding="utf-8")
     sections = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
     return {section.split(":", 1)[0]: f"# Exit code {section}" for section in sections}
 
 
-def _pages() -> Path:
+def _text(kind: str, id: str) -> str:
+    return (_folder(kind) / f"{id}.md").read_text(encoding="utf-8")
+
+
+def _folder(kind: str) -> Path:
     from sparkctl.resources import share
 
-    return share("rules")
+    return share(kind)

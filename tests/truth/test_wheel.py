@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 INVENTORY = ROOT / "inventories" / "dual.yaml"
-SHIPPED = ("templates", "playbooks", "docs/rules")
+SHIPPED = ("templates", "playbooks", "docs/rules", "docs/checks")
 
 
 def run(*words: str | Path, cwd: Path) -> str:
@@ -56,3 +56,4 @@ def test_the_wheel_renders_as_the_checkout_does(installed: Path, tmp_path: Path)
 
 def test_the_wheel_explains_a_rule(installed: Path, tmp_path: Path) -> None:
     assert "TOP001" in run(installed / "bin/sparkctl", "explain", "TOP001", cwd=tmp_path)
+    assert "# rail-mtu" in run(installed / "bin/sparkctl", "explain", "rail-mtu", cwd=tmp_path)
