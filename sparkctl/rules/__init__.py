@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sparkctl.rules import adr, eng, inv, mgt, mtu, ncl, par, top
+from sparkctl.rules import adr, eng, inv, mgt, mtu, ncl, par, swt, top
 from sparkctl.rules.base import Rule, rules
 from sparkctl.rules.study import Study, study, study_text
 
-__all__ = ["Rule", "Study", "adr", "eng", "inv", "mgt", "mtu", "ncl", "par", "rules", "study", "study_text", "top"]
+__all__ = ["Rule", "Study", "adr", "eng", "inv", "mgt", "mtu", "ncl", "par", "rules", "study", "study_text", "swt", "top"]

@@ -1,0 +1,164 @@
+"""SWT: the ports, lanes and speeds of the switches that sparkctl knows. A switch without a model is not judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from sparkctl.fabric.switches import FULL, Cage, SwitchModel, known, model_of
+from sparkctl.inventory.model import Cluster, Switch
+from sparkctl.inventory.words import listed, nearest, quoted
+from sparkctl.rules.base import Hit, end_path, rule
+
+
+class _Plug(NamedTuple):
+    """One end of a cable on a switch."""
+
+    link: int
+    side: Literal["a", "b"]
+    port: str
+
+
+class _Wired(NamedTuple):
+    """A switch of a known model, its place in `switches`, and what is plugged into ports that it has."""
+
+    switch: Switch
+    model: SwitchModel
+    plugs: tuple[_Plug, ...]
+
+    @property
+    def ports(self) -> frozenset[str]:
+        """The cabled ports."""
+        return frozenset(plug.port for plug in self.plugs)
+
+
+def _plugs(cluster: Cluster) -> dict[str, list[_Plug]]:
+    found: dict[str, list[_Plug]] = {switch.name: [] for switch in cluster.switches}
+    for link in cluster.links:
+        for plug, owner in (
+            (_Plug(link.index, "a", link.a.port), link.a.owner),
+            (_Plug(link.index, "b", link.b.port), link.b.owner),
+        ):
+            if owner in found:
+                found[owner].append(plug)
+    return found
+
+
+def _wired(cluster: Cluster) -> Iterator[_Wired]:
+    plugs = _plugs(cluster)
+    for switch in cluster.switches:
+        model = model_of(switch.model)
+        if model is not None:
+            own = set(model.ports)
+            yield _Wired(switch, model, tuple(plug for plug in plugs[switch.name] if plug.port in own))
+
+
+@rule("SWT001", "error", "a port that this switch model does not have", "facts: field-faults 4; MikroTik manual")
+def ports_exist(cluster: Cluster) -> Iterator[Hit]:
+    """RouterOS has these names, so a script for another one would stop halfway."""
+    plugs = _plugs(cluster)
+    for switch in cluster.switches:
+        model = model_of(switch.model)
+        for plug in plugs[switch.name] if model is not None else ():
+            if model is not None and plug.port not in model.ports:
+                said = f"a {model.title} has no port {quoted(plug.port)}; its cages are {_cages(model)}"
+                remedy = f"write `{switch.name}:{_meant(plug.port, model)}`"
+                yield Hit(end_path(cluster, plug.link, plug.side), said, remedy)
+
+
+def _cages(model: SwitchModel) -> str:
+    return listed(f"{cage.port(1)}..{cage.lanes}" for cage in model.cages)
+
+
+def _meant(port: str, model: SwitchModel) -> str:
+    """The port that was probably meant: a cage without its lane means the first."""
+    cages = [cage.port(1) for cage in model.cages if cage.name == port.lower()]
+    return cages[0] if cages else nearest(port, model.ports) or model.ports[0]
+
+
+@rule(
+    "SWT002",
+    "warning",
+    "a switch model that is not known: no configuration is rendered for it",
+    "facts: field-faults 3.9",
+)
+def models_are_known(cluster: Cluster) -> Iterator[Hit]:
+    """Only switches whose configuration was seen to work have a template."""
+    for index, switch in enumerate(cluster.switches):
+        names = listed(f"`{name}`" for name in known())
+        if switch.model is not None and model_of(switch.model) is None:
+            said = f"switch model {quoted(switch.model)} is not known: no configuration is rendered for `{switch.name}`"
+            guess = nearest(switch.model, known())
+            remedy = f"did you mean `{guess}`?" if guess else f"configure it by hand; models with a template: {names}"
+            yield Hit(("switches", index, "model"), said, remedy)
+        elif switch.model is None and switch.qos != "none":
+            said = f"`qos` is asked of switch `{switch.name}`, and without `model` nothing is rendered for it"
+            yield Hit(("switches", index, "qos"), said, f"add its `model`: {names}")
+
+
+@rule(
+    "SWT003",
+    "error",
+    "a port that is no lane master, or whose lanes another cable has",
+    "facts: field-faults, row 16, and 4.2; MikroTik manual: a link takes its lanes from the lowest one",
+)
+def legs_are_lane_masters(cluster: Cluster) -> Iterator[Hit]:
+    """A link is configured on its lowest lane; the other lanes of it never come up."""
+    for wired in _wired(cluster):
+        for plug in wired.plugs:
+            place = wired.model.cage(plug.port)
+            if place is not None and wired.model.leg(plug.port, wired.ports) is None:
+                said, remedy = _slave(place[0], place[1], wired)
+                yield Hit(end_path(cluster, plug.link, plug.side), said, remedy)
+
+
+def _slave(cage: Cage, lane: int, wired: _Wired) -> tuple[str, str]:
+    masters = tuple(cage.split([n for port in wired.ports if (n := cage.lane(port)) is not None]))
+    master = max(n for n in masters if n < lane)
+    said = f"`{cage.port(lane)}` is no lane master: its lane belongs to the link of `{cage.port(master)}`"
+    if cage.port(master) in wired.ports:
+        said += ", which has a cable of its own"
+    free = [f"`{cage.port(n)}`" for n in masters if cage.port(n) not in wired.ports]
+    ways = listed((f"`{cage.port(n)}`" for n in cage.full), last="and")
+    halves = f"; {listed((f'`{cage.port(n)}`' for n in cage.half), last='and')} with 4x100G" if cage.half else ""
+    remedy = f"lane masters of this cage: {ways} at 200G{halves}"
+    return said, f"{remedy}; free now: {listed(free)}" if free else remedy
+
+
+@rule(
+    "SWT004",
+    "warning",
+    "a link of less than 200G",
+    "facts: field-faults, row 16, and 4.2: 4x100G works, at half the rate",
+)
+def links_run_at_full_speed(cluster: Cluster) -> Iterator[Hit]:
+    """A Spark's port is 200G; slower legs work."""
+    for wired in _wired(cluster):
+        legs = [(plug, wired.model.leg(plug.port, wired.ports)) for plug in wired.plugs]
+        slow = [(plug, leg.gigabits) for plug, leg in legs if leg is not None and leg.gigabits < FULL]
+        if slow:
+            plug, gigabits = slow[0]
+            more = f", and {len(slow) - 1} other(s) are below {FULL}G" if len(slow) > 1 else ""
+            said = f"`{wired.switch.name}:{plug.port}` runs at {gigabits}G{more}; a port of a Spark is {FULL}G"
+            remedy = f"use the 200G lane masters while there are some: {_full_ports(wired.model)}"
+            yield Hit(end_path(cluster, plug.link, plug.side), said, remedy)
+
+
+def _full_ports(model: SwitchModel) -> str:
+    return listed((cage.port(lane) for cage in model.cages for lane in cage.full), limit=len(model.ports))
+
+
+@rule(
+    "SWT005",
+    "error",
+    "an l2mtu that this switch model cannot have",
+    "MikroTik manual: MTU in RouterOS, table of max-l2mtu",
+)
+def l2mtu_is_possible(cluster: Cluster) -> Iterator[Hit]:
+    """RouterOS refuses it, and the script would stop there."""
+    for index, switch in enumerate(cluster.switches):
+        model = model_of(switch.model)
+        most = model.most_l2mtu if model is not None else None
+        if switch.l2mtu is not None and most is not None and switch.l2mtu > most:
+            said = f"l2mtu {switch.l2mtu} of switch `{switch.name}` is more than the {most} of its ports"
+            yield Hit(("switches", index, "l2mtu"), said, "write 9216, which reaches for mtu 9000")
