@@ -85,8 +85,9 @@ class SshTransport:
         self, connection: asyncssh.SSHClientConnection, command: Command, on_line: LineSink | None
     ) -> Result:
         async with connection.create_process(self._words(command), encoding=None) as channel:
-            channel.stdin.write(self._stdin(command))
-            channel.stdin.write_eof()
+            with suppress(OSError):  # a command that needs no stdin may have ended by now; its status tells the rest
+                channel.stdin.write(self._stdin(command))
+                channel.stdin.write_eof()
             out, err = await asyncio.gather(_read(channel.stdout, on_line), channel.stderr.read())
             await channel.wait_closed()
         stdout, stderr = out.decode("utf-8", "replace"), err.decode("utf-8", "replace")

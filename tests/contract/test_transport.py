@@ -124,6 +124,11 @@ def test_stdin_reaches_the_command_byte_for_byte(server: Server) -> None:
     assert result == Ok(hashlib.sha256(sent).hexdigest() + "\n")
 
 
+def test_a_command_that_never_reads_its_stdin_is_not_lost(server: Server) -> None:
+    results, _ = ran(server.login, *[command("exit 0", stdin=b"x" * 300_000) for _ in range(30)])
+    assert results == [Ok("")] * 30
+
+
 def test_a_timeout_is_lost_and_the_next_command_opens_a_new_connection(server: Server) -> None:
     results, transport = ran(server.login, command("sleep 5", timeout=0.5), command("echo again"))
     assert isinstance(results[0], Lost)
