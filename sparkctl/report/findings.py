@@ -6,7 +6,9 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from linecache import getline
+from textwrap import wrap
 from typing import TYPE_CHECKING, TypeAlias
+from unicodedata import east_asian_width
 
 from sparkctl.inventory.words import visible
 from sparkctl.outcome import Finding, Severity
@@ -18,44 +20,68 @@ Piece: TypeAlias = tuple[str, str]  # text and rich style
 
 _STYLES: Mapping[Severity, str] = {"error": "bold red", "warning": "bold yellow", "info": "bold blue"}
 _ANNOTATIONS: Mapping[Severity, str] = {"error": "error", "warning": "warning", "info": "notice"}
-_WIDTH = 100  # characters of an excerpt: fits a terminal, and a file of one long line stays readable
+_WIDTH = 100  # characters of an excerpt at most: a file of one long line stays readable
+_MARGIN = "         | "
 
 
 def print_findings(findings: Iterable[Finding], console: Console) -> None:
-    """Print findings, on a terminal with the line they are about and a caret."""
+    """Print findings, on a terminal within its width and with the line they are about and a caret."""
+    width = console.width if console.is_terminal else None
     for finding in findings:
-        for text, style in pieces(finding, excerpt=console.is_terminal):
+        for text, style in pieces(finding, width):
             console.print(text, style=style or None, end="", markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
 def plain(finding: Finding) -> str:
     """One finding as text for a file or a pipe."""
-    return "".join(text for text, _ in pieces(finding, excerpt=False))
+    return "".join(text for text, _ in pieces(finding, None))
 
 
-def pieces(finding: Finding, *, excerpt: bool) -> Iterator[Piece]:
-    """One finding as styled text, each line ended."""
-    yield f"{visible(str(finding.location))}: ", "bold"
+def pieces(finding: Finding, width: int | None) -> Iterator[Piece]:
+    """One finding as styled text, each line ended; `width` None: unbroken lines and no excerpt."""
+    place = f"{visible(str(finding.location))}: "
+    yield place, "bold"
     yield finding.severity, _STYLES[finding.severity]
     yield f" {finding.id}", "bold"
-    yield f" {visible(finding.message)}\n", ""
-    if excerpt:
-        yield from _excerpt(finding)
+    taken = len(place) + len(finding.severity) + len(finding.id) + 1
+    yield f" {_wrapped(visible(finding.message), width, taken + 1)}\n", ""
+    if width is not None:
+        yield from _excerpt(finding, min(_WIDTH, max(20, width - len(_MARGIN))))
     if finding.remedy:
         yield "    do: ", "bold"
-        yield f"{visible(finding.remedy)}\n", ""
+        yield f"{_wrapped(visible(finding.remedy), width, 8)}\n", ""
 
 
-def _excerpt(finding: Finding) -> Iterator[Piece]:
+def _wrapped(text: str, width: int | None, taken: int) -> str:
+    """Broken between words; the first line begins where `taken` columns are in use."""
+    if width is None:
+        return text
+    begun = "x" * (taken % width)  # a path longer than the line goes on in the next
+    return "\n".join(wrap(begun + text, max(width, 20), subsequent_indent="        "))[len(begun) :]
+
+
+def _excerpt(finding: Finding, width: int) -> Iterator[Piece]:
     line, column = finding.location.line, finding.location.column
     written = getline(finding.location.path, line).rstrip("\n")
-    start = max(0, column - _WIDTH)
-    shown = "".join(c if c.isprintable() else " " for c in written[start : start + _WIDTH])
+    start = max(0, column - 1 - width // 3) if _columns(written) > width else 0  # some of what stands before it
+    shown = _cut("".join(c if c.isprintable() else " " for c in written[start : start + width]), width)
     if shown.strip():
         yield f"    {line:>4} | ", "dim"
         yield f"{shown}\n", ""
-        yield f"         | {' ' * (column - 1 - start)}", "dim"
+        yield f"{_MARGIN}{' ' * _columns(shown[: column - 1 - start])}", "dim"
         yield "^\n", _STYLES[finding.severity]
+
+
+def _cut(text: str, width: int) -> str:
+    """As much of `text` as fits."""
+    while _columns(text) > width:
+        text = text[:-1]
+    return text
+
+
+def _columns(text: str) -> int:
+    """How wide a terminal shows it: East Asian characters take two columns."""
+    return sum(2 if east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def summary(files: int, findings: Sequence[Finding]) -> str:

@@ -13,6 +13,7 @@ import yaml
 from click.testing import Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.cells import cell_len
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -121,13 +122,33 @@ def test_a_missing_file_is_a_finding(tmp_path: Path) -> None:
     assert "none.yaml:1:1: error INV001 cannot be read" in result.stdout
 
 
-def test_a_terminal_shows_the_line_and_a_caret(tmp_path: Path) -> None:
-    path = file(tmp_path, "x.yaml", WRONG)
-    console = Console(force_terminal=True, no_color=True, width=60, record=True)
-    print_findings(study_text(WRONG.encode(), path, DESK).findings, console)
+LINES = {
+    "short": "  - [^spark-1:p9, spark-2:p1]",
+    "long": f"{'x, ' * 40}^here, {'y, ' * 40}",
+    "at the end": f"{'x, ' * 40}^here",
+    "wide": "links: [{b: 'スパーク:p1', ^here}]",
+    "tab": "x:\t^here",
+}
+
+
+@pytest.mark.parametrize("marked", LINES.values(), ids=LINES)
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_a_terminal_shows_the_line_and_a_caret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, marked: str, width: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = f"x{width}-{len(marked)}.yaml"  # getline remembers files by name
+    Path(name).write_text(f"a: 1\n{marked.replace('^', '')}\n")
+    finding = Finding("TOP001", "error", ".", Location(name, 2, marked.index("^") + 1), "word " * 30, "word " * 30)
+    console = Console(force_terminal=True, no_color=True, width=width, record=True)
+    print_findings([finding], console)
     lines = console.export_text().splitlines()
-    assert lines[1].endswith("|   - [spark-1:p9, spark-2:p1]")
-    assert lines[2].index("^") == lines[1].index("spark-1")
+    (caret,) = [k for k, line in enumerate(lines) if line.strip(" |") == "^"]
+    before, found, _ = lines[caret - 1].partition(marked.partition("^")[2][:4])
+    assert found
+    assert lines[caret].index("^") == cell_len(before)
+    assert max(cell_len(line) for line in lines) <= width
+    assert " ".join(lines).split().count("word") == 60
 
 
 def test_markup_in_a_file_is_shown_as_it_is() -> None:
