@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 import venv
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 INVENTORY = ROOT / "inventories" / "dual.yaml"
-SHIPPED = ("templates", "playbooks", "docs/rules", "docs/checks")
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+SHIPPED = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
 
 
 def run(*words: str | Path, cwd: Path) -> str:
@@ -24,7 +26,8 @@ def run(*words: str | Path, cwd: Path) -> str:
 
 def files(folder: Path) -> dict[str, bytes]:
     """Every file below `folder`."""
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    found = (p for p in sorted(folder.rglob("*")) if p.is_file() and "__pycache__" not in p.parts)
+    return {str(p.relative_to(folder)): p.read_bytes() for p in found}
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +44,12 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_carries_what_the_program_reads(installed: Path) -> None:
     where = run(installed / "bin/python", "-c", "import sparkctl; print(sparkctl.__path__[0])", cwd=installed)
-    share = Path(where.strip()) / "_share"
-    assert installed in share.parents
-    for kind in SHIPPED:
-        assert files(share / Path(kind).name) == files(ROOT / kind) != {}
+    package = Path(where.strip())
+    assert installed in package.parents
+    for source, target in SHIPPED.items():
+        ours, theirs = files(ROOT / source), files(package.parent / target)
+        assert [name for name in ours | theirs if ours.get(name) != theirs.get(name)] == []
+        assert ours, f"{source} is empty"
 
 
 def test_the_wheel_renders_as_the_checkout_does(installed: Path, tmp_path: Path) -> None:
