@@ -1,4 +1,4 @@
-"""`sparkctl render`: every file of every node, without a network; printed, written or compared."""
+"""`sparkctl render`: every file of every node and switch, without a network; printed, written or compared."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sparkctl.render import Artifact, Rendering
 
 CHANGES = 10
+OURS = ("etc/**/*", "*.rsc", "hosts/*/sparkctl-dcb.service")  # what `-o` writes for a node and for a switch
 
 
 class RenderFormat(StrEnum):
@@ -30,10 +31,13 @@ class RenderFormat(StrEnum):
     json = "json"
 
 
-Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="Write DIR/NODE/PATH instead.")]
+Output = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", metavar="DIR", help="Write DIR/NODE/PATH and DIR/SWITCH/SCRIPT instead."),
+]
 Check = Annotated[Path | None, typer.Option(metavar="DIR", help="Compare with DIR as -o writes it; 10 if it differs.")]
 Format = Annotated[RenderFormat, typer.Option("--format", help="What to print.")]
-OneNode = Annotated[str | None, typer.Option("--node", metavar="NAME", help="Only the files of this node.")]
+OneNode = Annotated[str | None, typer.Option("--node", metavar="NAME", help="Only the files of this node or switch.")]
 
 
 def render(
@@ -43,13 +47,15 @@ def render(
     format: Format = RenderFormat.text,
     node: OneNode = None,
 ) -> None:
-    """Show the files that the nodes should hold; no network is used.
+    """Show the files that the nodes should hold and the switches import; no network is used.
 
     Examples:
 
       sparkctl render inventories/dual.yaml                      print every file
 
       sparkctl render inventories/dual.yaml --node spark-1       of one node
+
+      sparkctl render inventories/quad-switch.yaml --node sw1    of one switch
 
       sparkctl render inventories/dual.yaml -o rendered          write them, to keep them in git
 
@@ -82,9 +88,15 @@ def _rendering(inventory: Path, only: str | None) -> Rendering:
     full = render(*_studied(inventory))
     if only is None:
         return full
-    if only not in full.nodes:
-        raise UsageError(f"{inventory} has no node called {only}", f"its nodes are {', '.join(full.nodes)}")
-    return Rendering(full.cluster, {only: full.nodes[only]})
+    names = (*full.nodes, *full.switches)
+    if only not in names:
+        said = f"{inventory} has no node called {only}, and no switch of a known model"
+        raise UsageError(said, f"what it renders is for {', '.join(names)}")
+    return Rendering(
+        full.cluster,
+        {name: node for name, node in full.nodes.items() if name == only},
+        {name: switch for name, switch in full.switches.items() if name == only},
+    )
 
 
 def _studied(inventory: Path) -> tuple[Cluster, Fabric]:
@@ -100,7 +112,10 @@ def _studied(inventory: Path) -> tuple[Cluster, Fabric]:
 
 
 def _files(rendering: Rendering) -> Iterator[tuple[str, Artifact]]:
-    return ((name, file) for name, node in rendering.nodes.items() for file in node.files)
+    for name, node in rendering.nodes.items():
+        yield from ((name, file) for file in node.files)
+    for name, switch in rendering.switches.items():
+        yield from ((name, file) for file in switch.files)
 
 
 def _shown(node: str, file: Artifact) -> str:
@@ -153,7 +168,7 @@ def _differences(rendering: Rendering, folder: Path, nodes: str) -> Iterator[str
     wanted = {folder / node / file.path.lstrip("/"): file.content for node, file in _files(rendering)}
     for path, content in wanted.items():
         yield _diff(path, path.read_bytes() if path.is_file() else b"", content.encode())
-    for path in sorted(folder.glob(f"{nodes}/etc/**/*")):
+    for path in sorted(path for pattern in OURS for path in folder.glob(f"{nodes}/{pattern}")):
         if path.is_file() and path not in wanted:
             yield f"Only in {path.parent}: {path.name}\n"
 

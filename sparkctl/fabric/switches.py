@@ -16,6 +16,9 @@ from types import MappingProxyType
 
 FULL = 200  # Gb/s: what a port of a Spark runs at, and what a lane of 50G times four gives
 
+FACTORY_MTU = 1500  # RouterOS manual, ethernet properties
+FACTORY_L2MTU = 1584  # not in the manual; read on untouched CRS804 and CRS812 (facts: field-faults 4.3)
+
 
 @dataclass(frozen=True)
 class Leg:

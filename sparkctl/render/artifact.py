@@ -69,13 +69,26 @@ class NodeRendering:
 
 
 @dataclass(frozen=True)
+class SwitchRendering:
+    """The scripts for one switch, which people import; their paths are relative. Nothing installs them."""
+
+    files: tuple[Artifact, ...]
+
+    def to_json(self) -> dict[str, object]:
+        """The switch's part of `render --format json`."""
+        return {"files": {file.path: {"content": file.content, "mode": f"{file.mode:04o}"} for file in self.files}}
+
+
+@dataclass(frozen=True)
 class Rendering:
-    """What all nodes (and, later, switches) should hold."""
+    """What all nodes should hold, and what the switches of known models are to import."""
 
     cluster: str
     nodes: Mapping[str, NodeRendering]
+    switches: Mapping[str, SwitchRendering] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, object]:
         """`render --format json` as a mapping; its format is stable."""
         nodes = {name: node.to_json() for name, node in self.nodes.items()}
-        return {"version": 1, "cluster": self.cluster, "nodes": nodes, "switches": {}}
+        switches = {name: switch.to_json() for name, switch in self.switches.items()}
+        return {"version": 1, "cluster": self.cluster, "nodes": nodes, "switches": switches}

@@ -9,11 +9,13 @@ from sparkctl.render.artifact import NodeRendering, Rendering
 from sparkctl.render.engine import engine_command, engine_files, engine_secrets
 from sparkctl.render.nccl import fabric_environment, nccl_file
 from sparkctl.render.netplan import netplan_file
+from sparkctl.render.switch import switch_renderings
 
 
 def render(cluster: Cluster, fabric: Fabric) -> Rendering:
-    """Every node's files; the same inventory gives the same bytes on any machine and day."""
-    return Rendering(cluster.name, {node.name: _node(cluster, fabric, node) for node in cluster.nodes})
+    """Every node's and switch's files; the same inventory gives the same bytes on any machine and day."""
+    nodes = {node.name: _node(cluster, fabric, node) for node in cluster.nodes}
+    return Rendering(cluster.name, nodes, switch_renderings(cluster, fabric))
 
 
 def _node(cluster: Cluster, fabric: Fabric, node: Node) -> NodeRendering:

@@ -18,6 +18,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # NCCL_CONF_FILE (engine-nccl-netplan B1: no quotes, no trimming); empty parses as 0, which is worse than unset (ff3).
 _PLAIN = re.compile(r"[!#-&(-\[\]-~]+")
 _BARE = re.compile(r"[A-Za-z]+[0-9][A-Za-z0-9]*")  # as a netdev is called: no number, no boolean, nothing special
+_ROUTEROS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")  # nothing that RouterOS gives a meaning, quoted or bare
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -44,7 +45,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
         finalize=_only_quoted,
     )
-    made.filters |= filters | {"comment": comment, "sh": shell_words, "command": command_lines}
+    made.filters |= filters | {"comment": comment, "sh": shell_words, "command": command_lines, "ros": routeros_words}
     return made
 
 
@@ -102,6 +103,15 @@ def plain_env_lines(variables: Mapping[str, str]) -> Quoted:
 def unit_text(value: object) -> Quoted:
     """A value in a systemd unit, where `%` and a backslash are special."""
     return Quoted(one_line(value).replace("\\", "\\\\").replace("%", "%%"))
+
+
+def routeros_words(value: str | int | Sequence[str]) -> Quoted:
+    """A word or a number of a RouterOS script, or an array of words."""
+    if not isinstance(value, (str, int)):
+        return Quoted("{" + ";".join(f'"{routeros_words(word)}"' for word in value) + "}")
+    if not _ROUTEROS.fullmatch(str(value)):
+        raise SparkctlError(f"{value!r} cannot go into a RouterOS script", "use letters, digits and `._:-`")
+    return Quoted(value)
 
 
 def _env_name(name: str) -> str:

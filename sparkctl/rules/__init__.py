@@ -6,4 +6,19 @@ from sparkctl.rules import adr, eng, inv, mgt, mtu, ncl, par, swt, top
 from sparkctl.rules.base import Rule, rules
 from sparkctl.rules.study import Study, study, study_text
 
-__all__ = ["Rule", "Study", "adr", "eng", "inv", "mgt", "mtu", "ncl", "par", "rules", "study", "study_text", "swt", "top"]
+__all__ = [
+    "Rule",
+    "Study",
+    "adr",
+    "eng",
+    "inv",
+    "mgt",
+    "mtu",
+    "ncl",
+    "par",
+    "rules",
+    "study",
+    "study_text",
+    "swt",
+    "top",
+]
