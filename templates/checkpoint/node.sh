@@ -107,7 +107,8 @@ journal() { # RUN STATE STEP
 # --- checkpoint -------------------------------------------------------------------------------------------------
 
 begin() { # the run's files come on stdin as a tar
-  mkdir "$R" "$R/before" && tar -x -f - -C "$R" --no-same-owner && : >"$R/made" && echo prepared >"$R/state" && sync -f "$R"
+  mkdir "$R" "$R/before" && tar -x -f - -C "$R" --no-same-owner && : >"$R/made" && echo prepared >"$R/state" &&
+    find "$R" -exec sync {} +
 }
 
 save_file() { # PATH NUMBER DIGEST: the before-image, refused when it is not what the plan was made from
@@ -200,6 +201,17 @@ undo_file() { # PATH NUMBER
 
 # --- network ----------------------------------------------------------------------------------------------------
 
+# What `netplan generate` itself calls, where it can be found: it saves starting Python (0.2 s of a core).
+netplan_generate() {
+  for program in /usr/libexec/netplan/generate /usr/lib/netplan/generate /lib/netplan/generate; do
+    if [ -x "$program" ]; then
+      "$program" "$@"
+      return
+    fi
+  done
+  netplan generate "$@"
+}
+
 # netplan's own opinion of the node's files with ours among them, on a scratch copy.
 check_netplan() { # PATH BLOB (BLOB empty: the file goes)
   scratch=$R/scratch
@@ -210,7 +222,7 @@ check_netplan() { # PATH BLOB (BLOB empty: the file goes)
     done
   done
   if [ -n "$2" ]; then cp "$S/$2" "$scratch$1" && chmod 0600 "$scratch$1"; else rm -f "$scratch$1"; fi || return
-  out=$(netplan generate --root-dir "$scratch" 2>&1)
+  out=$(netplan_generate --root-dir "$scratch" 2>&1)
   rc=$?
   rm -rf "$scratch"
   [ $rc = 0 ] || { err "netplan generate refuses the node's files with ours among them: $out"; return 1; }
