@@ -21,8 +21,9 @@ def rendered(inventory: Path) -> dict[Path, Artifact]:
     assert found.errors == ()
     assert found.cluster is not None
     assert found.fabric is not None
-    nodes = render(found.cluster, found.fabric).nodes.items()
-    return {CASES / inventory.stem / name / f.path.lstrip("/"): f for name, node in nodes for f in node.files}
+    made = render(found.cluster, found.fabric)
+    holders = [*made.nodes.items(), *made.switches.items()]
+    return {CASES / inventory.stem / name / f.path.lstrip("/"): f for name, holder in holders for f in holder.files}
 
 
 @pytest.mark.parametrize("inventory", INVENTORIES, ids=lambda path: path.stem)
