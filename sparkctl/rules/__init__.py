@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sparkctl.rules import adr, eng, inv, mgt, mtu, ncl, par, swt, top
+from sparkctl.rules import adr, circle, eng, inv, mem, mgt, mtu, ncl, par, swt, top
 from sparkctl.rules.base import Rule, rules
 from sparkctl.rules.study import Study, study, study_text
 
@@ -10,8 +10,10 @@ __all__ = [
     "Rule",
     "Study",
     "adr",
+    "circle",
     "eng",
     "inv",
+    "mem",
     "mgt",
     "mtu",
     "ncl",

@@ -6,8 +6,10 @@ import re
 from collections.abc import Iterator
 
 from sparkctl.engines import ENGINES
+from sparkctl.engines.flag_lists import flags_of, knows, version_of, versions
 from sparkctl.inventory.model import Cluster, EngineIntent
-from sparkctl.inventory.words import quoted
+from sparkctl.inventory.words import nearest, quoted
+from sparkctl.models import ModelUnreadable, Shape, model_of
 from sparkctl.rules.base import Hit, arg_path, rule
 
 DATA_PARALLEL_PORT = 29550  # where ranks of data parallelism meet: facts, engine-nccl-netplan A4
@@ -55,6 +57,37 @@ def layout_fits_nodes(cluster: Cluster) -> Iterator[Hit]:
 def _layouts_for(nodes: int) -> str:
     power_of_two = nodes & (nodes - 1) == 0
     return f"TP{nodes} or PP{nodes}" if power_of_two else f"PP{nodes}"
+
+
+@rule(
+    "PAR002",
+    "error",
+    "a tensor size that the model's heads do not divide by",
+    "facts: engine-nccl-netplan A2: vLLM refuses it",
+)
+def heads_divide(cluster: Cluster) -> Iterator[Hit]:
+    """Each rank has whole heads; KV heads are divided, or each is copied to as many ranks."""
+    engine = cluster.engine
+    shape = _shape(engine) if engine is not None else None
+    if engine is None or shape is None:
+        return
+    tensor = engine.parallel.tensor
+    path = ("engine", "parallel")
+    remedy = f"write PP{tensor}, or a tensor size that divides {shape.heads}"
+    if shape.heads % tensor:
+        yield Hit(path, f"tensor {tensor} does not divide the {shape.heads} attention heads of {engine.model}", remedy)
+    elif not shape.mla and max(shape.kv_heads, tensor) % min(shape.kv_heads, tensor):
+        said = f"tensor {tensor} and the {shape.kv_heads} KV heads of {engine.model}: neither divides the other"
+        yield Hit(path, said, remedy)
+
+
+def _shape(engine: EngineIntent) -> Shape | None:
+    """The model's heads, where they are known."""
+    try:
+        model = model_of(engine)
+    except ModelUnreadable:
+        return None
+    return model.shape if model is not None else None
 
 
 @rule(
@@ -124,6 +157,37 @@ def _owned(engine: EngineIntent) -> frozenset[str]:
     """What the engine itself says that it owns, and what no list shared by all ranks can hold."""
     own = ENGINES[engine.kind].owned if engine.kind in ENGINES else frozenset(_GANG)
     return own | frozenset(_PER_RANK)
+
+
+@rule(
+    "PAR007",
+    "error",
+    "a flag that the engine's version does not know",
+    "facts: engine-nccl-netplan A1; its parser",
+)
+def flags_are_known(cluster: Cluster) -> Iterator[Hit]:
+    """The engine would stop with `unrecognized arguments`, on every node."""
+    engine = cluster.engine
+    version = version_of(engine) if engine is not None else None
+    if engine is None or version is None:
+        return
+    flags = flags_of(version)
+    for flag, value in engine.args.items():
+        name = flag.lstrip("-").replace("_", "-")
+        asked = f"no-{name}" if value is False else name
+        if value is None or not flags or knows(flags, asked):
+            continue
+        said = f"vLLM {version} has no flag {quoted('--' + asked)}"
+        yield Hit(arg_path(cluster, flag), said, _flag_instead(name, asked, version))
+
+
+def _flag_instead(name: str, asked: str, version: str) -> str:
+    """What to do about a flag: another version has it, another flag was meant, or neither."""
+    having = [other for other in versions() if knows(flags_of(other), asked)]
+    guess = nearest(name, sorted(flags_of(version)))
+    if having:
+        return f"remove it, or use vLLM {having[-1]}, which has it"
+    return f"did you mean `{guess}`?" if guess else f"`vllm serve --help` of {version} lists what it knows"
 
 
 @rule("PAR008", "error", "a port that is already taken, or no port", "facts: engine-nccl-netplan A4")

@@ -95,7 +95,7 @@ def test_no_page_and_no_case_without_a_rule() -> None:
 
 
 def test_ids_are_well_formed() -> None:
-    assert all(re.fullmatch(r"(INV|TOP|ADR|MTU|MGT|NCL|PAR|ENG|SWT)\d{3}", rule.id) for rule in rules())
+    assert all(re.fullmatch(r"(INV|TOP|ADR|MTU|MGT|NCL|PAR|ENG|SWT|MEM)\d{3}", rule.id) for rule in rules())
 
 
 def test_an_id_is_given_once() -> None:

@@ -1,0 +1,121 @@
+"""What is known of a model: from its own files, or from the table of models that sparkctl ships."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+from sparkctl.inventory.model import ArgValue, EngineIntent
+from sparkctl.models.config import Config, read_config, shape_of
+from sparkctl.models.reading import ModelUnreadable
+from sparkctl.models.shape import Shape
+from sparkctl.models.weights import Weights, estimated, measured
+
+__all__ = ["Model", "ModelUnreadable", "Shape", "Weights", "argument", "find", "model_of", "names"]
+
+TABLE = Path(__file__).with_name("known.json")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model: its shape, its weights by part (None: their size is not known), and where both come from."""
+
+    name: str
+    shape: Shape
+    form: str | None
+    weights: Weights | None
+    source: str
+
+    @property
+    def active_bytes(self) -> float | None:
+        """Bytes of weights that one token of one request reads; None when they cannot be told from the others."""
+        if self.weights is None or (self.shape.experts and not self.weights.experts):
+            return None
+        w = self.weights
+        looked_up = 0.0 if self.shape.tied else w.embedding
+        return w.total - looked_up - w.experts * (1 - self.shape.active_share)
+
+
+def model_of(intent: EngineIntent) -> Model | None:
+    """The model of an engine section, as vLLM will load it; None when nothing is known of it.
+
+    ModelUnreadable when its files are there and cannot be understood, or an argument makes it another model.
+    """
+    _refuse_changes(intent)
+    model = find(intent.model, intent)
+    quantisation = argument(intent, "quantization")
+    if model is None or model.form != "bf16" or quantisation is None:
+        return model  # of a quantised checkpoint, vLLM takes no other format than its own
+    if quantisation != "fp8" or model.weights is None:
+        raise ModelUnreadable(f"`--quantization {quantisation}` changes the size of the weights when they are loaded")
+    weights = estimated(model.shape, "fp8", "fp8", f"{model.weights.basis}, as fp8")
+    return replace(model, form="fp8", weights=weights)
+
+
+def find(name: str, intent: EngineIntent | None = None) -> Model | None:
+    """By its name on the hub, or by the folder that holds it; ModelUnreadable when its files make no sense."""
+    if not name.startswith("/"):
+        return _shipped(name)
+    return next((_read(folder) for folder in _folders(name, intent) if (folder / "config.json").is_file()), None)
+
+
+def names() -> tuple[str, ...]:
+    """The models of the table."""
+    return tuple(sorted(_table()["models"]))
+
+
+def argument(intent: EngineIntent, name: str) -> ArgValue:
+    """The value of a flag of `engine.args`, however it is spelled there; None when it is not set."""
+    spelled = {flag.lstrip("-").replace("_", "-"): value for flag, value in intent.args.items()}
+    return spelled.get(name)
+
+
+def _refuse_changes(intent: EngineIntent) -> None:
+    changing = [name for name in ("hf-overrides", "cpu-offload-gb") if argument(intent, name) not in (None, 0)]
+    if changing:
+        raise ModelUnreadable(f"`--{changing[0]}` changes what is loaded, so the arithmetic would not hold")
+
+
+def _folders(name: str, intent: EngineIntent | None) -> list[Path]:
+    """Where this machine may have the folder: where a volume comes from, or at the same path."""
+    mapped = []
+    for source, target in (intent.volumes if intent else {}).items():
+        inside = target.split(":")[0].rstrip("/")
+        if name == inside or name.startswith(f"{inside}/"):
+            mapped.append(Path(source + name[len(inside) :]))
+    return [*mapped, Path(name)]
+
+
+def _read(folder: Path) -> Model:
+    config = read_config(folder)
+    estimate = _estimate(config)
+    weights = measured(folder, estimate) or estimate
+    return Model(str(folder), config.shape, config.form, weights, f"config.json of {folder}")
+
+
+def _estimate(config: Config) -> Weights | None:
+    if not config.known or config.form is None:
+        return None
+    return estimated(config.shape, config.form, config.attention, "estimated from config.json")
+
+
+def _shipped(name: str) -> Model | None:
+    row = _table()["models"].get(name)
+    if row is None:
+        return None
+    read = _table()["shapes"][row["shape"]]
+    shape = shape_of(read, TABLE)
+    form = row["format"]
+    basis = f"{shape.parameters / 1e9:.1f} billion parameters as {form}"
+    weights = estimated(shape, form, row.get("attention", form), basis)
+    return Model(name, shape, form, weights, f"sparkctl's table: {read['source']}; {row['source']}")
+
+
+@cache
+def _table() -> Mapping[str, Mapping[str, dict[str, str]]]:
+    """The table that is shipped; it is tested, so it is not judged again."""
+    table: Mapping[str, Mapping[str, dict[str, str]]] = json.loads(TABLE.read_text(encoding="utf-8"))
+    return table

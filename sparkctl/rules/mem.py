@@ -1,0 +1,87 @@
+"""MEM: will the model fit the memory of the nodes. What is not known of a model is not judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sparkctl.inventory.model import Cluster, EngineIntent
+from sparkctl.models import ModelUnreadable, argument, model_of
+from sparkctl.models.fit import CAUTIOUS, GIB, HIGHEST, ROOMY, Fit, fit
+from sparkctl.rules.base import Hit, arg_path, rule
+
+_SERVING = ("vllm", "vllm-ray", "sglang", "trtllm")
+
+
+@rule("MEM001", "error", "weights that are more than the memory given to them", "facts: engine-nccl-netplan F")
+def weights_fit(cluster: Cluster) -> Iterator[Hit]:
+    """No engine starts when the weights alone exceed its part of the memory."""
+    judged = _judged(cluster)
+    if judged is None or not judged.certain_no:
+        return
+    node = judged.fullest
+    said = (
+        f"the weights of {judged.model.name} need {_gib(node.weights)} on `{node.name}`; "
+        f"gpu_memory_utilization {judged.utilisation:g} gives {_gib(node.budget)}"
+    )
+    yield Hit(("engine", "model"), said, _remedy(judged))
+
+
+def _remedy(judged: Fit) -> str:
+    least = judged.fullest.weights / judged.usable
+    if judged.hopeless:
+        return f"use a smaller model or format, or more nodes: the weights alone fill {judged.nodes_for_weights}"
+    if least > CAUTIOUS:
+        return f"use a smaller model or format, or more nodes; at {HIGHEST:g} the weights fit, with little else"
+    return f"write gpu_memory_utilization: {CAUTIOUS:g}, for a small KV cache; or use a smaller format or more nodes"
+
+
+@rule("MEM002", "warning", "little memory left for the KV cache", "facts: engine-nccl-netplan F")
+def cache_has_room(cluster: Cluster) -> Iterator[Hit]:
+    """An engine with a few GiB of KV cache starts, and serves few or short requests."""
+    judged = _judged(cluster)
+    if judged is None or judged.certain_no or judged.fullest.kv_room >= ROOMY:
+        return
+    node = judged.fullest
+    taken = f"of {_gib(node.budget)} on `{node.name}`, the weights take {_gib(node.weights)}"
+    if node.kv_room:
+        said = f"{taken} and the engine's overhead leaves {_gib(node.kv_room)} for the KV cache"
+    else:
+        said = (
+            f"{taken}: at most {_gib(node.left)} are left for the KV cache, and the engine's overhead may need it all"
+        )
+    yield Hit(("engine", "model"), said, "use a smaller format or more nodes; or a short max_model_len and few users")
+
+
+@rule("MEM003", "info", "requests that do not fit the KV cache at the same time", "facts: engine-nccl-netplan F")
+def contexts_fit(cluster: Cluster) -> Iterator[Hit]:
+    """With `max-num-seqs` given, say up to which context so many requests fit; beyond it they wait for one another."""
+    judged, engine = _judged(cluster), cluster.engine
+    users = argument(engine, "max-num-seqs") if engine else None
+    if judged is None or engine is None or judged.certain_no or not isinstance(users, int) or users < 1:
+        return
+    longest, wanted = judged.longest(users), engine.max_model_len or judged.model.shape.context
+    if wanted <= longest:
+        return
+    said = f"{users} requests fit the KV cache up to {longest} tokens each, not {wanted}: longer ones wait"
+    flag = next(flag for flag in engine.args if flag.lstrip("-").replace("_", "-") == "max-num-seqs")
+    yield Hit(arg_path(cluster, flag), said, "lower max-num-seqs or max_model_len, or leave it: it costs time only")
+
+
+def _judged(cluster: Cluster) -> Fit | None:
+    """The arithmetic, where there is an engine that serves, a layout that uses every node, and a known model."""
+    engine = cluster.engine
+    if engine is None or engine.kind not in _SERVING or engine.parallel.size != len(cluster.nodes):
+        return None
+    return _fit(cluster, engine)
+
+
+def _fit(cluster: Cluster, engine: EngineIntent) -> Fit | None:
+    try:
+        model = model_of(engine)
+        return fit(cluster, engine, model) if model is not None else None
+    except ModelUnreadable:
+        return None  # `sparkctl model fit` says why
+
+
+def _gib(size: float) -> str:
+    return f"{size / GIB:.1f} GiB"
