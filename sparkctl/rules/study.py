@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from sparkctl import engines
@@ -17,6 +17,7 @@ from sparkctl.inventory.parse import SIZE, parse, unreadable
 from sparkctl.inventory.resolve import Desk, resolve
 from sparkctl.outcome import Finding
 from sparkctl.rules.base import Layer, rules
+from sparkctl.rules.ignore import without_ignored
 
 # After these neither the shape of the cables nor an address means anything; MTU, PAR and the like do not end a study.
 _STRUCTURAL = ("TOP", "ADR001", "ADR002", "INV006")
@@ -58,7 +59,8 @@ def study_text(content: bytes, path: str, desk: Desk) -> Study:
     raw, findings = judge(parsed)
     if raw is None or findings:
         return Study(None, None, _sorted(findings))
-    return _judged(resolve(raw, parsed.source, desk))
+    found, complete = _judged(resolve(raw, parsed.source, desk))
+    return replace(found, findings=_sorted(without_ignored(found.findings, content, path, complete=complete)))
 
 
 def desk(path: Path) -> Desk:
@@ -67,7 +69,8 @@ def desk(path: Path) -> Desk:
     return Desk(_user(), home, PurePosixPath(path.absolute().parent))
 
 
-def _judged(cluster: Cluster) -> Study:
+def _judged(cluster: Cluster) -> tuple[Study, bool]:
+    """The study of a cluster, and whether every rule has judged it."""
     fabric: Fabric | None = None
     findings: list[Finding] = []
     layers: tuple[Layer, ...] = ("intent", "shape", "room", "fabric")
@@ -79,8 +82,8 @@ def _judged(cluster: Cluster) -> Study:
             findings += engines.findings(cluster)
         findings += [finding for rule in rules() if rule.layer == layer for finding in rule.judge(cluster, fabric)]
         if any(f.severity == "error" and f.id.startswith(_STRUCTURAL) for f in findings):
-            break
-    return Study(cluster, fabric, _sorted(findings))
+            return Study(cluster, fabric, tuple(findings)), False
+    return Study(cluster, fabric, tuple(findings)), True
 
 
 def _sorted(findings: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -8,7 +8,6 @@ from typing import Literal
 
 from sparkctl.fabric.graph import Shape, cable_kinds, components, shape, switch_groups
 from sparkctl.fabric.ports import PORTS
-from sparkctl.fabric.topologies import known
 from sparkctl.inventory.model import Cluster, Link, LinkEnd, Path
 from sparkctl.inventory.words import listed, nearest, quoted
 from sparkctl.rules.base import Hit, end_path, rule
@@ -97,20 +96,27 @@ def _instead_of_direct(count: int, made: Shape) -> str:
     return "list the second node" if count < 2 else "use `switch`, with a switch between the nodes"
 
 
-@rule("TOP008", "error", "`switch`: a node or a switch without a cable", "design, section 1", layer="shape")
+@rule(
+    "TOP008", "error", "a node of a `switch` fabric, or a switch, without a cable", "design, section 1", layer="shape"
+)
 def everything_is_cabled(cluster: Cluster) -> Iterator[Hit]:
     """On a switch fabric every node has a cable to a switch and every switch has a cable."""
+    yield from _idle_switches(cluster)
     if cluster.fabric.topology != "switch" or shape(cluster) in ("direct", "mesh", "ring", "chain"):
         return
     if not cluster.switches:
         remedy = "add it, such as `switches: [{name: sw1, l2mtu: 9216}]`, and cable the nodes to it"
         yield Hit(_TOPOLOGY, "`switch` needs a switch, and `switches` is empty", remedy)
         return
-    cabled, used = _cabled_to_switches(cluster), _cabled(cluster)
+    cabled = _cabled_to_switches(cluster)
     for rank, node in enumerate(cluster.nodes):
         if node.name not in cabled:
             remedy = f"add `- [{node.name}:p1, {cluster.switches[0].name}:PORT]` to `links`"
             yield Hit(("nodes", rank, "name"), f"node `{node.name}` has no cable to a switch", remedy)
+
+
+def _idle_switches(cluster: Cluster) -> Iterator[Hit]:
+    used = _cabled(cluster)
     for index, switch in enumerate(cluster.switches):
         if switch.name not in used:
             said = f"nothing is cabled to switch `{switch.name}`"
@@ -192,15 +198,19 @@ def ports_are_alike(cluster: Cluster) -> Iterator[Hit]:
 def topology_matches_cables(cluster: Cluster) -> Iterator[Hit]:
     """Says which topology the cables make."""
     declared, made = cluster.fabric.topology, shape(cluster)
-    if declared not in known() or made not in _SHAPES or made == declared:
-        return
-    if declared == "direct" and len(cluster.nodes) != 2:  # TOP003 says it better
+    if made not in _SHAPES or made == declared or _is_miscounted(cluster):
         return
     yield Hit(
         _TOPOLOGY,
         f"`{declared}` is declared, but the cables are those of `{made}`: {_SHAPES[made]}",
         f"write `topology: {made}`, or correct `links`",
     )
+
+
+def _is_miscounted(cluster: Cluster) -> bool:
+    """Without a switch, TOP003, TOP004 and TOP006 say it better."""
+    count, declared = len(cluster.nodes), cluster.fabric.topology
+    return {"direct": count != 2, "mesh": count != 3, "ring": count < 4, "switch": False}[declared]
 
 
 @rule(
@@ -246,10 +256,10 @@ def several_switches_need_care(cluster: Cluster) -> Iterator[Hit]:
 @rule("TOP015", "error", "the fabric is not connected", "every rank talks to every other", layer="shape")
 def fabric_is_connected(cluster: Cluster) -> Iterator[Hit]:
     """Without switches, a path of cables leads from each node to every other."""
-    if cluster.fabric.topology == "switch" or cluster.switches:
+    if cluster.fabric.topology == "switch" or not cable_kinds(cluster) <= {"direct"}:
         return
-    groups = components(cluster)
     ranks = {node.name: node.rank for node in cluster.nodes}
+    groups = [group for group in components(cluster) if group[0] in ranks]  # an idle switch is TOP008
     for group in groups[1:]:
         said = f"no cable joins {listed(f'`{name}`' for name in group)} to `{groups[0][0]}`"
         remedy = f"add a cable such as `- [{groups[0][0]}:p1, {group[0]}:p1]`"
@@ -272,11 +282,3 @@ def chains_are_closed(cluster: Cluster) -> Iterator[Hit]:
     ends = [node.name for node in cluster.nodes if cables[node.name] == 1]
     said = f"the cables make an open chain: its ends `{ends[0]}` and `{ends[1]}` cannot reach each other"
     yield Hit(("links",), said, "close it with one more cable, or use a switch")
-
-
-@rule("TOP090", "error", "a topology that this version cannot expand", "sparkctl", layer="shape")
-def topology_is_supported(cluster: Cluster) -> Iterator[Hit]:
-    """The format knows more topologies than this version."""
-    if cluster.fabric.topology not in known():
-        said = f"topology `{cluster.fabric.topology}` is not yet supported by this version of sparkctl"
-        yield Hit(_TOPOLOGY, said, f"this version supports {listed(f'`{name}`' for name in known())}")

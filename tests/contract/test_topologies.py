@@ -16,7 +16,12 @@ from sparkctl.rules import study_text
 DESK = Desk("nvidia", PurePosixPath("/home/nvidia"), PurePosixPath("/cluster"))
 HEAD = "apiVersion: sparkctl/v1\nkind: Cluster\nmetadata: {name: x}\n"
 PAIR = "nodes: [{name: a, address: 192.0.2.1}, {name: b, address: 192.0.2.2}]\n"
+FOUR = "nodes: [" + ", ".join(f"{{name: {n}, address: 192.0.2.{i}}}" for i, n in enumerate("abcd", 1)) + "]\n"
 SAMPLES = {
+    "mesh": PAIR.replace("]", ", {name: c, address: 192.0.2.3}]")
+    + "links: [[a:p0, b:p1], [b:p0, c:p1], [c:p0, a:p1]]\nfabric: {topology: mesh}\n",
+    "ring": FOUR
+    + "links: [[a:p0, b:p1], [b:p0, c:p1], [c:p0, d:p1], [d:p0, a:p1]]\nfabric:\n  topology: ring # sparkctl: ignore TOP007 (tested)\n",
     "direct": PAIR + "links: [[a:p1, b:p1]]\nfabric: {topology: direct}\n",
     "switch": PAIR
     + "links: [[a:p1, 's:1'], [b:p1, 's:2']]\nswitches: [{name: s, l2mtu: 9216}]\nfabric: {topology: switch}\n",
@@ -76,18 +81,18 @@ def test_peers_and_own_are_what_a_scan_finds(name: str) -> None:
 
 @pytest.mark.parametrize("name", known())
 def test_every_endpoint_is_in_the_reach_of_every_other(name: str) -> None:
-    _, _, fabric = sample(name)
-    networks = {
-        a.address.network
-        for a in fabric.attachments
-        for e in fabric.endpoints.values()
-        if str(a.address.ip) == e.address
-    }
+    _, cluster, fabric = sample(name)
+    addresses = {str(a.address.ip): a.address.network for a in fabric.attachments}
+    networks = {addresses.get(endpoint.address) for endpoint in fabric.endpoints.values()}
     assert len(networks) == 1
+    if networks == {None}:  # management, which every node can reach by definition
+        assert {n: (e.netdev, e.address) for n, e in fabric.endpoints.items()} == {
+            node.name: (node.management, node.address) for node in cluster.nodes
+        }
 
 
 def test_a_name_is_registered_once() -> None:
     topology, _, _ = sample("direct")
     with pytest.raises(ValueError, match="direct is registered twice"):
         register(topology)
-    assert known() == ("direct", "switch")
+    assert known() == ("direct", "mesh", "ring", "switch")

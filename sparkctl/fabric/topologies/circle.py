@@ -1,0 +1,33 @@
+"""What mesh and ring share: each cable is a segment of its own, and management is what reaches everyone."""
+
+from __future__ import annotations
+
+from sparkctl.fabric import addressing
+from sparkctl.fabric.model import Attachment, Endpoint
+from sparkctl.fabric.topologies.base import Segment
+from sparkctl.inventory.model import Cluster, Node
+
+# How NCCL finds the port that leads to a peer (facts: engine-nccl-netplan B5, from 2.30.7 on), and no plugin that would
+# replace what knows how. MERGE_NICS is disputed (facts: field-faults 3.6): NCCL merges the devices of one PCIe card,
+# which on a Spark are those of two *different* cages, and here two cages lead to two different neighbours (B4); 0 is
+# what most owners report as working where each rail has a subnet of its own. `fabric.nccl` overrides every one of them.
+ROUTED = {"NCCL_IB_SUBNET_AWARE_ROUTING": "1", "NCCL_NET_PLUGIN": "none", "NCCL_IB_MERGE_NICS": "0"}
+_ASSUMED_PREFIX = 24  # NCCL's own NCCL_IB_SUBNET_PREFIX_LEN (facts: engine-nccl-netplan B3)
+
+
+def segments(cluster: Cluster) -> tuple[Segment, ...]:
+    """Cable k is segment k."""
+    return tuple(Segment(link.index, (link.a, link.b)) for link in cluster.links)
+
+
+def endpoint(node: Node, attachments: tuple[Attachment, ...]) -> Endpoint:
+    """Management: no port of the fabric reaches all other nodes (facts: field-faults 3.6)."""
+    return Endpoint(node.management, node.address)
+
+
+def nccl(cluster: Cluster) -> dict[str, str]:
+    """What NCCL needs to take the right port to each neighbour; nothing of it concerns sockets."""
+    if cluster.fabric.transport != "roce":
+        return {}
+    prefix = addressing.prefix_length(len(cluster.nodes))
+    return ROUTED if prefix == _ASSUMED_PREFIX else {**ROUTED, "NCCL_IB_SUBNET_PREFIX_LEN": str(prefix)}
