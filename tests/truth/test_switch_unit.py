@@ -47,9 +47,9 @@ def verify(root: Path, text: str, real: Callable[..., Any]) -> tuple[int, str]:
     return said.returncode, said.stdout + said.stderr
 
 
-@pytest.mark.parametrize("node", ["a", "b"])
-def test_systemd_has_nothing_to_say(node: str, tmp_path: Path, real: Callable[..., Any]) -> None:
-    assert verify(tmp_path / "root", unit(node), real) == (0, "")
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_systemd_has_nothing_to_say(name: str, tmp_path: Path, real: Callable[..., Any]) -> None:
+    assert verify(tmp_path / "root", unit(name), real) == (0, "")
 
 
 def test_systemd_would_have_said_so(tmp_path: Path, real: Callable[..., Any]) -> None:
