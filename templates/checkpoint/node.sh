@@ -120,17 +120,18 @@ save_file() { # PATH NUMBER DIGEST: the before-image, refused when it is not wha
   if [ "$now" != absent ]; then cp -a "$1" "$R/before/$2" && sync "$R/before/$2" "$R/before"; fi
 }
 
+# All sysctls of a netdev in one reading: `sysctl FILE VALUE`.
+sysctls() { # DEV
+  grep -Hs '' "/proc/sys/net/ipv4/conf/$1"/* "/proc/sys/net/ipv6/conf/$1"/* | sed 's/:/ /; s/^/sysctl /'
+}
+
 save_netdev() { # DEV: everything that netplan changes and does not put back
   [ -d "/sys/class/net/$1" ] || { err "no such netdev: $1"; return 78; }
   {
     printf 'mtu %s\n' "$(cat "/sys/class/net/$1/mtu")"
     if [ $(($(cat "/sys/class/net/$1/flags") & 1)) = 1 ]; then echo 'link up'; else echo 'link down'; fi
     ip -o addr show dev "$1" scope global | while read -r _ _ family addr _; do printf 'addr %s %s\n' "$family" "$addr"; done
-    for family in ipv4 ipv6; do
-      for key in "/proc/sys/net/$family/conf/$1"/*; do
-        if [ -f "$key" ] && value=$(cat "$key" 2>/dev/null); then printf 'sysctl %s %s\n' "$key" "$value"; fi
-      done
-    done
+    sysctls "$1"
   } >"$R/before/net.$1" && sync "$R/before/net.$1"
 }
 
@@ -258,12 +259,11 @@ undo_netdev() { # DEV SAVED
   ip -o addr show dev "$1" scope global | while read -r _ _ family addr _; do
     grep -qxF "addr $family $addr" "$2" || ip addr del "$addr" dev "$1"
   done
-  while read -r key name value; do
-    case $key in
-    mtu) [ "$(cat "/sys/class/net/$1/mtu")" = "$name" ] || ip link set dev "$1" mtu "$name" || rc=1 ;;
-    sysctl) [ "$(cat "$name" 2>/dev/null)" = "$value" ] || printf '%s' "$value" >"$name" 2>/dev/null || rc=1 ;;
-    esac
-  done <"$2"
+  mtu=$(sed -n 's/^mtu //p' "$2")
+  [ "$(cat "/sys/class/net/$1/mtu")" = "$mtu" ] || ip link set dev "$1" mtu "$mtu" || rc=1
+  sysctls "$1" >"$2.now"
+  grep '^sysctl ' "$2" | grep -vxFf "$2.now" | while read -r _ name value; do printf '%s' "$value" >"$name"; done
+  rm -f "$2.now"
   while read -r key name value; do
     case $key in
     link) ip link set dev "$1" "$name" || rc=1 ;;
