@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from sparkctl.cli.render import render as render_command
+from sparkctl.errors import SparkctlError
 from sparkctl.fabric.switches import ALIASES, CRS804, CRS812, SwitchModel, known, model_of
 from sparkctl.inventory.resolve import Desk
 from sparkctl.render import Rendering, render
+from sparkctl.render.environment import routeros_words
 from sparkctl.rules import Study, study_text
 from tests.routeros import BRIDGE, ETHERNET, MEMBERS, QOS, RouterOS, ScriptError, Tables, untouched
 
@@ -307,6 +309,14 @@ def test_frames_without_an_l2mtu_in_the_file_are_large_enough() -> None:
         text = CASES["qos"].replace(", l2mtu: 9216", "").replace("topology: switch", f"topology: switch, mtu: {mtu}")
         ports = ports_of(set_up(text, untouched(CRS804.ports)))
         assert ports["qsfp56-dd-1-1"]["l2mtu"] == l2mtu
+
+
+@pytest.mark.parametrize("word", ["", "a b", 'a"', "$(x)", "[find]", "a;b", "a\n/user/add", "a\\b", "{x}", "-a", "é"])
+def test_nothing_that_routeros_gives_a_meaning_gets_into_a_script(word: str) -> None:
+    with pytest.raises(SparkctlError, match="RouterOS"):
+        routeros_words(word)
+    with pytest.raises(SparkctlError, match="RouterOS"):
+        routeros_words(["fine", word])
 
 
 def test_the_unit_of_the_nodes_names_their_own_netdevs() -> None:
