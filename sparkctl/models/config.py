@@ -40,7 +40,7 @@ def read_config(folder: Path) -> Config:
     both = {**whole_file, **inner}
     form = _format(mapping(both.get("quantization_config"), "quantization_config", path))
     names = both.get("architectures")
-    known = isinstance(names, list) and bool(names) and all(name in KNOWN for name in names)
+    known = isinstance(names, list) and bool(names) and all(str(name) in KNOWN for name in names)
     # gpt-oss quantises its experts alone: quantization_config.modules_to_not_convert of its config.json.
     return Config(shape_of(both, path), form, "bf16" if form == "mxfp4" else form or "bf16", known)
 

@@ -40,18 +40,21 @@ class NodeFit:
     @property
     def kv_room(self) -> float:
         """What is left for the KV cache when the overhead is as large as in the measured example."""
-        return max(0.0, self.left - OVERHEAD)
+        return self.room(OVERHEAD)
+
+    def room(self, overhead: float) -> float:
+        """What is left for the KV cache when the engine itself needs `overhead`."""
+        return max(0.0, self.left - overhead)
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A model on the nodes of a cluster. `usable` is bytes per node; `users` are spread over data-parallel replicas."""
+    """A model on the nodes of a cluster; `usable` is bytes per node, and `replicas` are those of data parallelism."""
 
     model: Model
     nodes: tuple[NodeFit, ...]
     usable: float
     utilisation: float
-    users: int
     replicas: int
     kv_dtype: str
     seconds_per_token: float | None
@@ -80,7 +83,7 @@ class Fit:
     @property
     def tokens_per_second(self) -> float | None:
         """The bound for one request: nothing decodes faster than it can read the active weights."""
-        return None if self.seconds_per_token is None else 1 / self.seconds_per_token
+        return 1 / self.seconds_per_token if self.seconds_per_token else None
 
     @property
     def tokens_per_second_of_one(self) -> float | None:
@@ -92,17 +95,17 @@ class Fit:
         """What one request of `context` tokens needs on a node."""
         return node.kv_per_layer * self.model.shape.tokens_kept(node.layers, context)
 
-    def requests(self, context: int) -> int:
+    def requests(self, context: int, overhead: float = OVERHEAD) -> int:
         """How many requests of `context` tokens fit at a time, in the whole cluster."""
-        each = [node.kv_room // max(1.0, self.kv_bytes(node, context)) for node in self.nodes]
+        each = [node.room(overhead) // max(1.0, self.kv_bytes(node, context)) for node in self.nodes]
         return int(min(each)) * self.replicas
 
-    def longest(self, users: int) -> int:
+    def longest(self, users: int, overhead: float = OVERHEAD) -> int:
         """The longest context that `users` requests can have at the same time; not more than the model's own."""
         low, high = 0, self.model.shape.context or _LONGEST
         while low < high:
             middle = (low + high + 1) // 2
-            low, high = (middle, high) if self.requests(middle) >= users else (low, middle - 1)
+            low, high = (middle, high) if self.requests(middle, overhead) >= users else (low, middle - 1)
         return low
 
 
@@ -111,7 +114,7 @@ def usable_memory(installed: float = INSTALLED) -> float:
     return (installed - (INSTALLED - USABLE)) * GIB
 
 
-def fit(cluster: Cluster, intent: EngineIntent, model: Model, installed: float = INSTALLED, users: int = 1) -> Fit:
+def fit(cluster: Cluster, intent: EngineIntent, model: Model, installed: float = INSTALLED) -> Fit:
     """The arithmetic; ModelUnreadable when the size of the weights is not known."""
     if model.weights is None:
         raise ModelUnreadable(f"the size of the weights of {model.name} is not known")
@@ -126,7 +129,7 @@ def fit(cluster: Cluster, intent: EngineIntent, model: Model, installed: float =
         held = _held(model.weights, model.shape, stages, stage, layout.tensor, layout.data)
         nodes.append(NodeFit(node.name, stage, stages[stage], held, usable * share, per_layer))
     seconds = _seconds_per_token(model, layout.tensor, layout.data)
-    return Fit(model, tuple(nodes), usable, share, users, layout.data, dtype, seconds)
+    return Fit(model, tuple(nodes), usable, share, layout.data, dtype, seconds)
 
 
 def utilisation(intent: EngineIntent) -> float:

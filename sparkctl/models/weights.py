@@ -72,7 +72,9 @@ def _files(folder: Path) -> list[Path]:
 def _indexed(total: int, estimate: Weights | None) -> Weights:
     """The index says the total alone; the config says how it is divided."""
     basis = f"metadata.total_size of {INDEX}"
-    return Weights(0, 0, 0, total, basis) if estimate is None else estimate.scaled(total, basis)
+    if estimate is None or not estimate.total:
+        return Weights(0, 0, 0, total, basis)
+    return estimate.scaled(total, basis)
 
 
 def _index(path: Path) -> tuple[int, set[str]]:
