@@ -53,12 +53,14 @@ def _show(text: str, no_color: bool) -> None:
 def _page(id: str) -> str:
     from sparkctl.errors import UsageError
     from sparkctl.inventory.words import nearest, quoted
+    from sparkctl.rules import rules
 
-    known = _pages() | _exit_codes()
-    spellings = {name.lower(): name for name in known}
-    if id.lower() in spellings:
-        return known[spellings[id.lower()]]
-    guess = nearest(id, known)
+    codes = _exit_codes()
+    kinds = {rule.id: "rules" for rule in rules()} | dict.fromkeys(_checks(), "checks") | dict.fromkeys(codes, "")
+    spelt = {name.lower(): name for name in kinds}.get(id.lower())
+    if spelt is not None:
+        return codes[spelt] if spelt in codes else _text(kinds[spelt], spelt)
+    guess = nearest(id, kinds)
     remedy = f"did you mean {guess}?" if guess else "`sparkctl explain` lists all rules, checks and exit codes"
     raise UsageError(f"there is no rule, check or exit code {quoted(id)}", remedy)
 
@@ -77,13 +79,6 @@ def _list(rules: Iterable[Rule]) -> str:
 
 def _bullets(lines: Iterable[str]) -> str:
     return "\n".join(f"* {line}" for line in lines)
-
-
-def _pages() -> dict[str, str]:
-    """Every rule's and every check's page, by id."""
-    from sparkctl.rules import rules
-
-    return {rule.id: _text("rules", rule.id) for rule in rules()} | {id: _text("checks", id) for id in _checks()}
 
 
 def _checks() -> tuple[str, ...]:
