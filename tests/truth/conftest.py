@@ -21,6 +21,7 @@ PACKAGES = {
     "shellcheck": "shellcheck",
     "ip": "iproute2",
     "unshare": "util-linux",
+    "dot": "graphviz",
 }
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
