@@ -29,7 +29,7 @@ exec docker run --rm --name sparkctl-engine \
   --master-port 29501 \
   --distributed-executor-backend mp \
   --served-model-name gpt-oss \
-  --max-model-len 131072 \
+  --max-model-len 65536 \
   --gpu-memory-utilization 0.8 \
   --node-rank 3 \
   --headless
