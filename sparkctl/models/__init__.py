@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from sparkctl.inventory.model import ArgValue, EngineIntent
 from sparkctl.models.config import Config, read_config, shape_of
@@ -19,8 +19,7 @@ __all__ = ["Model", "ModelUnreadable", "Shape", "Weights", "argument", "find", "
 TABLE = Path(__file__).with_name("known.json")
 
 
-@dataclass(frozen=True)
-class Model:
+class Model(NamedTuple):
     """A model: its shape, its weights by part (None: their size is not known), and where both come from."""
 
     name: str
@@ -52,7 +51,7 @@ def model_of(intent: EngineIntent) -> Model | None:
     if quantisation != "fp8" or model.weights is None:
         raise ModelUnreadable(f"`--quantization {quantisation}` changes the size of the weights when they are loaded")
     weights = estimated(model.shape, "fp8", "fp8", f"{model.weights.basis}, as fp8")
-    return replace(model, form="fp8", weights=weights)
+    return model._replace(form="fp8", weights=weights)
 
 
 def find(name: str, intent: EngineIntent | None = None) -> Model | None:

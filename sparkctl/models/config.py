@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from sparkctl.models.reading import CONFIG, ModelUnreadable, mapping, read_json, whole
 from sparkctl.models.shape import Shape
@@ -22,8 +22,7 @@ _PACKED = {
 }
 
 
-@dataclass(frozen=True)
-class Config:
+class Config(NamedTuple):
     """`form` None: a quantisation that is not known. `attention` is its format there. `known`: see KNOWN."""
 
     shape: Shape

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sparkctl.inventory.model import Cluster, EngineIntent
 from sparkctl.models import Model, ModelUnreadable, argument
@@ -21,8 +21,7 @@ BANDWIDTH = 273e9  # bytes per second of a node's memory (NVIDIA's specification
 _LONGEST = 1 << 30  # tokens: where the search for the longest context ends
 
 
-@dataclass(frozen=True)
-class NodeFit:
+class NodeFit(NamedTuple):
     """One node: bytes of weights, what the engine may take, and bytes per token of its KV cache for layers it holds."""
 
     name: str
@@ -47,8 +46,7 @@ class NodeFit:
         return max(0.0, self.left - overhead)
 
 
-@dataclass(frozen=True)
-class Fit:
+class Fit(NamedTuple):
     """A model on the nodes of a cluster; `usable` is bytes per node, and `replicas` are those of data parallelism."""
 
     model: Model

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 # Bytes per parameter (facts: engine-nccl-netplan F). NVFP4 and MXFP4 are 4 bits and a scale of one byte for every
 # 16 or 32 of them; AWQ and GPTQ have a scale and a zero for every 128.
@@ -10,8 +10,7 @@ BYTES_PER_PARAMETER = {"bf16": 2.0, "fp8": 1.0, "nvfp4": 0.5 + 1 / 16, "mxfp4": 
 WIDE = BYTES_PER_PARAMETER["bf16"]  # embeddings and the output head stay bf16 in every format (same source)
 
 
-@dataclass(frozen=True)
-class Shape:
+class Shape(NamedTuple):
     """What a config.json says, in one vocabulary. `experts` 0: dense. `kv_rank` 0: no MLA. `window` 0: no sliding."""
 
     hidden: int

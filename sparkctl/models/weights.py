@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from sparkctl.models.reading import HEADERS, ModelUnreadable, mapping, read_json, whole
 from sparkctl.models.shape import BYTES_PER_PARAMETER, WIDE, Shape
@@ -13,12 +12,11 @@ from sparkctl.models.shape import BYTES_PER_PARAMETER, WIDE, Shape
 INDEX = "model.safetensors.index.json"
 _INDEX_BYTES = 64 << 20  # DeepSeek-V3's, of 91,991 tensors, is 9 MB
 _FILES = 2000  # the largest hub models have a few hundred files
-_EMBEDDING = re.compile(r"(^|\.)(embed_tokens|wte|word_embeddings)\.")
-_HEAD = re.compile(r"(^|\.)lm_head\.")
+_EMBEDDING = (".embed_tokens.", ".wte.", ".word_embeddings.")
+_HEAD = ".lm_head."
 
 
-@dataclass(frozen=True)
-class Weights:
+class Weights(NamedTuple):
     """Bytes by part; `experts` are the routed ones, `rest` is what no other part has; `basis` says how it is known."""
 
     embedding: float
@@ -127,8 +125,9 @@ def _tensors(header: Mapping[str, object], path: Path) -> Iterator[tuple[str, in
 
 
 def _part(name: str) -> str:
-    if ".experts." in name:
+    dotted = f".{name}"
+    if ".experts." in dotted:
         return "experts"
-    if _EMBEDDING.search(name):
+    if any(word in dotted for word in _EMBEDDING):
         return "embedding"
-    return "head" if _HEAD.search(name) else "rest"
+    return "head" if _HEAD in dotted else "rest"

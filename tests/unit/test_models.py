@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -377,6 +376,6 @@ def test_the_flag_wins_over_the_key() -> None:
 def test_without_the_experts_no_speed_is_claimed() -> None:
     model = known(OSS)
     assert model.weights is not None
-    flat = replace(model, weights=Weights(0, 0, 0, model.weights.total, "index"))
+    flat = model._replace(weights=Weights(0, 0, 0, model.weights.total, "index"))
     assert flat.active_bytes is None
     assert model.active_bytes == pytest.approx(BANDWIDTH / 54.6, rel=0.01)
