@@ -75,6 +75,7 @@ def _asked(inventory: Path, name: str | None, users: int, context: int | None, m
     from pathlib import Path
 
     from sparkctl.errors import UsageError
+    from sparkctl.models.reading import present
     from sparkctl.report.fit import Question
 
     cluster = _cluster(inventory)
@@ -82,7 +83,7 @@ def _asked(inventory: Path, name: str | None, users: int, context: int | None, m
         raise UsageError(
             f"{inventory} has no engine section, so it has no model", "add one, as in inventories/dual.yaml"
         )
-    if name is not None and Path(name).is_dir():
+    if name is not None and present(Path(name) / "config.json"):
         name = str(Path(name).absolute())
     intent = cluster.engine if name is None else replace(cluster.engine, model=name)
     return Question(cluster, intent, users, context, memory)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from sparkctl.inventory.model import ArgValue, EngineIntent
 from sparkctl.models.config import Config, read_config, shape_of
-from sparkctl.models.reading import ModelUnreadable
+from sparkctl.models.reading import ModelUnreadable, present
 from sparkctl.models.shape import Shape
 from sparkctl.models.weights import Weights, estimated, measured
 
@@ -58,7 +58,7 @@ def find(name: str, intent: EngineIntent | None = None) -> Model | None:
     """By its name on the hub, or by the folder that holds it; ModelUnreadable when its files make no sense."""
     if not name.startswith("/"):
         return _shipped(name)
-    return next((_read(folder) for folder in _folders(name, intent) if (folder / "config.json").is_file()), None)
+    return next((_read(folder) for folder in _folders(name, intent) if present(folder / "config.json")), None)
 
 
 def names() -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from sparkctl.models.reading import HEADERS, ModelUnreadable, mapping, read_json, whole
+from sparkctl.models.reading import HEADERS, ModelUnreadable, mapping, present, read_json, whole
 from sparkctl.models.shape import BYTES_PER_PARAMETER, WIDE, Shape
 
 INDEX = "model.safetensors.index.json"
@@ -51,9 +51,9 @@ def estimated(shape: Shape, form: str, attention: str, basis: str) -> Weights:
 def measured(folder: Path, estimate: Weights | None) -> Weights | None:
     """From the files in `folder`: all headers when all files are there, else the index; None when there is neither."""
     index = folder / INDEX
-    listed = _index(index) if index.is_file() else None
+    listed = _index(index) if present(index) else None
     names = sorted(listed[1]) if listed else sorted(path.name for path in _files(folder))
-    if names and len(names) <= _FILES and all((folder / name).is_file() for name in names):
+    if names and len(names) <= _FILES and all(present(folder / name) for name in names):
         return _summed(folder, names)
     if listed is None or not listed[0]:
         return None
@@ -62,7 +62,7 @@ def measured(folder: Path, estimate: Weights | None) -> Weights | None:
 
 def _files(folder: Path) -> list[Path]:
     try:
-        return [path for path in folder.glob("*.safetensors") if path.is_file()]
+        return [path for path in folder.glob("*.safetensors") if present(path)]
     except OSError as error:
         raise ModelUnreadable(f"{folder} cannot be listed: {error.strerror}") from None
 

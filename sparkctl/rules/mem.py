@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypeGuard
 
 from sparkctl.inventory.model import Cluster, EngineIntent
 from sparkctl.models import ModelUnreadable, argument, model_of
@@ -57,7 +58,7 @@ def contexts_fit(cluster: Cluster) -> Iterator[Hit]:
     """With `max-num-seqs` given, say up to which context so many requests fit; beyond it they wait for one another."""
     judged, engine = _judged(cluster), cluster.engine
     users = argument(engine, "max-num-seqs") if engine else None
-    if judged is None or engine is None or judged.certain_no or not isinstance(users, int) or users < 1:
+    if judged is None or engine is None or judged.certain_no or not _is_count(users):
         return
     longest, wanted = judged.longest(users), engine.max_model_len or judged.model.shape.context
     if wanted <= longest:
@@ -65,6 +66,10 @@ def contexts_fit(cluster: Cluster) -> Iterator[Hit]:
     said = f"{users} requests fit the KV cache up to {longest} tokens each, not {wanted}: longer ones wait"
     flag = next(flag for flag in engine.args if flag.lstrip("-").replace("_", "-") == "max-num-seqs")
     yield Hit(arg_path(cluster, flag), said, "lower max-num-seqs or max_model_len, or leave it: it costs time only")
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _judged(cluster: Cluster) -> Fit | None:

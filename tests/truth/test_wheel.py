@@ -52,6 +52,13 @@ def test_the_wheel_carries_what_the_program_reads(installed: Path) -> None:
         assert ours, f"{source} is empty"
 
 
+def test_the_wheel_carries_the_tables_of_the_package(installed: Path) -> None:
+    where = run(installed / "bin/python", "-c", "import sparkctl; print(sparkctl.__path__[0])", cwd=installed)
+    ours = {str(path.relative_to(ROOT / "sparkctl")) for path in (ROOT / "sparkctl").rglob("*.json")}
+    assert {name for name in ours if not (Path(where.strip()) / name).is_file()} == set()
+    assert {"models/known.json", "engines/known/vllm-0.33.0.json"} <= ours
+
+
 def test_the_wheel_renders_as_the_checkout_does(installed: Path, tmp_path: Path) -> None:
     ours = Path(sys.executable).with_name("sparkctl")
     run(installed / "bin/sparkctl", "render", INVENTORY, "-o", tmp_path / "wheel", cwd=tmp_path)

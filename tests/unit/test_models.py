@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -257,6 +258,19 @@ def test_any_config_is_a_model_or_a_refusal(
             assert shown.tokens_per_second is None or shown.tokens_per_second > 0
     except ModelUnreadable as refusal:
         assert "config.json" in str(refusal)
+
+
+@pytest.mark.parametrize("name", ["/" + "a" * 5000, "/a\0b", "/dev/null", "/proc/self/mem", "/"])
+def test_a_path_that_holds_no_model_is_no_model(name: str) -> None:
+    assert find(name) is None
+
+
+def test_a_pipe_is_never_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "config.json")
+    assert find(str(tmp_path)) is None
+    (tmp_path / "config.json").unlink()
+    os.mkfifo(tmp_path / "model.safetensors")
+    assert known(str(folder(tmp_path, SMALL))).source == f"config.json of {tmp_path}"
 
 
 @pytest.mark.parametrize("args", [{"hf-overrides": "{}"}, {"--cpu_offload_gb": 10}, {"quantization": "bitsandbytes"}])
