@@ -25,7 +25,15 @@ from sparkctl.resources import share
 from sparkctl.rules import rules, study_text
 
 ROOT = Path(__file__).parents[2]
-GOOD = (ROOT / "inventories" / "dual.yaml").read_text()
+GOOD = """apiVersion: sparkctl/v1
+kind: Cluster
+metadata: {name: good}
+nodes: [{name: spark-1, address: 192.0.2.11}, {name: spark-2, address: 192.0.2.12}]
+links:
+  - [spark-1:p1, spark-2:p1]
+fabric: {topology: direct, mtu: 9000}
+ssh: {user: nvidia}
+"""
 WRONG = GOOD.replace("[spark-1:p1, spark-2:p1]", "[spark-1:p9, spark-2:p1]").replace("mtu: 9000", "mtu: 1500")
 SCHEMA = json.loads((ROOT / "tests/schemas/sarif-2.1.0-rtm.5.json").read_text())
 SARIF = jsonschema.Draft4Validator(SCHEMA, format_checker=jsonschema.FormatChecker())

@@ -292,11 +292,12 @@ def renamed(cluster: Cluster, name: str, port: str, model: str) -> Cluster:
 
 @every_format
 def test_the_command(format: str, tmp_path: Path) -> None:
-    path = str(EXAMPLES["dual"])
-    result = ran(path, "--format", format)
+    (tmp_path / "in.yaml").write_text(SHAPES["direct"] + "ssh: {user: nvidia}\n")
+    result = ran(str(tmp_path / "in.yaml"), "--format", format)
     assert (result.exit_code, result.stderr) == (0, "")
-    assert ran(path, "--format", format, "-o", str(tmp_path / "x")).stdout == ""
-    assert (tmp_path / "x").read_text() == result.stdout == DRAW[format](SKETCHES["dual"])
+    assert result.stdout == DRAW[format](shape("direct"))
+    assert ran(str(tmp_path / "in.yaml"), "--format", format, "-o", str(tmp_path / "x")).stdout == ""
+    assert (tmp_path / "x").read_text() == result.stdout
 
 
 def test_an_inventory_with_errors_is_drawn_and_ends_with_3(tmp_path: Path) -> None:
