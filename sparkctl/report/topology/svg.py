@@ -8,7 +8,7 @@ from textwrap import wrap
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from sparkctl.inventory.words import visible
-from sparkctl.outcome import Finding
+from sparkctl.outcome import Finding, Severity
 from sparkctl.report.topology.place import (
     FOOT,
     GROUP,
@@ -24,6 +24,8 @@ from sparkctl.report.topology.sketch import Box, Port, Sketch, Wire, ids, worst
 
 TOP = 84.0  # title, summary and legend
 NOTE = 19.0  # a line of a finding below the drawing
+MARKS = 3  # rule ids in a card's width
+PORT = 24  # characters of a switch port's name in a label: its neighbours need room too
 NARROWEST = 640.0  # of the drawing: room for the summary
 _STYLE = """
 svg { --ground: #ffffff; --card: #f6f8fa; --line: #c4cbd3; --ink: #1f2328; --soft: #59636e; --wire: #e3e8ee;
@@ -95,7 +97,7 @@ def _body(body: Element, drawn: Sketch, at: Places) -> None:
 
 
 def _heading(root: Element, drawn: Sketch, width: float) -> None:
-    _text(root, MARGIN, 42, drawn.name, "title")
+    _text(root, MARGIN, 42, drawn.name, "title", 30)
     _text(root, MARGIN, 66, drawn.summary, "soft")
     for k, (rail, words) in enumerate(reversed(_legend(drawn))):
         x = width - MARGIN - 118 * (k + 1) + 12
@@ -156,9 +158,9 @@ def _label(body: Element, drawn: Sketch, wire: Wire, ends: tuple[Point, Point]) 
     (ax, ay), (bx, by) = ends
     switches = [end[1] for end in (wire.a, wire.b) if drawn.boxes[end[0]].kind == "switch"]
     speed = f", {wire.speed}" if wire.speed else ""
-    lines = [(port, "mono bold mid") for port in switches] + [(f"cable {wire.index}{speed}", "soft mid")]
+    lines = [(_cut(port, PORT), "mono bold mid") for port in switches] + [(f"cable {wire.index}{speed}", "soft mid")]
     lines += [] if switches else [(network, f"mono mid rail {rail}") for rail, network in wire.rails]
-    lines += [(id, f"bold mid {severity}") for id, severity in ids(wire.findings)]
+    lines += [(id, f"bold mid {severity}") for id, severity in _few(wire.findings)]
     wide, high = max(len(text) for text, _ in lines) * 6.9 + 22, len(lines) * 17 + 10
     area = Area((ax + bx - wide) / 2, (ay + by - high) / 2, wide, high)
     group = SubElement(body, "g")
@@ -191,13 +193,13 @@ def _box(body: Element, drawn: Sketch, box: Box, area: Area) -> None:
 def _switch(group: Element, box: Box, area: Area) -> None:
     """Everything in the middle: wires come from above and below."""
     x, y = area.centre[0], area.y + 27
-    _text(group, x, y, box.name, "name mid")
-    _text(group, x, y + 20, ", ".join(box.notes), "soft mid")
+    _text(group, x, y, box.name, "name mid", 32)
+    _text(group, x, y + 20, ", ".join(box.notes), "soft mid", 50)
     networks = sorted(box.networks)
     for k, (rail, network) in enumerate(networks):
         left = x + (k % 2 - min(len(networks), 2) / 2) * 130 + 12
         _rail_name(group, left, y + 40 + 17 * (k // 2), rail, network)
-    marks = ids(box.findings)
+    marks = _few(box.findings)
     for k, (id, severity) in enumerate(marks):
         _text(group, x + (k - (len(marks) - 1) / 2) * 66, area.y + area.height - 10, id, f"bold mid {severity}")
 
@@ -209,16 +211,15 @@ def _rail_name(group: Element, x: float, y: float, rail: str, words: str) -> Non
 
 def _card(group: Element, box: Box, area: Area) -> None:
     left, right = area.x + 16, area.x + area.width - 16
-    _text(group, left, area.y + 26, box.name, "name")
+    _text(group, left, area.y + 26, box.name, "name", 17)
     _badge(group, right, area.y + 21, box.badge)
-    _text(group, left, area.y + 45, ", ".join(box.notes), "soft")
+    _text(group, left, area.y + 45, ", ".join(box.notes), "soft", 33)
     y = area.y + HEAD
     for port in box.ports:
         _line(group, (left, y), (right, y), "rule")
         _port(group, port, left, right, y)
         y += GROUP + LINE * len(port.rails)
-    marks = ids(box.findings)
-    for k, (id, severity) in enumerate(marks):
+    for k, (id, severity) in enumerate(_few(box.findings)):
         _text(group, left + 66 * k, area.y + area.height - FOOT, id, f"bold {severity}")
 
 
@@ -231,7 +232,7 @@ def _badge(group: Element, right: float, y: float, badge: str) -> None:
 
 
 def _port(group: Element, port: Port, left: float, right: float, y: float) -> None:
-    _text(group, left, y + 19, port.name, "mono bold" if port.wire is not None else "mono soft")
+    _text(group, left, y + 19, port.name, "mono bold" if port.wire is not None else "mono soft", 20)
     _text(group, right, y + 19, f"cable {port.wire}" if port.wire is not None else "free", "soft end")
     for k, end in enumerate(port.rails):
         line = y + 19 + LINE * (k + 1)
@@ -248,8 +249,23 @@ def _told(findings: Iterable[Finding]) -> list[str]:
     return [f"{f.severity} {f.id}: {visible(f.message)}" for f in findings]
 
 
-def _text(parent: Element, x: float, y: float, text: str, name: str) -> None:
-    SubElement(parent, "text", {"x": _n(x), "y": _n(y), "class": name}).text = text
+def _text(parent: Element, x: float, y: float, text: str, name: str, room: int = 1000) -> None:
+    """One line; what does not fit in `room` characters is in its tooltip."""
+    element = SubElement(parent, "text", {"x": _n(x), "y": _n(y), "class": name})
+    element.text = _cut(text, room)
+    if element.text != text:
+        SubElement(element, "title").text = text
+
+
+def _cut(text: str, room: int) -> str:
+    return text if len(text) <= room else f"{text[: room - 3]}..."
+
+
+def _few(findings: Iterable[Finding]) -> list[tuple[str, Severity]]:
+    """The ids that there is room for, and how many more there are."""
+    marks = list(ids(findings))
+    more = len(marks) - MARKS
+    return [*marks[:MARKS], (f"+{more}", marks[MARKS][1])] if more > 0 else marks
 
 
 def _rect(parent: Element, area: Area, name: str, radius: float) -> None:
