@@ -166,7 +166,7 @@ class EngineIntent:
 
 @dataclass(frozen=True)
 class Cluster:
-    """What one inventory means."""
+    """What one inventory means; `exposed` holds those of its secret files that others than their owner may read."""
 
     name: str
     ssh: SshAccess
@@ -176,6 +176,7 @@ class Cluster:
     fabric: FabricIntent
     engine: EngineIntent | None
     source: Source
+    exposed: frozenset[str] = frozenset()
 
     @property
     def head(self) -> Node:

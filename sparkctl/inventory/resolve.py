@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -25,11 +26,15 @@ MANAGEMENT = "enP7s7"  # the RJ45 10GbE jack of every Spark: facts, field-faults
 
 @dataclass(frozen=True)
 class Desk:
-    """Where sparkctl runs: who runs it, their home, and the folder of the inventory (both absolute)."""
+    """Where sparkctl runs: who runs it, their home, and the folder of the inventory (both absolute).
+
+    `is_open` says whether others than its owner may read a file there; one that is not there is not open.
+    """
 
     user: str
     home: PurePosixPath
     folder: PurePosixPath
+    is_open: Callable[[str], bool] = lambda path: False
 
     def absolute(self, path: str | None) -> str | None:
         """A path of the file as an absolute one: `~/` is the home, relative ones start at the inventory."""
@@ -50,7 +55,13 @@ def resolve(raw: RawInventory, source: Source, desk: Desk) -> Cluster:
         fabric=_fabric(raw.fabric),
         engine=None if raw.engine is None else _engine(raw.engine, desk),
         source=source,
+        exposed=frozenset(filter(desk.is_open, _secrets(raw, desk))),
     )
+
+
+def _secrets(raw: RawInventory, desk: Desk) -> list[str]:
+    named = (raw.ssh.identity_file, raw.engine.api_key_file if raw.engine is not None else None)
+    return [path for path in map(desk.absolute, named) if path is not None]
 
 
 def _ssh(raw: RawSsh, desk: Desk) -> SshAccess:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sparkctl.rules import adr, circle, eng, inv, mem, mgt, mtu, ncl, par, swt, top
+from sparkctl.rules import adr, circle, eng, inv, mem, mgt, mtu, ncl, par, sec, swt, top
 from sparkctl.rules.base import Rule, rules
 from sparkctl.rules.study import Study, study, study_text
 
@@ -19,6 +19,7 @@ __all__ = [
     "ncl",
     "par",
     "rules",
+    "sec",
     "study",
     "study_text",
     "swt",

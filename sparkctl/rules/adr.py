@@ -11,9 +11,11 @@ from sparkctl.fabric.topologies import subnets_needed, topology_of
 from sparkctl.inventory.model import Cluster, Path
 from sparkctl.inventory.words import listed, quoted
 from sparkctl.rules.base import Hit, fabric_rule, rule
+from sparkctl.rules.nccl import effective
 
 _POOL: Path = ("fabric", "subnet_pool")
 _PRIVATE = tuple(IPv4Network(net) for net in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))  # RFC 1918
+_LENGTHS = tuple(str(length) for length in range(33))
 _COMMON = {  # facts: field-faults, row 23
     "home routers and NVIDIA's own scripts": (IPv4Network("192.168.0.0/24"), IPv4Network("192.168.1.0/24")),
     "Docker's default bridge": (IPv4Network("172.17.0.0/16"),),
@@ -96,6 +98,28 @@ def pool_has_room(cluster: Cluster) -> Iterator[Hit]:
     if needed > has:
         said = f"{pool} holds {has} subnet(s) of length /{prefix}; the cables and rails of this fabric need {needed}"
         yield Hit(_POOL, said, f"take a pool of length /{prefix - (needed - 1).bit_length()} or shorter")
+
+
+@fabric_rule(
+    "ADR003", "error", "two netdevs of a node in one subnet", "facts: field-faults, row 5; engine-nccl-netplan B3"
+)
+def netdevs_are_apart(cluster: Cluster, fabric: Fabric) -> Iterator[Hit]:
+    """The subnets themselves are always apart; NCCL compares as many bits as NCCL_IB_SUBNET_PREFIX_LEN says."""
+    setting = effective(cluster, "NCCL_IB_SUBNET_PREFIX_LEN")
+    length = int(setting.value) if setting.value in _LENGTHS else 32
+    if effective(cluster, "NCCL_IB_SUBNET_AWARE_ROUTING").value != "1":
+        return  # NCCL compares no subnets then
+    for node in cluster.nodes:
+        seen: dict[IPv4Network, str] = {}
+        for attachment in fabric.of(node.name):
+            near = attachment.address.network.supernet(new_prefix=min(length, attachment.address.network.prefixlen))
+            other = seen.setdefault(near, attachment.netdev)
+            if other != attachment.netdev:
+                said = (
+                    f"with prefix length {length}, NCCL takes {other} and {attachment.netdev} of `{node.name}` for one"
+                )
+                yield Hit(setting.path, f"{said}: both are in {near}", "remove it: sparkctl sets what its subnets need")
+                return
 
 
 @fabric_rule("ADR004", "error", "a fabric subnet contains a management address", "facts: field-faults, row 23")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from sparkctl.fabric.ports import MANAGEMENT, NETDEVS, WIFI
 from sparkctl.inventory.model import Cluster, Path
+from sparkctl.rules.adr import parse_address
 from sparkctl.rules.base import Hit, rule
 
 
@@ -33,6 +34,19 @@ def management_is_not_fabric(cluster: Cluster) -> Iterator[Hit]:
             yield Hit(_interface(node.rank), said, f"use the wired jack, {MANAGEMENT}")
 
 
+@rule("MGT003", "warning", "different management interfaces where the ranks meet", "facts: field-faults, row 29")
+def management_is_alike(cluster: Cluster) -> Iterator[Hit]:
+    """On a mesh or ring the ranks meet over management; Ray copies the head's interface names to all (A8)."""
+    engine = cluster.engine
+    if cluster.fabric.topology not in ("mesh", "ring") and (engine is None or engine.kind != "vllm-ray"):
+        return
+    usual = cluster.head.management
+    for node in cluster.nodes:
+        if node.management != usual:
+            said = f"node `{node.name}` is managed over {node.management}, the head `{cluster.head.name}` over {usual}"
+            yield Hit(_interface(node.rank), said, "use the same jack on all nodes: the ranks meet over management")
+
+
 @rule("MGT004", "warning", "logging in as root", "least privilege: sudo asks for what needs it, and leaves a trace")
 def login_is_not_root(cluster: Cluster) -> Iterator[Hit]:
     """Only where the file says so: who runs sparkctl is not the file's fault."""
@@ -41,3 +55,14 @@ def login_is_not_root(cluster: Cluster) -> Iterator[Hit]:
     for path, user in written:
         if user == "root" and path in cluster.source.places:
             yield Hit(path, "SSH logs in as root", "use a login of its own, with sudo")
+
+
+@rule("MGT005", "error", "a mesh or ring whose ranks would meet at a host name", "facts: engine-nccl-netplan A5")
+def meeting_place_is_an_address(cluster: Cluster) -> Iterator[Hit]:
+    """The ranks bind VLLM_HOST_IP, which must be an address of the node; a name cannot be bound."""
+    if cluster.fabric.topology not in ("mesh", "ring") or cluster.engine is None:
+        return
+    for node in cluster.nodes:
+        if parse_address(node.address) is None:
+            said = f"the ranks of a {cluster.fabric.topology} meet over management, and `{node.address}` is a name"
+            yield Hit(("nodes", node.rank, "address"), said, f"write the IP address of `{node.name}`")

@@ -106,6 +106,26 @@ def tensor_is_a_power_of_two(cluster: Cluster) -> Iterator[Hit]:
 
 
 @rule(
+    "PAR004",
+    "error",
+    "a layout that the topology does not carry",
+    "facts: field-faults, rows 10 and 11, and 3.6",
+)
+def layout_suits_topology(cluster: Cluster) -> Iterator[Hit]:
+    """A ring carries NCCL's ring algorithm and nothing else; on a mesh, what is proved is a pipeline."""
+    engine, topology = cluster.engine, cluster.fabric.topology
+    if engine is None:
+        return
+    layout, count = engine.parallel, len(cluster.nodes)
+    if topology == "ring" and layout.pipeline * layout.data > 1:
+        said = f"layout {layout} sends between nodes of the ring that are not neighbours, and RDMA has no way there"
+        yield Hit(("engine", "parallel"), said, f"write TP{count}, or use a switch")
+    elif topology == "mesh" and layout.tensor * layout.data > 1:
+        said = f"layout {layout} on a mesh needs collectives over three ports; what is proved there is PP{count}"
+        yield Hit(("engine", "parallel"), said, f"write PP{count}, or use a switch", "warning")
+
+
+@rule(
     "PAR005",
     "error",
     "a backend in args that contradicts the engine's kind",
@@ -169,7 +189,7 @@ def flags_are_known(cluster: Cluster) -> Iterator[Hit]:
     """The engine would stop with `unrecognized arguments`, on every node."""
     engine = cluster.engine
     version = version_of(engine) if engine is not None else None
-    if engine is None or version is None:
+    if engine is None or version is None or not engine.args:
         return
     flags = flags_of(version)
     for flag, value in engine.args.items():
@@ -257,3 +277,24 @@ def image_is_pinned(cluster: Cluster) -> Iterator[Hit]:
             f"image `{image}` says that it is for x86-64; a Spark is arm64",
             "use the arm64 or multi-architecture image",
         )
+
+
+@rule(
+    "PAR011",
+    "error",
+    "context parallelism that does not fit the layout",
+    "facts: engine-nccl-netplan A2: it multiplies the ranks, or divides tensor",
+)
+def context_fits_layout(cluster: Cluster) -> Iterator[Hit]:
+    """vLLM counts ranks as tensor x pipeline x prefill context; decode context divides the tensor ranks."""
+    engine = cluster.engine
+    for flag, value in engine.args.items() if engine is not None else ():
+        name = flag_name(flag)
+        if engine is None or not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            continue
+        if name in ("prefill-context-parallel-size", "pcp") and value > 1:
+            said = f"`--{name} {value}` makes {engine.parallel.size * value} ranks of the {engine.parallel.size} nodes"
+            yield Hit(arg_path(cluster, flag), said, "remove it: a Spark has one GPU, and `engine.parallel` uses it")
+        elif name in ("decode-context-parallel-size", "dcp") and engine.parallel.tensor % value:
+            said = f"`--{name} {value}` does not divide tensor {engine.parallel.tensor}"
+            yield Hit(arg_path(cluster, flag), said, "write a divisor of the tensor size, or leave it out")

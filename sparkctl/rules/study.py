@@ -66,7 +66,15 @@ def study_text(content: bytes, path: str, desk: Desk) -> Study:
 def desk(path: Path) -> Desk:
     """Who runs this, their home, and the folder of the inventory."""
     home = PurePosixPath(Path.home()) if _has_home() else PurePosixPath("/")
-    return Desk(_user(), home, PurePosixPath(path.absolute().parent))
+    return Desk(_user(), home, PurePosixPath(path.absolute().parent), _is_open)
+
+
+def _is_open(path: str) -> bool:
+    """Whether group or others may read a file; ssh refuses such a key, and a secret that is shared is none."""
+    try:
+        return bool(Path(path).stat().st_mode & 0o044)
+    except (OSError, ValueError):
+        return False
 
 
 def _judged(cluster: Cluster) -> tuple[Study, bool]:

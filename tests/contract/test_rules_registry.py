@@ -16,7 +16,7 @@ from sparkctl.rules import Rule, rules, study_text
 from sparkctl.rules.base import declare
 
 CASES = Path(__file__).parents[1] / "cases/findings"
-DESK = Desk("nvidia", PurePosixPath("/home/nvidia"), PurePosixPath("/cluster"))
+DESK = Desk("nvidia", PurePosixPath("/home/nvidia"), PurePosixPath("/cluster"), {"/cluster/open.key"}.__contains__)
 SECTIONS = ["What it refuses", "Why", "Wrong", "Right", "Source"]
 BASE = {
     "apiVersion": "apiVersion: sparkctl/v1\n",
@@ -95,7 +95,7 @@ def test_no_page_and_no_case_without_a_rule() -> None:
 
 
 def test_ids_are_well_formed() -> None:
-    assert all(re.fullmatch(r"(INV|TOP|ADR|MTU|MGT|NCL|PAR|ENG|SWT|MEM)\d{3}", rule.id) for rule in rules())
+    assert all(re.fullmatch(r"(INV|TOP|ADR|MTU|MGT|NCL|PAR|ENG|SWT|MEM|SEC)\d{3}", rule.id) for rule in rules())
 
 
 def test_an_id_is_given_once() -> None:

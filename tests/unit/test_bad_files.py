@@ -204,9 +204,9 @@ ORDINARY = [
     ("env: {}", "env: {A: 1, _b2: x=y}"),
     (
         "args: {}",
-        "args: {json: '{\"temperature\": 0.5}', --enable-prefix-caching: true, host: null}",
+        "args: {hf-overrides: '{\"temperature\": 0.5}', --enable-prefix-caching: true, host: null}",
     ),
-    ("args: {}", "args: {limit: {a: {b: 1}}, stop: [a, b]}"),
+    ("args: {}", "args: {limit-mm-per-prompt: {a: {b: 1}}, middleware: [a, b]}"),
     ("address: 192.0.2.11", 'address: "2001:db8::1"'),
     ("address: 192.0.2.11", "address: spark-1.lab.example.org"),
     ("identity_file: ~/.ssh/id_ed25519", 'identity_file: "keys of mine/clé"'),

@@ -13,7 +13,7 @@ from sparkctl.outcome import Finding
 from sparkctl.rules import study_text
 
 CASES = sorted((Path(__file__).parents[1] / "cases/findings").iterdir())
-DESK = Desk("nvidia", PurePosixPath("/home/nvidia"), PurePosixPath("/cluster"))
+DESK = Desk("nvidia", PurePosixPath("/home/nvidia"), PurePosixPath("/cluster"), {"/cluster/open.key"}.__contains__)
 Golden = Callable[[Path, str | bytes], None]
 
 

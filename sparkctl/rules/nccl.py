@@ -1,0 +1,75 @@
+"""How NCCL reads its variables: which names it has, what a list of interfaces or devices picks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path as File
+
+from sparkctl.engines.flag_lists import version_of
+from sparkctl.fabric.topologies import topology_of
+from sparkctl.inventory.model import Cluster, Path
+
+NAMES = File(__file__).with_name("nccl_names.txt")  # made by tests/truth/nccl_names.py from NCCL's source
+# The NCCL that a release of vLLM pins (facts: engine-nccl-netplan A7, from the metadata of the aarch64 wheels).
+CARRIED = {"0.32": "2.29.7", "0.33": "2.30.7"}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A variable as the file sets it."""
+
+    path: Path
+    name: str
+    value: str
+
+
+def settings(cluster: Cluster) -> Iterator[Setting]:
+    """NCCL's variables of `fabric.nccl`, then those of `engine.env`, which the engine reads last."""
+    for name, value in cluster.fabric.nccl.items():
+        yield Setting(("fabric", "nccl", name), name, value)
+    for name, value in cluster.engine.env.items() if cluster.engine is not None else ():
+        if name.startswith("NCCL_"):
+            yield Setting(("engine", "env", name), name, value)
+
+
+def effective(cluster: Cluster, name: str) -> Setting:
+    """What the engine finds in the end; at `fabric.topology` when it is the topology's own. Empty when it is unset."""
+    written = [setting for setting in settings(cluster) if setting.name == name]
+    topology = topology_of(cluster)
+    own = topology.nccl(cluster).get(name, "") if topology is not None else ""
+    return written[-1] if written else Setting(("fabric", "topology"), name, own)
+
+
+@cache
+def names() -> dict[str, str]:
+    """Every name that a release of NCCL knows, with the first that does; `-` when nobody knows which."""
+    lines = (line.partition(" ") for line in NAMES.read_text(encoding="ascii").splitlines())
+    return {name: version for name, _, version in lines}
+
+
+def carried(cluster: Cluster) -> tuple[str, str] | None:
+    """Version of the engine, and of the NCCL inside; None when either is not known."""
+    version = version_of(cluster.engine) if cluster.engine is not None else None
+    inside = CARRIED.get(".".join(version.split(".")[:2])) if version else None
+    return (version, inside) if version and inside else None
+
+
+def is_older(version: str, least: str) -> bool:
+    """Whether a version is below another; what is no version is not."""
+    mine, other = (tuple(int(part) for part in re.findall(r"\d+", text)) for text in (version, least))
+    return bool(mine and other) and mine < other
+
+
+def picked(spec: str, known: Iterable[str]) -> tuple[str, ...]:
+    """Those of `known` that a list picks: `^` excludes, `=` is exact, else an item is a beginning (facts B3)."""
+    found = re.fullmatch(r"([=^]*)(.*)", spec)
+    marks, rest = found.groups() if found else ("", spec)
+    items = [item.partition(":")[0] for item in rest.split(",") if item]
+
+    def listed(name: str) -> bool:
+        return any(name == item if "=" in marks else name.startswith(item) for item in items)
+
+    return tuple(name for name in known if listed(name) != ("^" in marks))
