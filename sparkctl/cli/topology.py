@@ -98,6 +98,8 @@ def _print_styled(drawn: Sketch, no_color: bool) -> None:
     out = console(no_color=no_color)
     for text, style in as_pieces(drawn):
         out.print(text, style=style or None, end="", markup=False, highlight=False, emoji=False, soft_wrap=True)
+    if drawn.findings:
+        out.print()
 
 
 def _write(path: Path, text: str) -> None:

@@ -207,7 +207,8 @@ def test_a_terminal_of_80_columns_is_enough(name: str) -> None:
 
 def test_direct_in_a_terminal() -> None:
     assert as_text(shape("direct")) == (
-        "demo  direct, 2 nodes, 1 cable, 2 subnets, both rails, RoCE, MTU 9000\n"
+        "demo\n"
+        "direct, 2 nodes, 1 cable, 2 subnets, both rails, RoCE, MTU 9000\n"
         "\n"
         "┌──────────────────────┐                         ┌──────────────────────┐\n"
         "│ spark-1 (head)       │                         │ spark-2 (rank 1)     │\n"
@@ -221,9 +222,16 @@ def test_direct_in_a_terminal() -> None:
     )
 
 
+def test_a_pair_shows_every_port_of_both() -> None:
+    one = drawn(SHAPES["direct"].replace("spark-1:p1", "spark-1:p9"))
+    assert one is not None
+    text = as_text(one)
+    assert (text.count("p0 free"), text.count("p1 free"), text.count("p9")) == (2, 1, 1)
+
+
 def test_a_mesh_in_a_terminal_is_a_loop() -> None:
     lines = as_text(shape("mesh")).splitlines()
-    assert [line.strip("│ ") for line in lines if "cable" in line][1:] == [
+    assert [line.strip("│ ") for line in lines if "cable " in line] == [
         "cable 0, 200G   A 10.20.0.0/24 100G   B 10.20.1.0/24 100G",
         "cable 1, 200G   A 10.20.2.0/24 100G   B 10.20.3.0/24 100G",
         "└─ cable 2, 200G   A 10.20.4.0/24 100G   B 10.20.5.0/24 100G",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TypeAlias
 
 from sparkctl.outcome import Finding, Severity
@@ -36,7 +37,8 @@ def _trimmed(line: Line) -> Iterator[Piece]:
 
 
 def _lines(drawn: Sketch) -> Iterator[Line]:
-    yield ((drawn.name, "bold"), (f"  {drawn.summary}", ""))
+    yield ((drawn.name, "bold"),)
+    yield ((drawn.summary, "dim"),)
     yield ()
     order = loop(drawn)
     if any(box.kind == "switch" for box in drawn.boxes):
@@ -144,11 +146,11 @@ def _pair(drawn: Sketch) -> Iterator[Line]:
     gap: Line = ((" " * middle, ""),)
     yield (("┌" + "─" * (inside + 2) + "┐", ""), *gap, ("┌" + "─" * (inside + 2) + "┐", ""))
     yield (*_cell(_title(left), inside), *gap, *_cell(_title(right), inside))
-    for a, b in zip(_noted(left), _noted(right), strict=False):
+    for a, b in zip_longest(_noted(left), _noted(right), fillvalue=()):
         yield (*_cell(a, inside), *gap, *_cell(b, inside))
     for wire in drawn.wires:
         yield from _pair_wire(drawn, wire, inside, middle)
-    for a, b in zip(_free(left), _free(right), strict=False):
+    for a, b in zip_longest(_free(left), _free(right), fillvalue=()):
         yield (*_cell(a, inside), *gap, *_cell(b, inside))
     yield (("└" + "─" * (inside + 2) + "┘", ""), *gap, ("└" + "─" * (inside + 2) + "┘", ""))
 
