@@ -32,6 +32,10 @@ FOUR = (
     " {name: c1, address: 192.0.2.13}, {name: d, address: 192.0.2.14}]\n"
     "links: [[a:p0, sw:q1], [b:p0, sw:q2], [c1:p0, sw:q3], [d:p0, sw:q4]]\nswitches: [{name: sw, l2mtu: 9216}]\n"
 )
+CIRCLE = (
+    "nodes: [{name: a, address: 192.0.2.11}, {name: b, address: 192.0.2.12}, {name: c1, address: 192.0.2.13}]\n"
+    "links: [[a:p0, b:p1], [b:p0, c1:p1], [c1:p0, a:p1]]\n"
+)
 IMAGE = "engine:\n  kind: vllm\n  runtime: {docker: 'vllm/vllm-openai:v0.33.0'}\n  model: /models/tiny\n"
 VENV = "engine:\n  kind: vllm\n  runtime: {venv: /opt/vllm}\n  model: /models/tiny\n"
 MORE = (
@@ -49,6 +53,13 @@ VARIANTS = {
     "rail-a": HEAD + TWO + "fabric: {topology: direct, rails: A, mtu: 1500}\n",
     "tcp": HEAD + TWO + "fabric: {topology: direct, transport: tcp}\n" + VENV + "  parallel: PP2\n",
     "nccl": HEAD + TWO + "fabric: {topology: direct, nccl: {NCCL_DEBUG: WARN, NCCL_ALGO: ^tree}}\n",
+    "mesh-tcp-rail-a": HEAD
+    + CIRCLE
+    + "fabric: {topology: mesh, transport: tcp, rails: A}\n"
+    + VENV
+    + "  parallel: PP3\n",
+    "mesh-merged": HEAD + CIRCLE + "fabric: {topology: mesh, nccl: {NCCL_IB_MERGE_NICS: 1}}\n",
+    "ports-differ": HEAD + TWO.replace("b:p1]", "b:p0]") + "fabric: {topology: direct}\n" + IMAGE + "  parallel: TP2\n",
     "switch": HEAD + FOUR + "fabric: {topology: switch}\n" + IMAGE + "  parallel: TP4\n",
     "switch-tp2pp2": HEAD + FOUR + "fabric: {topology: switch}\n" + VENV + "  parallel: TP2PP2\n",
     "switch-tp2dp2": HEAD + FOUR + "fabric: {topology: switch}\n" + IMAGE + "  parallel: TP2DP2\n",

@@ -13,8 +13,12 @@ import platformdirs
 import pytest
 import yaml
 
+from sparkctl.fabric.topologies.circle import ROUTED
+from sparkctl.fabric.topologies.ring import ALONG_THE_CABLES
 from sparkctl.render import NodeRendering
 from sparkctl.render.artifact import NCCL_ENV, NETPLAN
+from sparkctl.render.nccl import ROCE, TCP
+from sparkctl.rules.nccl import names
 
 VERSION = "2.30.7"  # the one that vLLM 0.33 pins: facts, engine-nccl-netplan A7
 PROBE = Path(__file__).with_name("nccl_choice.py")
@@ -40,7 +44,8 @@ def ports(node: NodeRendering) -> dict[str, str]:
     """Every netdev of the node with its address."""
     netplan = next(file.content for file in node.files if file.path == NETPLAN)
     fabric = {name: entry["addresses"][0] for name, entry in yaml.safe_load(netplan)["network"]["ethernets"].items()}
-    return {**ALWAYS, **fabric}
+    own = node.nccl["VLLM_HOST_IP"]
+    return {**ALWAYS, **({} if f"{own}/24" in fabric.values() else {"enP7s7": f"{own}/24"}), **fabric}
 
 
 def choice(library: Path, env: Mapping[str, str], netdevs: Mapping[str, str], real: Callable[..., Any]) -> str | None:
@@ -96,6 +101,18 @@ def test_the_library_knows_every_name_that_we_set(node: NodeRendering, library: 
     content = library.read_bytes()
     assert unknown(node.nccl, content) == []
     assert unknown({"NCCL_IB_ROCE_VERSION_NO": "2"}, content) == ["NCCL_IB_ROCE_VERSION_NO"]
+
+
+def test_the_names_that_the_rules_know_are_in_the_library(library: Path) -> None:
+    """All that this version or an older one brought; the other way round its enums look like names."""
+    content = library.read_bytes()
+    mine = [int(part) for part in VERSION.split(".")]
+    since = {name: [int(part) for part in text.split(".")] for name, text in names().items() if text != "-"}
+    old = {name: "" for name, version in since.items() if version <= mine}
+    assert len(old) > 200
+    # Both are in the source and not, as whole words, in this build.
+    assert set(unknown(old, content)) <= {"NCCL_IPC_USE_ABSTRACT_SOCKET", "NCCL_SOCKET_MAGIC"}
+    assert set(ROUTED) | set(ALONG_THE_CABLES) | set(ROCE) | set(TCP) <= set(names())
 
 
 def unknown(names: Mapping[str, str], content: bytes) -> list[str]:

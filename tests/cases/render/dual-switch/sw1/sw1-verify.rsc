@@ -1,0 +1,19 @@
+# Made by sparkctl for sw1 of cluster dual-switch. Do not edit: change the inventory and render again.
+# It only prints. Import it, and compare with what each heading says.
+
+:put "qsfp56-dd-1-1, the cable of spark-1:p1: status link-ok, rate 200Gbps, fec fec91"
+/interface/ethernet/monitor [find where default-name="qsfp56-dd-1-1"] once
+:put "qsfp56-dd-1-5, the cable of spark-2:p1: status link-ok, rate 200Gbps, fec fec91"
+/interface/ethernet/monitor [find where default-name="qsfp56-dd-1-5"] once
+
+:put "l2mtu 9216 and mtu 9000 on each of:"
+/interface/ethernet/print proplist=name,l2mtu,mtu where default-name="qsfp56-dd-1-1"
+/interface/ethernet/print proplist=name,l2mtu,mtu where default-name="qsfp56-dd-1-5"
+
+:put "one bridge, and the flag H (forwarded in hardware) on each of the same ports:"
+:foreach leg in={"qsfp56-dd-1-1";"qsfp56-dd-1-5"} do={
+  :local ifname [/interface/ethernet/get [/interface/ethernet/find where default-name=$leg] name]
+  /interface/bridge/port/print where interface=$ifname
+}
+:put "is there a second bridge with ports in hardware? Then only one of the two is really offloaded."
+/interface/bridge/print

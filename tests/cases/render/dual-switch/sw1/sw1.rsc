@@ -1,0 +1,45 @@
+# Made by sparkctl for sw1 of cluster dual-switch. Do not edit: change the inventory and render again.
+# MikroTik CRS804-4DDQ, RouterOS 7. Copy the file to the switch, then: /import file-name=sw1.rsc
+# It touches the ports below and their places in the bridge, nothing else. A second import changes nothing.
+# A new l2mtu or speed takes the link down for some seconds: import it while the cluster is idle.
+#   qsfp56-dd-1-1 <- spark-1:p1
+#   qsfp56-dd-1-5 <- spark-2:p1
+
+# 1. Keep what there was, once. The export is the best way back; sw1-rollback.rsc only knows factory values.
+:if ([:len [/file/find where name~"before-sparkctl"]] = 0) do={
+  /export file=before-sparkctl
+  /system/backup/save name=before-sparkctl
+}
+
+# 2. Stop here, before anything has changed, if this is another switch or the ports belong to another bridge: only one
+#    bridge is forwarded in hardware, and through a second one 196 Gb/s become 5.
+:foreach leg in={"qsfp56-dd-1-1";"qsfp56-dd-1-5"} do={
+  :if ([:len [/interface/ethernet/find where default-name=$leg]] = 0) do={
+    :error "this switch has no port $leg"
+  }
+  :local ifname [/interface/ethernet/get [/interface/ethernet/find where default-name=$leg] name]
+  :if ([:len [/interface/bridge/port/find where interface=$ifname and bridge!="bridge"]] > 0) do={
+    :error "port $leg is in another bridge; the fabric needs one bridge for all its ports"
+  }
+}
+
+# 3. Frames of 9216 bytes, the l2mtu before the mtu that it must hold. Auto-negotiation does not bring up a breakout,
+#    so the lane master of each leg has its speed forced; the other lanes stay enabled and unconfigured. FEC stays on auto.
+/interface/ethernet/set [find where default-name="qsfp56-dd-1-1" and l2mtu!=9216] l2mtu=9216
+/interface/ethernet/set [find where default-name="qsfp56-dd-1-1"] mtu=9000 auto-negotiation=no speed=200G-baseCR4
+/interface/ethernet/set [find where default-name="qsfp56-dd-1-5" and l2mtu!=9216] l2mtu=9216
+/interface/ethernet/set [find where default-name="qsfp56-dd-1-5"] mtu=9000 auto-negotiation=no speed=200G-baseCR4
+
+# 4. Every port in the one bridge, forwarded in hardware.
+:if ([:len [/interface/bridge/find where name="bridge"]] = 0) do={
+  /interface/bridge/add name=bridge comment=sparkctl
+}
+:foreach leg in={"qsfp56-dd-1-1";"qsfp56-dd-1-5"} do={
+  :local ifname [/interface/ethernet/get [/interface/ethernet/find where default-name=$leg] name]
+  :if ([:len [/interface/bridge/port/find where interface=$ifname]] = 0) do={
+    /interface/bridge/port/add bridge=bridge interface=$ifname hw=yes comment=sparkctl
+  }
+  /interface/bridge/port/set [find where interface=$ifname and hw=no] hw=yes
+}
+
+:put "done; now: /import file-name=sw1-verify.rsc"

@@ -1,0 +1,27 @@
+#!/bin/sh
+# Made by sparkctl for spark-2 of cluster minimal. Do not edit: the next `sparkctl cluster up` puts it back.
+# Runs rank 1 of the engine in the foreground, as the unit sparkctl-engine does; to run it by hand, stop the unit first.
+set -eu
+
+exec docker run --rm --name sparkctl-engine \
+  --network host \
+  --ipc host \
+  --ulimit memlock=-1 \
+  --ulimit nofile=1048576:1048576 \
+  --gpus all \
+  --device /dev/infiniband \
+  --cap-add IPC_LOCK \
+  --env-file /etc/sparkctl/nccl.env \
+  --env-file /etc/sparkctl/engine.env \
+  --volume /root/.cache/huggingface:/root/.cache/huggingface \
+  --entrypoint vllm \
+  vllm/vllm-openai:v0.33.0 serve openai/gpt-oss-120b \
+  --tensor-parallel-size 2 \
+  --pipeline-parallel-size 1 \
+  --nnodes 2 \
+  --master-addr 10.20.0.11 \
+  --master-port 29501 \
+  --distributed-executor-backend mp \
+  --gpu-memory-utilization 0.8 \
+  --node-rank 1 \
+  --headless

@@ -1,0 +1,35 @@
+#!/bin/sh
+# Made by sparkctl for spark-2 of cluster ring-4. Do not edit: the next `sparkctl cluster up` puts it back.
+# Runs rank 1 of the engine in the foreground, as the unit sparkctl-engine does; to run it by hand, stop the unit first.
+set -eu
+
+# docker takes the key from this environment by name, so that no list of processes shows it
+VLLM_API_KEY="$(cat /etc/sparkctl/api.key)"
+export VLLM_API_KEY
+
+exec docker run --rm --name sparkctl-engine \
+  --network host \
+  --ipc host \
+  --ulimit memlock=-1 \
+  --ulimit nofile=1048576:1048576 \
+  --gpus all \
+  --device /dev/infiniband \
+  --cap-add IPC_LOCK \
+  --env-file /etc/sparkctl/nccl.env \
+  --env-file /etc/sparkctl/engine.env \
+  --env VLLM_API_KEY \
+  --volume /home/nvidia/.cache/huggingface:/root/.cache/huggingface \
+  --volume /srv/models:/models:ro \
+  --entrypoint vllm \
+  vllm/vllm-openai:v0.33.0 serve Qwen/Qwen3-235B-A22B-FP8 \
+  --tensor-parallel-size 4 \
+  --pipeline-parallel-size 1 \
+  --nnodes 4 \
+  --master-addr 192.0.2.11 \
+  --master-port 29501 \
+  --distributed-executor-backend mp \
+  --served-model-name qwen3-235b \
+  --max-model-len 32768 \
+  --gpu-memory-utilization 0.8 \
+  --node-rank 1 \
+  --headless
