@@ -80,6 +80,8 @@ def _engine(cluster: Cluster) -> Overlaid:
 def _cpu(intent: EngineIntent) -> EngineIntent:
     """The lab's engine in the place of `intent`: it answers at the same port, to the same model name."""
     docker = intent.runtime.docker is not None
+    # vLLM 0.32 fails an assertion on the CPU with --enforce-eager in pipeline mode (lab-recipes 2); a compiler writes.
+    compiles = intent.parallel.pipeline > 1
     mounts = {"/usr": "/usr:ro", ENGINE_FOLDER: f"{ENGINE_FOLDER}:ro"}
     return replace(
         intent,
@@ -90,8 +92,7 @@ def _cpu(intent: EngineIntent) -> EngineIntent:
         max_model_len=_CONTEXT,
         gpu_memory_utilization=None,
         volumes=mounts if docker else {},
-        env=_ENVIRONMENT,
-        # vLLM 0.32 fails an assertion on the CPU with --enforce-eager in pipeline mode (lab-recipes 2).
-        args={"dtype": "bfloat16", **({} if intent.parallel.pipeline > 1 else {"enforce-eager": True})},
+        env=_ENVIRONMENT | ({"VLLM_CACHE_ROOT": "/tmp/vllm"} if compiles else {}),
+        args={"dtype": "bfloat16"} | ({} if compiles else {"enforce-eager": True}),
         accelerator="cpu",
     )
