@@ -11,7 +11,7 @@ SUITE = $(PYTEST) --junitxml=$(OUT)/$@.xml
 REAL := truth lab
 FAST := $(addprefix --ignore=tests/,$(REAL))
 
-.PHONY: help demo demo-down test lint golden bench bench-lab clean apt venv before fast $(REAL) leftovers
+.PHONY: help demo demo-down test lint golden bench bench-lab clean apt venv before fast long $(REAL) leftovers
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -42,6 +42,10 @@ lint: venv  ## ruff, mypy --strict, import layers
 fast: venv  ## unit, cases, contract and architecture tests
 	@echo "==> fast suites"
 	@$(SUITE) tests $(FAST)
+
+long: venv  ## made and mutated inventories, 10,000 of each kind (some minutes)
+	@echo "==> long: 10,000 inventories for every property"
+	@$(SUITE) tests/unit/test_properties.py tests/unit/test_validate.py -k "not example" --hypothesis-profile=long
 
 truth: apt venv  ## what we render, judged by the real tools
 	@echo "==> truth: the real netplan, systemd, shellcheck, vLLM and NCCL"

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 TESTS = Path(__file__).resolve().parent
 MUST_RUN = ("lab", "truth")
 Golden = Callable[[Path, str | bytes], None]
+
+
+settings.register_profile("ordinary", max_examples=100, deadline=None, print_blob=True)
+settings.register_profile("long", max_examples=10_000, deadline=None, print_blob=True)  # `make long`
+settings.load_profile("ordinary")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Every run has a seed that can be given again."""
+    if config.option.hypothesis_seed is None:
+        config.option.hypothesis_seed = random.randrange(1 << 32)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """The seed, also when nothing failed."""
+    terminalreporter.write_line(f"inventories made with --hypothesis-seed={config.option.hypothesis_seed}")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -27,6 +27,7 @@ INVENTORIES = Path(__file__).parents[2] / "inventories"
 EXAMPLES = [path.read_text() for path in sorted(INVENTORIES.glob("*.yaml"))]
 CASES = [path.read_text() for path in sorted((Path(__file__).parents[1] / "cases/findings").glob("*/inventory.yaml"))]
 DESK = Desk("nvidia", PurePosixPath("/home/nvidia"), PurePosixPath("/cluster"))
+MANY = max(400, settings().max_examples)  # `make long` asks for more
 IDS = {rule.id for rule in rules()}
 GOOD = (INVENTORIES / "dual.yaml").read_text()
 WARNED = GOOD.replace("mtu: 9000", "mtu: 1500")
@@ -243,7 +244,7 @@ PIECES = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=MANY, deadline=None)
 @given(st.data())
 def test_mutated_text_gives_findings_or_passes(data: st.DataObject) -> None:
     text = data.draw(st.sampled_from(EXAMPLES + CASES))
@@ -272,7 +273,7 @@ def holders(tree: Any) -> list[Any]:
     return ([tree] if inside else []) + [found for item in inside for found in holders(item)]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=MANY, deadline=None)
 @given(st.data())
 def test_mutated_trees_give_findings_or_pass(data: st.DataObject) -> None:
     tree = deepcopy(yaml.safe_load(data.draw(st.sampled_from(EXAMPLES))))

@@ -21,16 +21,15 @@ exec docker run --rm --name sparkctl-engine \
   --volume /home/nvidia/.cache/huggingface:/root/.cache/huggingface \
   --volume /srv/models:/models:ro \
   --entrypoint vllm \
-  vllm/vllm-openai:v0.33.0 serve Qwen/Qwen3-Coder-480B-A35B-Instruct-FP8 \
+  vllm/vllm-openai:v0.33.0 serve Qwen/Qwen3-235B-A22B-Instruct-2507 \
   --tensor-parallel-size 8 \
   --pipeline-parallel-size 1 \
   --nnodes 8 \
   --master-addr 10.20.0.11 \
   --master-port 29501 \
   --distributed-executor-backend mp \
-  --served-model-name qwen3-coder \
-  --max-model-len 65536 \
+  --served-model-name qwen3-235b \
+  --max-model-len 131072 \
   --gpu-memory-utilization 0.8 \
-  --enable-expert-parallel \
   --node-rank 1 \
   --headless
