@@ -92,7 +92,7 @@ def _cpu(intent: EngineIntent) -> EngineIntent:
         max_model_len=_CONTEXT,
         gpu_memory_utilization=None,
         volumes=mounts if docker else {},
-        env=_ENVIRONMENT | ({"VLLM_CACHE_ROOT": "/tmp/vllm"} if compiles else {}),
+        env=_ENVIRONMENT | ({"VLLM_CACHE_ROOT": "/tmp/vllm", "VLLM_USE_AOT_COMPILE": "0"} if compiles else {}),
         args={"dtype": "bfloat16"} | ({} if compiles else {"enforce-eager": True}),
         accelerator="cpu",
     )

@@ -4,6 +4,7 @@ Prints one JSON object per line: log, cursor, then one of ready, failed, waiting
 """
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -78,6 +79,16 @@ def ask():
         return None, "%s: %s" % (type(error).__name__, error)
 
 
+def causes(lines):
+    """At most three lines that tell why: the first errors are the cause, later ones wrap them; else the last words."""
+    told = []
+    for line in lines:
+        found = re.search(r"\b[A-Z]\w*(Error|Exception): .+", line)
+        if found and found.group() not in told and "See root cause" not in line:
+            told.append(found.group()[:300])
+    return told[-3:] if told else lines[-3:]
+
+
 def version():
     try:
         return str(request(config["version_path"]).get("version", "unknown"))
@@ -101,10 +112,8 @@ def main():
         if time.monotonic() >= until:
             return say(waiting=why, cursor=cursor)
         time.sleep(config["pause"])
-    shown = output("journalctl", "--unit", config["unit"], "-o", "cat", "--no-pager", "-n", "60")
-    last = [line for line in shown.splitlines() if line.strip()]
-    errors = [line for line in last if "rror" in line] or last
-    return say(failed=reason, last=errors[-3:])
+    shown = output("journalctl", "--unit", config["unit"], "-o", "cat", "--no-pager", "-n", "400")
+    return say(failed=reason, last=causes([line.strip() for line in shown.splitlines() if line.strip()]))
 
 
 main()
