@@ -126,7 +126,7 @@ def _block(switch: int | None, nodes: Sequence[int], line: float, height: float)
         return _row(nodes, line + SWITCH + BELOW, height, MARGIN, _span(len(nodes), MARGIN))
     upper = _upper(nodes)
     lower = nodes[len(upper) :]
-    width = max(_span(len(lower), MARGIN), _span(len(upper), MARGIN), CARD * 1.4)
+    width = max(_span(len(lower), MARGIN), _span(len(upper), MARGIN), CARD * 1.6)
     cards = _row(upper, line - BELOW - height, height, MARGIN, width)
     cards |= _row(lower, line + SWITCH + BELOW, height, MARGIN, width)
     return {switch: Area(0, line, width, SWITCH), **cards}

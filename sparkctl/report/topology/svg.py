@@ -193,8 +193,8 @@ def _box(body: Element, drawn: Sketch, box: Box, area: Area) -> None:
 def _switch(group: Element, box: Box, area: Area) -> None:
     """Everything in the middle: wires come from above and below."""
     x, y = area.centre[0], area.y + 27
-    _text(group, x, y, box.name, "name mid", 32)
-    _text(group, x, y + 20, ", ".join(box.notes), "soft mid", 50)
+    _text(group, x, y, box.name, "name mid", int(area.width / 10))
+    _text(group, x, y + 20, ", ".join(box.notes), "soft mid", int(area.width / 6.8))
     networks = sorted(box.networks)
     for k, (rail, network) in enumerate(networks):
         left = x + (k % 2 - min(len(networks), 2) / 2) * 130 + 12
