@@ -43,8 +43,9 @@ def trees(draw: st.DrawFn, topology: str | None = None, most: int = 9) -> Tree:
         "fabric": draw(fabrics(chosen)),
     }
     tree |= draw(cables(chosen, [node["name"] for node in tree["nodes"]]))
-    if draw(st.booleans()):
-        tree["engine"] = draw(engines(chosen, count))
+    fitting = layouts(chosen, count)
+    if fitting and draw(st.booleans()):
+        tree["engine"] = draw(engines(fitting))
     return tree
 
 
@@ -94,11 +95,17 @@ def switched(draw: st.DrawFn, nodes: list[str]) -> Tree:
     }
 
 
+def layouts(topology: str, nodes: int) -> list[str]:
+    """Those that the topology carries and whose tensor size divides 8 heads, as those of the truth tests' model."""
+    half, power = nodes // 2, nodes & (nodes - 1) == 0
+    found = [f"TP{nodes}"] if power and topology != "mesh" else []
+    found += [f"PP{nodes}"] if topology != "ring" else []
+    return found + ([f"TP{half}PP2", f"TP{half}DP2"] if power and nodes > 2 and topology == "switch" else [])
+
+
 @st.composite
-def engines(draw: st.DrawFn, topology: str, nodes: int) -> Tree:
-    """The section `engine`, with a layout that the topology carries."""
-    layouts = [f"TP{nodes}", *([] if topology == "ring" else [f"PP{nodes}"])]
-    layouts += [f"TP{nodes // 2}PP2", f"TP{nodes // 2}DP2"] if nodes % 2 == 0 and topology == "switch" else []
+def engines(draw: st.DrawFn, layouts: list[str]) -> Tree:
+    """The section `engine`, with one of these layouts."""
     engine: Tree = {
         "kind": "vllm",
         "runtime": draw(st.sampled_from(({"docker": "vllm/vllm-openai:v0.33.0"}, {"venv": "/opt/vllm"}))),

@@ -12,7 +12,7 @@ from sparkctl.errors import SparkctlError
 from sparkctl.inventory.resolve import Desk
 from sparkctl.outcome import Finding
 from sparkctl.resources import share
-from sparkctl.rules import Rule, rules, study_text
+from sparkctl.rules import Rule, base, rules, study_text
 from sparkctl.rules.base import declare
 
 CASES = Path(__file__).parents[1] / "cases/findings"
@@ -76,6 +76,48 @@ def test_there_is_a_failing_and_a_passing_case(rule: Rule) -> None:
     }
     assert any(rule.id in found for found in verdicts.values()), verdicts
     assert any(rule.id not in found for found in verdicts.values()), verdicts
+
+
+def failing_cases(rule: Rule) -> list[bytes]:
+    """The inventories of the rule's cases in which it has something to say."""
+    kept = (
+        path for path in CASES.glob(f"{rule.id}--*") if f'"id": "{rule.id}"' in (path / "expected.json").read_text()
+    )
+    return [(path / "inventory.yaml").read_bytes() for path in kept]
+
+
+@pytest.mark.parametrize("rule", [rule for rule in rules() if rule.check is not None], ids=lambda rule: rule.id)
+def test_without_the_rule_its_cases_fail(rule: Rule, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing else gives its findings, so a rule that is lost is seen."""
+    found = [{f.id for f in study_text(content, "x.yaml", DESK).findings} for content in failing_cases(rule)]
+    assert found and all(rule.id in each for each in found)
+    monkeypatch.delitem(base._REGISTRY, rule.id)
+    for content in failing_cases(rule):
+        assert rule.id not in {f.id for f in survived(content)}
+
+
+def survived(content: bytes) -> tuple[Finding, ...]:
+    """The findings of a study in which a rule is missing; it may break where that rule stood guard."""
+    try:
+        return study_text(content, "x.yaml", DESK).findings
+    except (ValueError, KeyError, IndexError):
+        return ()
+
+
+def test_only_these_are_enforced_while_reading() -> None:
+    """The file's own layer, the engines' own rules and the comments: no check of theirs can be taken out alone."""
+    assert {rule.id for rule in rules() if rule.check is None} == {
+        *(f"INV00{n}" for n in range(1, 6)),
+        *(f"ENG00{n}" for n in range(1, 4)),
+        "INV011",
+    }
+
+
+def test_every_rule_of_the_catalogue_is_there() -> None:
+    """Ids are in users' CI: none may get lost."""
+    families = {"INV": 11, "TOP": 16, "ADR": 6, "MTU": 4, "MGT": 5, "NCL": 12, "PAR": 11, "MEM": 3, "SWT": 4, "SEC": 5}
+    wanted = {f"{family}{n:03}" for family, count in families.items() for n in range(1, count + 1)}
+    assert wanted <= {rule.id for rule in rules()}
 
 
 @every_rule

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import random
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
@@ -13,7 +15,9 @@ import pytest
 from sparkctl.inventory.resolve import Desk
 from sparkctl.render import NodeRendering, Rendering, render
 from sparkctl.rules import study, study_text
+from tests.made import some
 
+SEED = int(os.environ.get("SPARKCTL_TRUTH_SEED") or random.randrange(1 << 32))
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = {
     "netplan": "netplan.io",
@@ -70,9 +74,10 @@ VARIANTS = {
 
 def renderings() -> dict[str, Rendering]:
     """Every example inventory, and every variant, rendered."""
+    made = {f"made-{number}": content for number, content in enumerate(some(5, SEED))}
     examples = {path.stem: study(path) for path in sorted((ROOT / "inventories").glob("*.yaml"))}
     place = Desk("op", PurePosixPath("/home/op"), PurePosixPath("/inventories"))
-    variants = {name: study_text(text.encode(), name, place) for name, text in VARIANTS.items()}
+    variants = {name: study_text(text.encode(), name, place) for name, text in {**VARIANTS, **made}.items()}
     rendered = {}
     for name, found in {**examples, **variants}.items():
         assert found.errors == (), f"{name}: {found.errors}"
@@ -88,6 +93,11 @@ def renderings() -> dict[str, Rendering]:
 RENDERED = renderings()
 GANGS = {name: list(r.nodes.values()) for name, r in RENDERED.items() if next(iter(r.nodes.values())).engine}
 NODES = {f"{name}-{node}": entry for name, all_of in RENDERED.items() for node, entry in all_of.nodes.items()}
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What makes the same inventories again."""
+    terminalreporter.write_line(f"inventories for the real tools made with SPARKCTL_TRUTH_SEED={SEED}")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

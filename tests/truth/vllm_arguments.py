@@ -22,11 +22,11 @@ LLAMA = {
     "model_type": "llama",
     "hidden_size": 256,
     "intermediate_size": 512,
-    "num_hidden_layers": 4,
+    "num_hidden_layers": 12,
     "num_attention_heads": 8,
     "num_key_value_heads": 4,
     "vocab_size": 512,
-    "max_position_embeddings": 65536,
+    "max_position_embeddings": 262144,
     "torch_dtype": "bfloat16",
 }
 
