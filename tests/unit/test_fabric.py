@@ -99,6 +99,47 @@ def test_joined_switches_are_one_segment() -> None:
     assert len(fabric.cables) == 4
 
 
+def circle(nodes: int) -> list[str]:
+    return [f"[n{i}:p0, n{(i + 1) % nodes}:p1]" for i in range(nodes)]
+
+
+CIRCLES = {"NCCL_IB_SUBNET_AWARE_ROUTING": "1", "NCCL_NET_PLUGIN": "none", "NCCL_IB_MERGE_NICS": "0"}
+
+
+def test_mesh() -> None:
+    fabric = made(studied(3, circle(3), "topology: mesh"))
+    assert rows(fabric)[4:8] == [
+        ("n1", "enp1s0f0np0", 1, "10.20.2.12/24"),
+        ("n1", "enP2p1s0f0np0", 1, "10.20.3.12/24"),
+        ("n1", "enp1s0f1np1", 0, "10.20.0.12/24"),
+        ("n1", "enP2p1s0f1np1", 0, "10.20.1.12/24"),
+    ]
+    assert [str(s) for s in sorted(fabric.subnets)] == [f"10.20.{i}.0/24" for i in range(6)]
+    assert [(e.netdev, e.address) for e in fabric.endpoints.values()] == [("enP7s7", f"192.0.2.{i}") for i in (1, 2, 3)]
+    assert fabric.nccl == CIRCLES
+    assert all(len(fabric.peers(a)) == 1 for a in fabric.attachments)
+
+
+def test_ring() -> None:
+    fabric = made(studied(5, circle(5), "topology: ring"))
+    assert len(fabric.subnets) == 10
+    assert fabric.nccl == {**CIRCLES, "NCCL_ALGO": "Ring"}
+    neighbours = {a.node: {b.node for x in fabric.of(a.node) for b in fabric.peers(x)} for a in fabric.attachments}
+    assert neighbours["n0"] == {"n4", "n1"}
+    assert neighbours["n3"] == {"n2", "n4"}
+
+
+def test_a_circle_without_rdma_needs_nothing_of_nccls_rdma() -> None:
+    assert made(studied(3, circle(3), "topology: mesh, transport: tcp")).nccl == {}
+    assert made(studied(4, circle(4), "topology: ring, transport: tcp")).nccl == {"NCCL_ALGO": "Ring"}
+
+
+@pytest.mark.parametrize(("nodes", "prefix"), [(244, None), (245, "23")])
+def test_nccl_compares_as_many_bits_as_the_subnets_have(nodes: int, prefix: str | None) -> None:
+    fabric = made(studied(nodes, circle(nodes), "topology: ring, subnet_pool: 10.0.0.0/8"))
+    assert fabric.nccl.get("NCCL_IB_SUBNET_PREFIX_LEN") == prefix
+
+
 @pytest.mark.parametrize(
     ("nodes", "prefix"), [(1, 24), (2, 24), (244, 24), (245, 23), (500, 23), (501, 22), (2000, 21)]
 )

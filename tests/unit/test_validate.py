@@ -307,3 +307,30 @@ def test_the_mutations_start_from_files_that_pass(old: str) -> None:
     assert old in GOOD
     assert study_text(GOOD.encode(), "x.yaml", DESK).findings == ()
     assert study_text(GOOD.replace(old, "x: 1\n").encode(), "x.yaml", DESK).errors
+
+
+IGNORED = WARNED.replace("mtu: 1500", "mtu: 1500 # sparkctl: ignore MTU002 (an old switch)\n  #")
+
+
+def test_an_ignored_warning_is_none_with_strict_either(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(WARNED)
+    assert ran(str(path), "--strict").exit_code == 3
+    path.write_text(IGNORED)
+    assert ran(str(path), "--strict").exit_code == 0
+    path.write_text(IGNORED.replace("1500", "90000").replace("MTU002", "MTU001"))
+    judged = ran(str(path))
+    assert judged.exit_code == 3
+    assert "errors cannot be ignored" in judged.stdout
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_an_ignore_comment_reads_alike_with_any_line_end(end: str) -> None:
+    assert study_text(IGNORED.replace("\n", end).encode(), "x.yaml", DESK).findings == ()
+
+
+def test_ignore_comments_are_bounded() -> None:
+    many = GOOD + "# sparkctl: ignore MTU002 (why)\n" * 5000
+    found = study_text(many.encode(), "x.yaml", DESK).findings
+    assert {f.id for f in found} == {"INV011"}
+    assert len(found) <= 100
