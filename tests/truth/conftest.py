@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -72,6 +73,7 @@ VARIANTS = {
 }
 
 
+@cache
 def renderings() -> dict[str, Rendering]:
     """Every example inventory, and every variant, rendered."""
     made = {f"made-{number}": content for number, content in enumerate(some(5, SEED))}
@@ -90,9 +92,14 @@ def renderings() -> dict[str, Rendering]:
     return rendered
 
 
-RENDERED = renderings()
-GANGS = {name: list(r.nodes.values()) for name, r in RENDERED.items() if next(iter(r.nodes.values())).engine}
-NODES = {f"{name}-{node}": entry for name, all_of in RENDERED.items() for node, entry in all_of.nodes.items()}
+def whole_gangs() -> dict[str, list[NodeRendering]]:
+    """All nodes of every rendering that has an engine."""
+    return {name: [*r.nodes.values()] for name, r in renderings().items() if next(iter(r.nodes.values())).engine}
+
+
+def all_nodes() -> dict[str, NodeRendering]:
+    """Every node of every rendering."""
+    return {f"{name}-{node}": entry for name, each in renderings().items() for node, entry in each.nodes.items()}
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -103,24 +110,24 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """`node` is every node of every rendering; `engine_node` is each that runs an engine."""
     if "node" in metafunc.fixturenames:
-        metafunc.parametrize("node", NODES.values(), ids=NODES)
+        metafunc.parametrize("node", all_nodes().values(), ids=all_nodes())
     if "engine_node" in metafunc.fixturenames:
-        engines = {name: node for name, node in NODES.items() if node.engine}
+        engines = {name: node for name, node in all_nodes().items() if node.engine}
         metafunc.parametrize("engine_node", engines.values(), ids=engines)
     if "gang" in metafunc.fixturenames:
-        metafunc.parametrize("gang", GANGS.values(), ids=GANGS)
+        metafunc.parametrize("gang", whole_gangs().values(), ids=whole_gangs())
 
 
 @pytest.fixture(scope="session")
 def gangs() -> list[list[NodeRendering]]:
     """All nodes of every rendering that has an engine."""
-    return list(GANGS.values())
+    return list(whole_gangs().values())
 
 
 @pytest.fixture
 def head() -> NodeRendering:
     """The head of the first example."""
-    return RENDERED["dual"].nodes["spark-1"]
+    return renderings()["dual"].nodes["spark-1"]
 
 
 @pytest.fixture(scope="session")
