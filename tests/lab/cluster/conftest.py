@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -116,27 +117,27 @@ def same(before: dict[str, str], after: dict[str, str]) -> None:
         assert not found, f"{node} is not as before:\n{found}"
 
 
-def used(rig: Rig) -> None:
+def used(rig: Rig, node: str, last: str) -> None:
     """Two histories of a port: up with its link-local address, and down again.
 
     A netdev that was never up has no queue yet (`noop`), and nothing but a reboot brings that back; a Spark's ports
     are brought up at every boot.
     """
-    for node, last in (("spark-1", "up"), ("spark-2", "down")):
-        ports = "for dev in enp1s0f1np1 enP2p1s0f1np1; do ip link set $dev up; sleep 0.1; ip link set $dev %s; done; sleep 3"
-        rig.root(node, ports % last)
+    ports = "for dev in /sys/class/net/en*np*; do ip link set ${dev##*/} up; sleep 0.1; ip link set ${dev##*/} %s; done; sleep 3"
+    rig.root(node, ports % last)
 
 
 def lab_of(text: str, folder: Path, name: str) -> Iterator[Rig]:
     """Boot the lab of an inventory text; take it down at the end, whatever happened."""
     assert os.geteuid() == 0, "the lab needs root"
     inventory = folder / f"{name}.yaml"
-    inventory.write_text(text.replace("name: dual", f"name: {name}", 1))
+    inventory.write_text(re.sub(r"^(metadata:.*?name: )[\w-]+", rf"\g<1>{name}", text, count=1, flags=re.S | re.M))
     booted = sparkctl("lab", "up", str(inventory))
     assert booted.code == 0, booted.err
     try:
         rig = Rig(inventory, name)
-        used(rig)
+        for node in rig.state.nodes:
+            used(rig, node.name, "up" if node is rig.state.nodes[0] else "down")
         yield rig
     finally:
         ended = sparkctl("lab", "down", str(inventory))
