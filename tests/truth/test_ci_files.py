@@ -165,6 +165,8 @@ def test_the_hook_runs(tmp_path: Path) -> None:
     good = subprocess.run([*words, *files], env=env, capture_output=True, text=True, timeout=60)
     assert (good.returncode, good.stderr) == (0, "")
     (tmp_path / "x.yaml").write_text("kind: Cluster\n")
-    bad = subprocess.run([*words, "--strict", str(tmp_path / "x.yaml")], env=env, capture_output=True, text=True, timeout=60)
+    bad = subprocess.run(
+        [*words, "--strict", str(tmp_path / "x.yaml")], env=env, capture_output=True, text=True, timeout=60
+    )
     assert bad.returncode == 3
     assert "error INV004" in bad.stdout

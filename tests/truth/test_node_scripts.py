@@ -54,4 +54,4 @@ def checked(script: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_shellcheck_would_say_something() -> None:
-    assert checked(sent()["prepare"] + '\nrm -rf $UNSET_AND_UNQUOTED/*\n').returncode != 0
+    assert checked(sent()["prepare"] + "\nrm -rf $UNSET_AND_UNQUOTED/*\n").returncode != 0

@@ -64,9 +64,7 @@ def test_shellcheck_would_have_said_so(head: NodeRendering, rooted: Rooted, real
     assert real(["shellcheck", "--shell=sh", str(script)]).returncode != 0
 
 
-def test_what_starts_is_what_was_planned(
-    engine_node: NodeRendering, rooted: Rooted, real: Callable[..., Any]
-) -> None:
+def test_what_starts_is_what_was_planned(engine_node: NodeRendering, rooted: Rooted, real: Callable[..., Any]) -> None:
     assert engine_node.engine is not None
     argv = engine_node.engine.argv
     report = started(engine_node, rooted(engine_node), real)
