@@ -18,6 +18,7 @@ from sparkctl.rules import study_text
 from tests.made import Tree, text, trees
 
 DESK = Desk("op", PurePosixPath("/home/op"), PurePosixPath("/inventories"))
+MADE = max(100, settings().max_examples // 10)  # `make long` asks for more
 ADDRESS = re.compile(r"\b(?:\d{1,3}\.){3}\d{1,3}\b")
 RANK = re.compile(r"(--node-rank \\?\n? *|[Rr]ank )\d+")
 
@@ -45,7 +46,7 @@ def shuffled(draw: st.DrawFn, value: Any) -> Any:
     return [draw(shuffled(item)) for item in value] if isinstance(value, list) else value
 
 
-@settings(deadline=None)
+@settings(max_examples=MADE, deadline=None)
 @given(st.data())
 def test_rendering_does_not_depend_on_the_order_of_keys(data: st.DataObject) -> None:
     tree = data.draw(trees())
@@ -53,7 +54,7 @@ def test_rendering_does_not_depend_on_the_order_of_keys(data: st.DataObject) -> 
     assert rendered(other).to_json() == rendered(tree).to_json()
 
 
-@settings(deadline=None)
+@settings(max_examples=MADE, deadline=None)
 @given(trees())
 def test_addresses_and_subnets(tree: Tree) -> None:
     cluster, fabric = expanded(tree)
@@ -65,7 +66,7 @@ def test_addresses_and_subnets(tree: Tree) -> None:
         assert not any(x.overlaps(y) for i, x in enumerate(own) for y in own[:i]), "two netdevs of a node in one subnet"
 
 
-@settings(deadline=None)
+@settings(max_examples=MADE, deadline=None)
 @given(trees())
 def test_every_cable_is_covered_in_both_directions(tree: Tree) -> None:
     cluster, fabric = expanded(tree)
@@ -100,7 +101,7 @@ def reordered(draw: st.DrawFn, tree: Tree) -> list[dict[str, Any]]:
     return draw(st.permutations(nodes))
 
 
-@settings(deadline=None)
+@settings(max_examples=MADE, deadline=None)
 @given(st.data())
 def test_permuting_nodes_changes_ranks_and_addresses_alone(data: st.DataObject) -> None:
     tree = data.draw(trees())
@@ -118,7 +119,7 @@ def test_permuting_nodes_changes_ranks_and_addresses_alone(data: st.DataObject) 
             assert int(b.address.ip) - int(a.address.ip) == difference
 
 
-@settings(deadline=None)
+@settings(max_examples=MADE, deadline=None)
 @given(st.sampled_from(("direct", "mesh", "ring", "switch")).flatmap(lambda name: trees(topology=name)))
 def test_the_ranks_meet_where_all_can_reach(tree: Tree) -> None:
     cluster, fabric = expanded(tree)
