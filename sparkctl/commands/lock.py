@@ -20,6 +20,11 @@ def hold(run: str, lease: int) -> Words:
     return ("hold", run, str(lease))
 
 
+def keepalive(run: str, lease: int) -> Words:
+    """The same beside a step that is still running and holds the guard."""
+    return ("keepalive", run, str(lease))
+
+
 def unlock(run: str) -> Words:
     """Give the lock back; nothing is left on a node that had nothing."""
     return ("unlock", run)

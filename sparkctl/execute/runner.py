@@ -137,8 +137,17 @@ class Runner:
             if not isinstance(result, Ok):
                 self.fleet.observer(Note(f"{node}: confirmed, but the book-keeping failed: {problem(result)}"))
 
+    async def _keep_alive(self) -> None:
+        """A step takes long (an image of 30 GB): the nodes hear that the controller lives. A loss shows in the step."""
+        kept = (self.fleet.gates[node].run(compiled.keepalive(self.run)) for node in self.nodes)
+        await asyncio.gather(*kept, return_exceptions=True)
+
     async def _all(self, title: str, commands: Mapping[str, Command]) -> None:
-        results = await self.fleet.each(title, commands)
+        """Run one command per node; StepFailed names every node that did not end well."""
+        work = asyncio.create_task(self.fleet.each(title, commands))
+        while not (await asyncio.wait({work}, timeout=self.run.lease / 3))[0]:
+            await self._keep_alive()
+        results = work.result()
         failures = [f"{node}: {title}: {problem(r)}" for node, r in results.items() if not isinstance(r, Ok)]
         if failures:
             raise StepFailed("\n  ".join(failures))

@@ -14,7 +14,7 @@ from sparkctl.checks import View, judge, words
 from sparkctl.commands.base import Effect
 from sparkctl.commands.canary import Answer, Watch
 from sparkctl.engines import engine_of
-from sparkctl.errors import Refused
+from sparkctl.errors import AccessRefused, Refused
 from sparkctl.execute.fleet import Fleet
 from sparkctl.execute.gather import gather, questions
 from sparkctl.execute.prove import Wait, ask_once
@@ -111,13 +111,21 @@ class Session:
         """Read until every network check passes, or the time is up."""
         until = time.monotonic() + seconds
         while True:
-            view = self.view(await self.facts(pings=True, title="settle and check"), stages={"network"})
-            wrong = [v for v in judge(view) if v.state in ("fail", "unknown")]
+            wrong = await self._network_faults()
             if not wrong:
                 return
             if time.monotonic() >= until:
-                raise StepFailed(f"not right within {seconds:.0f} s:\n  " + "\n  ".join(map(words, wrong)))
+                raise StepFailed(f"not right within {seconds:.0f} s:\n  " + "\n  ".join(wrong))
             await asyncio.sleep(SETTLE_PAUSE)
+
+    async def _network_faults(self) -> list[str]:
+        """What is not right yet; a node that does not answer for a moment is one of these, not the end."""
+        try:
+            facts = await self.facts(pings=True, title="settle and check")
+        except AccessRefused as error:
+            return [error.message]
+        verdicts = judge(self.view(facts, stages={"network"}))
+        return [words(v) for v in verdicts if v.state in ("fail", "unknown")]
 
     async def _serving(self, runner: Runner, seconds: float) -> None:
         watches = {node.name: self.watch(node.name) for node in self.cluster.nodes}
@@ -134,12 +142,18 @@ class Session:
         """Read until none of our files and addresses is left."""
         until = time.monotonic() + seconds
         while True:
-            left = remains(plan, self.fabric, await self.facts(title="settle and check"))
+            left = await self._left(plan)
             if not left:
                 return
             if time.monotonic() >= until:
                 raise StepFailed(f"still there after {seconds:.0f} s:\n  " + "\n  ".join(left))
             await asyncio.sleep(SETTLE_PAUSE)
+
+    async def _left(self, plan: Plan) -> list[str]:
+        try:
+            return remains(plan, self.fabric, await self.facts(title="settle and check"))
+        except AccessRefused as error:
+            return [error.message]
 
     def watch(self, node: str, facts: NodeFacts | None = None, tokens: int = 1) -> Watch:
         """What the canary program watches on `node`; given facts, from the present on."""

@@ -51,6 +51,11 @@ def hold(run: Run) -> Command:
     return write("extend the checkpoint", [lock.hold(run.id, run.lease)])
 
 
+def keepalive(run: Run) -> Command:
+    """The same, beside a step that takes long."""
+    return write("keep the checkpoint", [lock.keepalive(run.id, run.lease)])
+
+
 def prepare(plan: Plan, run: Run, node: str, secrets: Mapping[str, bytes]) -> Command:
     """Upload, keep the before-images, arm the checkpoint, then ask netplan: all that can fail early fails here."""
     steps = [lock.hold(run.id, run.lease), checkpoint.begin(), checkpoint.journal(run.id, "intended", plan.action)]

@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sparkctl.errors import UsageError
 from sparkctl.resources import share
+
+
+ENGINE_LEASE = 60
 
 
 class NetworkStage(BaseModel):
@@ -46,6 +49,13 @@ class Playbook(BaseModel):
         120, ge=20, le=3600, description="Seconds without a sign from the controller; 120 as `netplan try` has it."
     )
     stages: tuple[Stage, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _patient_enough(self) -> Playbook:
+        """One look at a loading engine takes up to 40 s (a slice and the patience for one completion)."""
+        if self.engine() is not None and self.confirm_timeout < ENGINE_LEASE:
+            raise ValueError(f"with an engine stage, confirm_timeout is at least {ENGINE_LEASE}")
+        return self
 
     def network(self) -> NetworkStage | None:
         """The network stage, if the playbook has it."""

@@ -90,6 +90,17 @@ foreign_lock() { # RUN
   [ -f "$S/lock" ] && read -r _ _ run _ <"$S/lock" && [ "$run" != "$1" ]
 }
 
+# While a step of this run holds the guard: the controller is alive, so lease and timer go on.
+keepalive() { # RUN LEASE
+  if [ ! -f "$S/lock" ] || foreign_lock "$1"; then
+    err "the lock of run $1 is gone"
+    return 76
+  fi
+  read -r _ _ _ since owner <"$S/lock"
+  write_lock "$1" "$2" "$since" "$owner" || return
+  if [ -f "$R/until" ]; then extend "$2"; fi
+}
+
 # Nothing is left on a node that had nothing.
 unlock() { # RUN
   [ -d "$S" ] || return 0

@@ -119,6 +119,13 @@ def test_the_controller_is_killed_before_the_confirmation(bare: Rig) -> None:
     same(before, bare.capture())
 
 
+def test_a_slow_step_is_not_taken_for_a_dead_controller(bare: Rig) -> None:
+    """The step takes longer than the lease, and the controller says meanwhile that it lives."""
+    bare.plant_netplan("spark-2", f'if [ "$1" = apply ] && [ -e {OURS} ]; then sleep 30; fi')
+    up = bare.cluster("up", "--yes", *fast(bare))
+    assert up.code == 0, up.err
+
+
 def test_an_interruption_stops_at_the_barrier_and_undoes(bare: Rig) -> None:
     bare.plant_netplan("spark-2", f'if [ "$1" = apply ] && [ -e {OURS} ]; then touch /run/planted; sleep 3; fi')
     before = bare.capture()
