@@ -66,8 +66,9 @@ golden: venv  ## rewrite the expected files of tests/cases; the git diff is the 
 	@$(PYTEST) tests $(FAST) --golden
 	@git --no-pager diff --stat -- tests inventories
 
-bench: venv  ## start-up times against what the packages cost by themselves
+bench: venv  ## start-up, large inventories and many files, against what the packages cost by themselves
 	@$(BIN)/python benchmarks/startup.py
+	@$(BIN)/python benchmarks/offline.py
 
 bench-lab: apt venv  ## what the cluster commands cost on emulated nodes (as root, some minutes)
 	@$(BIN)/python benchmarks/cluster.py
