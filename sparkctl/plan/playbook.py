@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from sparkctl.errors import UsageError
 from sparkctl.resources import share
 
-
 ENGINE_LEASE = 60
 
 
