@@ -226,6 +226,17 @@ def down(
     run("down", Desk(inventory, lab, json, no_color, quiet, verbose), work)
 
 
+def _look(verb: str, desk: Desk, *, pings: bool) -> None:
+    """Read, judge, show; ChecksFailed when something is not right."""
+    from sparkctl.cli.opening import run
+
+    async def work(session: Session, desk: Desk) -> None:
+        desk.show(await session.verdicts(pings=pings))
+        _show_completion(session, desk)
+
+    run(verb, desk, work)
+
+
 @app.command()
 def status(
     inventory: InventoryPath,
@@ -243,13 +254,9 @@ def status(
 
       sparkctl cluster status inventories/dual.yaml --json
     """
-    from sparkctl.cli.opening import Desk, run
+    from sparkctl.cli.opening import Desk
 
-    async def work(session: Session, desk: Desk) -> None:
-        desk.show(await session.verdicts(pings=False))
-        _show_completion(session, desk)
-
-    run("status", Desk(inventory, lab, json, no_color, quiet, verbose), work)
+    _look("status", Desk(inventory, lab, json, no_color, quiet, verbose), pings=False)
 
 
 @app.command()
@@ -269,10 +276,6 @@ def verify(
 
       sparkctl cluster verify inventories/dual.yaml --lab
     """
-    from sparkctl.cli.opening import Desk, run
+    from sparkctl.cli.opening import Desk
 
-    async def work(session: Session, desk: Desk) -> None:
-        desk.show(await session.verdicts(pings=True))
-        _show_completion(session, desk)
-
-    run("verify", Desk(inventory, lab, json, no_color, quiet, verbose), work)
+    _look("verify", Desk(inventory, lab, json, no_color, quiet, verbose), pings=True)
