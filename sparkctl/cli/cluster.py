@@ -56,7 +56,7 @@ def _agreed(question: str, yes: bool, desk: Desk) -> None:
         return
     if not sys.stdin.isatty():
         raise UsageError("there is no terminal to ask on", "add --yes, or --dry-run to only look")
-    desk.progress.print(f"[bold]{question}[/] [y/N] ", end="")
+    desk.progress.print(f"[bold]{question}[/] \\[y/N] ", end="")
     if input().strip().lower() not in ("y", "yes"):
         raise Refused("not agreed; nothing was changed")
 
