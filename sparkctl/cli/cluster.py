@@ -57,8 +57,21 @@ def _agreed(question: str, yes: bool, desk: Desk) -> None:
     if not sys.stdin.isatty():
         raise UsageError("there is no terminal to ask on", "add --yes, or --dry-run to only look")
     desk.progress.print(f"[bold]{question}[/] \\[y/N] ", end="")
-    if input().strip().lower() not in ("y", "yes"):
+    if _answer().strip().lower() not in ("y", "yes"):
         raise Refused("not agreed; nothing was changed")
+
+
+def _answer() -> str:
+    """A line from the terminal. The event loop has taken Ctrl-C over; at a question it means no."""
+    import signal
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return input()
+    except (KeyboardInterrupt, EOFError):
+        return "no"
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @app.command()

@@ -82,7 +82,9 @@ def run(verb: str, desk: Desk, work: Callable[[Session, Desk], Awaitable[None]])
         desk.fields["error"] = {"message": error.message, "remedy": error.remedy}
     except (KeyboardInterrupt, asyncio.CancelledError):
         code = 130
-        message = "left at once: the nodes' own timers put back whatever was not confirmed"
+        busy = session is not None and session.running
+        left = "left at once: the nodes' own timers put back whatever was not confirmed"
+        message = left if busy else "interrupted; nothing was changed"
         desk.progress.print(f"[bold red]{message}[/]")
         desk.fields["error"] = {"message": message, "remedy": ""}
     _report(verb, desk, session, code, time.monotonic() - begun)

@@ -87,11 +87,9 @@ class Session:
         proofs = self._proofs_up(playbook) if plan.action == "up" else self._proofs_down(plan, playbook)
         asked = questions(self.cluster, self.fabric)
         secrets = {node: self.secrets(node) for node in plan.nodes}
-        self.running = True
-        try:
-            await Runner(self.fleet, plan, run, asked, secrets, proofs, self.stop).execute()
-        finally:
-            self.running = False
+        self.running = True  # and stays so when the run is left: then the nodes are in their timers' hands
+        await Runner(self.fleet, plan, run, asked, secrets, proofs, self.stop).execute()
+        self.running = False
 
     def _proofs_up(self, playbook: Playbook) -> dict[str, Prove]:
         async def network(runner: Runner) -> None:
