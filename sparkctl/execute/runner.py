@@ -117,7 +117,7 @@ class Runner:
         """A barrier: the place where an interruption is obeyed."""
         await asyncio.sleep(0)
         if self.stop.is_set():
-            raise Interrupted("interrupted", "every node is being put back")
+            raise Interrupted("interrupted")
 
     async def extend(self) -> None:
         """Tell every changed node that the controller is alive."""

@@ -45,7 +45,7 @@ class Undo:
             remedy = "on each of these nodes: sudo sh /var/lib/sparkctl/run/revert.sh controller"
             raise RollbackIncomplete(f"{_text(cause)}\nand these nodes are not proved to be as before:{lines}", remedy)
         if isinstance(cause, SparkctlError) and cause.exit_code == 130:
-            raise cause
+            raise type(cause)("interrupted; every node was put back and is as before (proved by reading it again)")
         message = f"{_text(cause)}\nevery node was put back and is as before (proved by reading it again)"
         raise ApplyFailed(message, _remedy(cause))
 
