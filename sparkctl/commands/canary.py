@@ -11,9 +11,11 @@ from sparkctl.commands.base import Command, Effect
 from sparkctl.commands.shell import quote
 from sparkctl.resources import share
 
-PAUSE = 0.7
-"""Seconds between two looks at a loading engine: a look costs about 50 ms of a core, a load takes 20 s and more."""
-LINES = 2
+PAUSE = 0.5
+"""Seconds between two requests for the first token."""
+LOOK_EVERY = 4
+"""Requests per look at log and unit: a look costs about 50 ms of a core that the loading engine needs."""
+LINES = 4
 """Log lines per look: enough to see that it moves; `journalctl -u sparkctl-engine` has them all."""
 PATIENCE = 30
 """Seconds for one completion; a hung collective answers never (facts A10), a first request compiles."""
@@ -55,6 +57,7 @@ def command(watch: Watch, seconds: float, cursor: str = "", logs: bool = False) 
         "patience": PATIENCE,
         "slice": seconds,
         "pause": PAUSE,
+        "look_every": LOOK_EVERY,
         "lines": LINES,
         "cursor": cursor,
         "logs": logs,

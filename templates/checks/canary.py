@@ -98,13 +98,16 @@ def version():
 
 def main():
     until = time.monotonic() + config["slice"]
-    cursor, why = config.get("cursor", ""), "nothing was asked"
+    cursor, why, tick = config.get("cursor", ""), "nothing was asked", 0
     while True:
-        if config["logs"]:
-            cursor = logs(cursor)
-        reason = dead(unit())
-        if reason:
-            break
+        # Looking at log and unit costs a loading engine its core; asking where nobody listens yet costs nothing.
+        if tick % config["look_every"] == 0:
+            if config["logs"]:
+                cursor = logs(cursor)
+            reason = dead(unit())
+            if reason:
+                break
+        tick += 1
         if config["serves"]:
             answer, why = ask()
             if answer:
