@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sparkctl.commands.base import Command, Effect, Words, functions
+from sparkctl.commands.base import Words, functions
 from sparkctl.commands.shell import quote
 
 REVERT_SECONDS = 180
@@ -44,13 +44,6 @@ def finish(run: str) -> Words:
 def forget(run: str) -> Words:
     """Leave nothing of sparkctl on the node."""
     return ("forget", run)
-
-
-def revert() -> Command:
-    """Put the node back now. The same script as the timer runs; a second call finds nothing to do."""
-    path = "/var/lib/sparkctl/run/revert.sh"
-    script = f"[ -f {path} ] || exit 0\nexec /bin/sh {path} controller\n"
-    return Command("put everything back", script, Effect.WRITE, timeout=REVERT_SECONDS)
 
 
 def revert_script(run: str, stages: Iterable[tuple[str, Iterable[Words]]]) -> str:

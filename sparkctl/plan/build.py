@@ -16,8 +16,6 @@ from sparkctl.plan.plan import Plan, Step
 from sparkctl.plan.playbook import Playbook
 from sparkctl.render.artifact import CONTAINER, ENGINE_UNIT, UNIT_NAME
 
-MANAGED_DIR = "/etc/sparkctl/"
-
 
 @dataclass(frozen=True)
 class NodeDiff:

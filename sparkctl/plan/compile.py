@@ -16,8 +16,6 @@ from sparkctl.plan.change import ABSENT, Change, FileChange, ImageChange, Networ
 from sparkctl.plan.plan import Plan, Step
 from sparkctl.render.artifact import NETPLAN
 
-NETPLAN_DIRS = ("/etc/netplan/",)
-
 
 @dataclass(frozen=True)
 class Run:

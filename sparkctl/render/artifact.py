@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from sparkctl.facts import units
+
 Stage = Literal["network", "engine"]
 
 NETPLAN = "/etc/netplan/95-sparkctl.yaml"
@@ -15,8 +17,8 @@ ENGINE_ENV = "/etc/sparkctl/engine.env"
 ENGINE_SCRIPT = "/etc/sparkctl/engine.sh"
 ENGINE_UNIT = "/etc/systemd/system/sparkctl-engine.service"
 API_KEY = "/etc/sparkctl/api.key"
-UNIT_NAME = "sparkctl-engine.service"
-CONTAINER = "sparkctl-engine"
+UNIT_NAME = units.UNIT
+CONTAINER = units.CONTAINER
 
 
 @dataclass(frozen=True)
