@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from sparkctl.commands.base import Command, Effect
 from sparkctl.errors import AccessRefused
 from sparkctl.execute.ssh import Login, SshTransport
-from sparkctl.execute.transport import Gate, LineSink
+from sparkctl.execute.transport import Gate, LineSink, Transport
 from sparkctl.outcome import Failed, Lost, Ok, Result
 from sparkctl.report.events import Ended, Note, Observer, Phase, silent
 
@@ -20,7 +20,7 @@ from sparkctl.report.events import Ended, Note, Observer, Phase, silent
 class Fleet:
     """The nodes of a cluster in rank order, each behind its gate; gates are READ until `allow` opens them."""
 
-    transports: Mapping[str, SshTransport]
+    transports: Mapping[str, Transport]
     observer: Observer = silent
     rounds: int = 0
     gates: dict[str, Gate] = field(init=False)

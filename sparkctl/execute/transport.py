@@ -24,6 +24,8 @@ class Counters:
 class Transport(Protocol):
     """One node. A command that timed out or lost its connection is Lost, never Failed."""
 
+    counters: Counters
+
     async def run(self, command: Command, on_line: LineSink | None = None) -> Result:
         """Run `command` as root; `on_line` gets each line of stdout as it comes. AccessRefused: it never started."""
 
