@@ -37,6 +37,12 @@ class Command:
 
 
 @cache
+def node_functions() -> str:
+    """The shell functions that every script which changes a node begins with."""
+    return functions("checkpoint/node.sh") + functions("checkpoint/network.sh")
+
+
+@cache
 def functions(relative: str) -> str:
     """The shell functions of the template `relative`."""
     return (share("templates") / relative).read_text(encoding="utf-8")
@@ -48,5 +54,5 @@ def lines(steps: Iterable[Words]) -> str:
 
 
 def write(title: str, steps: Iterable[Words], *, stdin: bytes = b"", timeout: float = 60.0) -> Command:
-    """A command that changes the node, made of the functions of `checkpoint/node.sh`."""
-    return Command(title, functions("checkpoint/node.sh") + lines(steps), Effect.WRITE, stdin, timeout)
+    """A command that changes the node, made of the functions of `templates/checkpoint/`."""
+    return Command(title, node_functions() + lines(steps), Effect.WRITE, stdin, timeout)

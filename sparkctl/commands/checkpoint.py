@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sparkctl.commands.base import Words, functions
+from sparkctl.commands.base import Words, node_functions
 from sparkctl.commands.shell import quote
 
 REVERT_SECONDS = 180
@@ -51,7 +51,7 @@ def revert_script(run: str, stages: Iterable[tuple[str, Iterable[Words]]]) -> st
 
     A step that fails is counted and the rest goes on.
     """
-    text = functions("checkpoint/node.sh") + f'revert_begins {quote([run])} "${{1:-controller}}"\nbad=0\n'
+    text = node_functions() + f'revert_begins {quote([run])} "${{1:-controller}}"\nbad=0\n'
     for stage, steps in stages:
         body = "".join(f"  {quote(step)} || bad=$((bad + 1))\n" for step in steps)
         text += f'if [ -f "$R/started.{quote([stage])}" ]; then\n  :\n{body}fi\n'

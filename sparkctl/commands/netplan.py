@@ -1,4 +1,4 @@
-"""Steps on the network; each is a call of a function of `templates/checkpoint/node.sh`."""
+"""Steps on the network; each is a call of a function of `templates/checkpoint/network.sh`."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sparkctl.commands import checkpoint, docker, files, lock, netplan, systemd
-from sparkctl.commands.base import Command, Effect, Words, functions, lines, write
+from sparkctl.commands.base import Command, Effect, Words, lines, node_functions, write
 from sparkctl.commands.checkpoint import revert_script
 from sparkctl.facts.base import batch
 from sparkctl.facts.snapshot import Questions
@@ -28,7 +28,7 @@ class Run:
 
 def lock_and_read(run: Run, questions: Questions) -> Command:
     """Take the lock and read the facts again, in one round trip."""
-    script = functions("checkpoint/node.sh") + lines([lock.lock(run.id, run.lease, run.owner)])
+    script = node_functions() + lines([lock.lock(run.id, run.lease, run.owner)])
     reading = batch(questions.probes())
     return Command("lock", script + reading.script, Effect.WRITE)
 
