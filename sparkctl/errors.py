@@ -4,7 +4,8 @@
     |-- UsageError               2   the command line asks for something that cannot be
     |-- InventoryError           3   the inventory has errors (carries the findings)
     |-- Refused                  4   nothing was changed
-    |   |-- AccessRefused            a node cannot be reached or does not let us in
+    |   |-- AccessRefused            a node does not let us in
+    |   |   `-- Unreachable            nobody answers there: no power, no network, another address
     |   |-- StalePlan                the nodes have moved since the plan was made
     |   |-- Locked                   another run holds the lock
     |   `-- EffectRefused            a command with more effect than this phase allows
@@ -55,6 +56,10 @@ class Refused(SparkctlError):
 
 class AccessRefused(Refused):
     """A node cannot be reached or does not let us in."""
+
+
+class Unreachable(AccessRefused):
+    """Nobody answers there: no power, no network, or another address."""
 
 
 class StalePlan(Refused):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sparkctl.cli.options import Lab, Only, Output, PlaybookPath, Quiet, SavedPlan, Verbose, Yes
 from sparkctl.cli.terminal import InventoryPath, Json, NoColor
 
 if TYPE_CHECKING:
@@ -16,22 +17,6 @@ if TYPE_CHECKING:
     from sparkctl.plan.playbook import Playbook
 
 app = typer.Typer(no_args_is_help=True, help="Plan, bring up, prove and tear down a cluster.")
-
-Lab = Annotated[bool, typer.Option("--lab", help="Talk to the emulated twin (see `sparkctl lab up`).")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only results and errors.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Every phase and log line, and the round trips.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-Only = Annotated[str | None, typer.Option("--only", metavar="STAGE", help="network or engine.", show_default=False)]
-PlaybookPath = Annotated[
-    Path | None, typer.Option("--playbook", metavar="FILE", help="Another playbook.", show_default=False)
-]
-SavedPlan = Annotated[
-    Path | None, typer.Option("--plan", metavar="FILE", help="Run exactly this saved plan.", show_default=False)
-]
-Output = Annotated[
-    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Save the plan as JSON.", show_default=False)
-]
-
 
 def _chosen(playbook: Path | None, only: str | None, default: str) -> Playbook:
     from sparkctl.plan.playbook import load

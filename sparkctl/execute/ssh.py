@@ -11,7 +11,7 @@ import asyncssh
 
 from sparkctl.commands.base import Command
 from sparkctl.commands.shell import quote
-from sparkctl.errors import AccessRefused
+from sparkctl.errors import AccessRefused, Unreachable
 from sparkctl.execute.transport import Counters, LineSink
 from sparkctl.outcome import Failed, Lost, Ok, Result
 
@@ -195,7 +195,7 @@ def _refusal(login: Login, error: Exception) -> AccessRefused:
     if isinstance(error, ValueError | asyncssh.KeyEncryptionError) or (isinstance(error, OSError) and error.filename):
         return AccessRefused(f"{where}: cannot use the key {login.identity_file}: {error}", "name another one")
     reason = str(error) or type(error).__name__
-    return AccessRefused(f"{where}: cannot be reached: {reason}", "is it switched on, and is the address right?")
+    return Unreachable(f"{where}: cannot be reached: {reason}", "is it switched on, and is the address right?")
 
 
 def _key_refusal(login: Login, where: str) -> AccessRefused:
