@@ -5,9 +5,19 @@ from __future__ import annotations
 from sparkctl.commands.base import Words
 
 
+def after(number: int) -> str:
+    """Where the content of file change `number` lies, below /var/lib/sparkctl."""
+    return f"run/after/{number}"
+
+
+def baseline(name: str) -> str:
+    """Where the baseline `name` lies, below /var/lib/sparkctl."""
+    return f"baseline/{name}"
+
+
 def put(path: str, mode: int, number: int) -> Words:
     """Write blob `number` of the run to `path`, owned by root, atomically and flushed."""
-    return ("put_file", path, f"{mode:04o}", f"run/after/{number}")
+    return ("put_file", path, f"{mode:04o}", after(number))
 
 
 def drop(path: str) -> Words:

@@ -10,9 +10,19 @@ AWAIT_SECONDS = 5
 """An address may come a moment after netplan returns (field-faults 20: management was away about 1 s)."""
 
 
-def check(path: str, number: int | None) -> Words:
-    """Ask netplan about the node's files with blob `number` as `path` (None: without `path`), on a scratch copy."""
-    return ("check_netplan", path, "" if number is None else f"run/after/{number}")
+def scratch() -> Words:
+    """Copy the node's netplan files to a scratch folder."""
+    return ("scratch_netplan",)
+
+
+def scratch_file(path: str, blob: str) -> Words:
+    """Put `blob` (a file below /var/lib/sparkctl) in the place of `path` in the scratch folder; empty: take it away."""
+    return ("scratch_file", path, blob)
+
+
+def check() -> Words:
+    """Ask netplan about the scratch folder."""
+    return ("check_netplan",)
 
 
 def apply() -> Words:

@@ -14,7 +14,7 @@ from sparkctl.facts.base import batch
 from sparkctl.facts.snapshot import Questions
 from sparkctl.plan.change import ABSENT, Change, FileChange, ImageChange, NetworkChange, UnitChange
 from sparkctl.plan.plan import Plan, Step
-from sparkctl.render.artifact import NETPLAN
+from sparkctl.render.artifact import NETPLAN_FOLDER
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,17 @@ def _netdevs(plan: Plan, node: str) -> tuple[str, ...]:
 
 
 def _netplan_checks(plan: Plan, node: str) -> Iterator[Words]:
-    for number, change in enumerate(plan.files(node)):
-        if change.path == NETPLAN:
-            yield netplan.check(change.path, None if change.after is None else number)
+    changes = [(i, c) for i, c in enumerate(plan.files(node)) if c.path.startswith(NETPLAN_FOLDER)]
+    if changes:
+        yield netplan.scratch()
+        yield from (netplan.scratch_file(c.path, _blob(c, i)) for i, c in changes)
+        yield netplan.check()
+
+
+def _blob(change: FileChange, number: int) -> str:
+    if change.after is None:
+        return ""
+    return files.baseline(change.baseline) if change.baseline else files.after(number)
 
 
 def archive(plan: Plan, run: Run, node: str, secrets: Mapping[str, bytes]) -> bytes:

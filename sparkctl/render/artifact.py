@@ -11,7 +11,8 @@ from sparkctl.facts import units
 
 Stage = Literal["network", "engine"]
 
-NETPLAN = "/etc/netplan/95-sparkctl.yaml"
+NETPLAN_FOLDER = "/etc/netplan/"
+NETPLAN = f"{NETPLAN_FOLDER}95-sparkctl.yaml"
 NCCL_ENV = "/etc/sparkctl/nccl.env"
 ENGINE_ENV = "/etc/sparkctl/engine.env"
 ENGINE_SCRIPT = "/etc/sparkctl/engine.sh"

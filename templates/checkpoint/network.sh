@@ -27,20 +27,25 @@ netplan_generate() {
   netplan generate "$@"
 }
 
-# netplan's own opinion of the node's files with ours among them, on a scratch copy.
-check_netplan() { # PATH BLOB (BLOB empty: the file goes)
-  scratch=$R/scratch
-  mkdir -p "$scratch/etc/netplan" "$scratch/run/netplan" "$scratch/lib/netplan" || return
+# netplan's own opinion of the node's files as they will be, on a scratch copy.
+scratch_netplan() {
+  rm -rf "$R/scratch" && mkdir -p "$R/scratch/etc/netplan" "$R/scratch/run/netplan" "$R/scratch/lib/netplan" || return
   for dir in etc run lib; do
     for file in "/$dir"/netplan/*.yaml; do
-      [ ! -f "$file" ] || cp -p "$file" "$scratch/$dir/netplan/" || return
+      [ ! -f "$file" ] || cp -p "$file" "$R/scratch/$dir/netplan/" || return
     done
   done
-  if [ -n "$2" ]; then cp "$S/$2" "$scratch$1" && chmod 0600 "$scratch$1"; else rm -f "$scratch$1"; fi || return
-  out=$(netplan_generate --root-dir "$scratch" 2>&1)
+}
+
+scratch_file() { # PATH BLOB (BLOB empty: the file goes)
+  if [ -n "$2" ]; then cp "$S/$2" "$R/scratch$1" && chmod 0600 "$R/scratch$1"; else rm -f "$R/scratch$1"; fi
+}
+
+check_netplan() {
+  out=$(netplan_generate --root-dir "$R/scratch" 2>&1)
   rc=$?
-  rm -rf "$scratch"
-  [ $rc = 0 ] || { err "netplan generate refuses the node's files with ours among them: $out"; return 1; }
+  rm -rf "$R/scratch"
+  [ $rc = 0 ] || { err "netplan generate refuses the node's files as they would be: $out"; return 1; }
 }
 
 # Detached from the SSH session, which may die while the network changes.
