@@ -12,26 +12,36 @@ from sparkctl.cli.terminal import InventoryPath, Json, console, reported
 
 if TYPE_CHECKING:
     from sparkctl.lab.spec import LabSpec
-    from sparkctl.lab.state import LabState
+    from sparkctl.lab.state import LabState, Renderer
 
 app = typer.Typer(help="Emulated nodes, cabled as the inventory says.", no_args_is_help=True)
 
 Backend = Annotated[str, typer.Option(metavar="NAME", help="What the nodes are made of: container.")]
+RendererName = Annotated[
+    str, typer.Option(metavar="NAME", help="What netplan gives netdevs to: networkd, NetworkManager.")
+]
 NodeName = Annotated[str, typer.Argument(metavar="NODE", help="A node of the inventory.", show_default=False)]
 Words = Annotated[list[str] | None, typer.Argument(metavar="[-- COMMAND...]", help="Run this instead of a shell.")]
-FaultVerb = Annotated[str, typer.Argument(metavar="cut|mend|kill|boot", help="What is to go wrong, or right again.")]
+FaultVerb = Annotated[
+    str, typer.Argument(metavar="VERB", help="cut, mend (a cable); kill, boot, isolate, join (a node).")
+]
 Subject = Annotated[str, typer.Argument(metavar="CABLE|NODE", help="Index of a cable in `links`, or a node.")]
 
 
 @app.command("up")
-def up(inventory: InventoryPath, as_json: Json = False, backend: Backend = "container") -> None:
-    """Boot one emulated node per node of the inventory, cabled as it says (as root)."""
+def up(
+    inventory: InventoryPath, as_json: Json = False, backend: Backend = "container", renderer: RendererName = "networkd"
+) -> None:
+    """Boot one emulated node per node of the inventory, cabled as it says (as root).
+
+    As on DGX OS: sparkctl lab up INVENTORY --renderer NetworkManager
+    """
     with reported():
         _only_container(backend)
         from sparkctl.lab.life import up as lab_up
 
         notes = console(stderr=True)
-        state, booted = lab_up(_spec(inventory), lambda line: notes.print(line, style="dim"))
+        state, booted = lab_up(_spec(inventory, _known(renderer)), lambda line: notes.print(line, style="dim"))
         if as_json:
             typer.echo(state.model_dump_json(indent=2))
             return
@@ -84,22 +94,26 @@ def ssh(inventory: InventoryPath, node: NodeName, command: Words = None) -> None
 
 @app.command("fault")
 def fault(inventory: InventoryPath, verb: FaultVerb, subject: Subject) -> None:
-    """Cut or mend a cable, take a node's power or give it back."""
+    """Cut or mend a cable, take a node's power or give it back, isolate it (SSH dies without an error) or join it.
+
+    For example: sparkctl lab fault INVENTORY isolate spark-2
+    """
     with reported():
         from sparkctl.errors import UsageError
         from sparkctl.lab.life import fault as lab_fault
 
         spec = _spec(inventory)
         known = {str(cable) for cable in spec.cables} if verb in ("cut", "mend") else {node.name for node in spec.nodes}
-        if verb not in ("cut", "mend", "kill", "boot"):
-            raise UsageError(f"{verb} is no fault", "use cut or mend with a cable, kill or boot with a node")
+        if verb not in ("cut", "mend", "kill", "boot", "isolate", "join"):
+            remedy = "use cut or mend with a cable; kill, boot, isolate or join with a node"
+            raise UsageError(f"{verb} is no fault", remedy)
         if subject not in known:
             raise UsageError(f"{verb}: there is no {subject}", f"name one of: {', '.join(sorted(known))}")
         lab_fault(_running(inventory), verb, subject)
         console().print(f"{verb} {subject}: done")
 
 
-def _spec(inventory: InventoryPath) -> LabSpec:
+def _spec(inventory: InventoryPath, renderer: Renderer = "networkd") -> LabSpec:
     """The lab of an inventory that has no errors."""
     from sparkctl.errors import InventoryError
     from sparkctl.lab.spec import specify
@@ -108,7 +122,7 @@ def _spec(inventory: InventoryPath) -> LabSpec:
     studied = study(inventory)
     if studied.errors or studied.cluster is None or studied.fabric is None:
         raise InventoryError(studied.findings)
-    return specify(studied.cluster, studied.fabric)
+    return specify(studied.cluster, studied.fabric, renderer)
 
 
 def _running(inventory: InventoryPath) -> LabState:
@@ -140,9 +154,19 @@ def _only_container(backend: str) -> None:
         raise UsageError(f"{backend} is no backend", "use --backend container")
 
 
+def _known(renderer: str) -> Renderer:
+    from sparkctl.errors import UsageError
+
+    if renderer == "networkd":
+        return "networkd"
+    if renderer == "NetworkManager":
+        return "NetworkManager"
+    raise UsageError(f"{renderer} is no renderer of netplan", "use --renderer networkd or --renderer NetworkManager")
+
+
 def _show(state: LabState, note: str) -> None:
     out = console()
     word = "up" if state.alive and state.ready else "booting" if state.alive else "ended by itself"
-    out.print(f"lab {state.cluster}: {note or word} ({state.backend}, {state.inventory})")
+    out.print(f"lab {state.cluster}: {note or word} ({state.backend}, {state.renderer}, {state.inventory})")
     for node in state.nodes:
         out.print(f"  {node.name}  {node.user}@{node.address}  {node.netdev}  booted in {node.seconds:.1f} s")

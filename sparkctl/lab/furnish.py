@@ -12,6 +12,8 @@ from sparkctl.lab.order import IDENTITY, host_key
 from sparkctl.lab.spec import LabSpec, NodeSpec
 
 NETPLAN = "etc/netplan/50-lab.yaml"
+# Ubuntu Desktop's, and so DGX OS's.
+NETPLAN_DESKTOP = "etc/netplan/01-network-manager-all.yaml"
 ENGINE_FOLDER = "/opt/sparkctl-lab/engine"
 ENGINE_IMAGE = "sparkctl-lab/vllm-cpu:0.32.0"
 _IMPORT = "sparkctl-lab-image.service"
@@ -29,7 +31,7 @@ rm /etc/ssh/lab_authorized
 _NETPLAN_TEXT = """# The lab's management network; a Spark has one like it for its RJ45 jack.
 network:
   version: 2
-  renderer: networkd
+  renderer: {renderer}
   ethernets:
     {netdev}:
       dhcp4: false
@@ -37,6 +39,13 @@ network:
       accept-ra: false
       link-local: []
       addresses: [{address}/{prefix}]
+"""
+
+
+_DESKTOP_TEXT = """# Let NetworkManager manage all devices on this system
+network:
+  version: 2
+  renderer: NetworkManager
 """
 
 
@@ -57,11 +66,13 @@ class Keys:
 def furnish(root: Path, spec: LabSpec, node: NodeSpec, keys: Keys) -> None:
     """Write everything that makes `root` the node `node`."""
     prefix = IPv4Network(spec.network).prefixlen
-    netplan = _NETPLAN_TEXT.format(netdev=node.netdev, address=node.address, prefix=prefix)
+    netplan = _NETPLAN_TEXT.format(netdev=node.netdev, address=node.address, prefix=prefix, renderer=spec.renderer)
     _write(root / "etc/machine-id", uuid4().hex + "\n", 0o444)
     _write(root / "etc/hostname", node.name + "\n")
     _write(root / "etc/hosts", f"127.0.0.1 localhost\n127.0.1.1 {node.name}\n::1 localhost ip6-localhost\n")
     _write(root / NETPLAN, netplan, 0o600)
+    if spec.renderer == "NetworkManager":
+        _write(root / NETPLAN_DESKTOP, _DESKTOP_TEXT, 0o600)
     _write(root / "etc/ssh/ssh_host_ed25519_key", keys.host[node.name], 0o600)
     _write(root / "etc/ssh/lab_authorized", keys.authorized, 0o600)
     _write(root / "etc/sudoers.d/90-lab", f"{node.user} ALL=(ALL) NOPASSWD: ALL\n", 0o440)

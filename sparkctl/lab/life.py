@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from sparkctl.errors import Refused
-from sparkctl.lab import cgroups, engine, image
+from sparkctl.lab import cgroups, engine, image, layer
 from sparkctl.lab.access import write_keys
 from sparkctl.lab.build import locked
 from sparkctl.lab.enter import enter
@@ -69,11 +69,17 @@ def up(spec: LabSpec, say: Say) -> tuple[LabState, bool]:
             return state, False
         _clear(home, state)
         root, built = _parts(spec, say)
-        return _boot(spec, home, root, built, say), True
+        layers = _layers(spec, root, say)
+        return _boot(spec, home, root, layers, built, say), True
 
 
 def _same(home: Path, spec: LabSpec) -> None:
     order = Order.model_validate_json((home / "order.json").read_bytes())
+    if order.spec.renderer != spec.renderer:
+        raise Refused(
+            f"the lab of cluster {spec.cluster} runs, and its nodes have {order.spec.renderer}, not {spec.renderer}",
+            f"sparkctl lab down {spec.inventory}, then sparkctl lab up {spec.inventory} --renderer {spec.renderer}",
+        )
     if order.spec.model_copy(update={"inventory": spec.inventory}) != spec:
         raise Refused(
             f"the lab of cluster {spec.cluster} runs, but {order.spec.inventory} was not as {spec.inventory} is now",
@@ -92,6 +98,13 @@ def _parts(spec: LabSpec, say: Say) -> tuple[Path, Path | None]:
         return _both(root, built)
 
 
+def _layers(spec: LabSpec, root: Path, say: Say) -> tuple[Path, ...]:
+    if spec.renderer == "networkd":
+        return ()
+    stage = "layer of the image with NetworkManager"
+    return (_timed(stage, layer.ready(), lambda: layer.desktop(root), say),)
+
+
 def _both(root: Future[Path], built: Future[Path]) -> tuple[Path, Path]:
     return root.result(), built.result()
 
@@ -106,13 +119,14 @@ def _timed(stage: str, ready: bool, build: Callable[[], Path], say: Say) -> Path
     return made
 
 
-def _boot(spec: LabSpec, home: Path, root: Path, built: Path | None, say: Say) -> LabState:
+def _boot(spec: LabSpec, home: Path, root: Path, layers: tuple[Path, ...], built: Path | None, say: Say) -> LabState:
     home.mkdir(parents=True, mode=0o700)
     write_keys(home, spec)
     order = Order(
         spec=spec,
         folder=str(home),
         image=str(root),
+        layers=tuple(map(str, layers)),
         engine=str(built) if built else None,
         cgroups=tuple(map(str, cgroups.homes(group(home)))),
         limited=not may_raise_limits(Path("/proc/self/status").read_text()),
@@ -203,7 +217,7 @@ def _kill(state: LabState, seconds: float = 20.0) -> None:
 
 
 def fault(state: LabState, verb: str, subject: str) -> None:
-    """Ask the running lab to `cut` or `mend` a cable, or to `kill` or `boot` a node."""
+    """Ask the running lab to `cut` or `mend` a cable, or to `kill`, `boot`, `isolate` or `join` a node."""
     enter(state)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
         control.settimeout(_FAULT_SECONDS)

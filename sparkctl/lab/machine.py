@@ -6,6 +6,7 @@ import os
 import shlex
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,14 +36,14 @@ class Machine:
         """The root folder as the node sees it."""
         return self.base / "root"
 
-    def lay(self, image: Path) -> None:
-        """A fresh root folder: the image below, an empty layer in memory above it."""
+    def lay(self, below: Sequence[str]) -> None:
+        """A fresh root folder: the image and its layers below (the highest first), an empty one in memory above."""
         self.base.mkdir(parents=True)
         _run("mount", "-t", "tmpfs", "-o", f"size={_UPPER},mode=0755", "tmpfs", str(self.base))
-        layers = {"lowerdir": image, "upperdir": self.base / "upper", "workdir": self.base / "work"}
-        for folder in (layers["upperdir"], layers["workdir"], self.root):
+        upper, work = self.base / "upper", self.base / "work"
+        for folder in (upper, work, self.root):
             folder.mkdir()
-        options = ",".join(f"{key}={path}" for key, path in layers.items())
+        options = f"lowerdir={':'.join(below)},upperdir={upper},workdir={work}"
         _run("mount", "-t", "overlay", "-o", options, "overlay", str(self.root))
 
     def words(self, engine: tuple[str, str] | None) -> list[str]:

@@ -42,6 +42,16 @@ def unplug(spec: LabSpec, node: NodeSpec) -> list[str]:
     return [*(f"link delete {name}" for name in outer), f"netns delete {netns(node)}"]
 
 
+def isolate(node: NodeSpec) -> list[str]:
+    """Take the node's management wire off the bridge: no link goes down, but nothing arrives any more."""
+    return [f"link set {_outer(node)} nomaster"]
+
+
+def join(node: NodeSpec) -> list[str]:
+    """And back."""
+    return [f"link set {_outer(node)} master {MANAGEMENT_BRIDGE}"]
+
+
 def light(spec: LabSpec, alive: Collection[str], cut: Collection[int]) -> list[str]:
     """Carrier where there is a cable that nobody cut and, on a direct cable, a living node at its other end."""
     lines = [

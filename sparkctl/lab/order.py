@@ -16,11 +16,12 @@ def host_key(node: str) -> str:
 
 
 class Order(Frozen):
-    """The lab to boot and where its parts are."""
+    """The lab to boot and where its parts are; `layers` lie above the image, the highest first."""
 
     spec: LabSpec
     folder: str
     image: str
+    layers: tuple[str, ...] = ()
     engine: str | None
     cgroups: tuple[str, ...]
     limited: bool
@@ -43,6 +44,7 @@ class Order(Frozen):
             cluster=self.spec.cluster,
             inventory=self.spec.inventory,
             backend="container",
+            renderer=self.spec.renderer,
             supervisor=supervisor,
             nodes=nodes,
             engine=self.engine,

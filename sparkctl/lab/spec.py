@@ -10,7 +10,7 @@ from sparkctl.errors import Refused
 from sparkctl.fabric.model import Cable, Fabric
 from sparkctl.fabric.ports import Rail, half
 from sparkctl.inventory.model import Cluster, Switch
-from sparkctl.lab.state import Frozen
+from sparkctl.lab.state import Frozen, Renderer
 
 # Benchmarking addresses (RFC 2544): no real network of a user has them.
 _POOL = IPv4Network("198.18.0.0/15")
@@ -70,6 +70,7 @@ class LabSpec(Frozen):
     wires: tuple[Wire, ...]
     trunks: tuple[Trunk, ...]
     engine: bool
+    renderer: Renderer = "networkd"
 
     @property
     def gateway(self) -> str:
@@ -94,8 +95,8 @@ class LabSpec(Frozen):
         return tuple(dict.fromkeys(wires + [trunk.cable for trunk in self.trunks]))
 
 
-def specify(cluster: Cluster, fabric: Fabric) -> LabSpec:
-    """The lab of `cluster`."""
+def specify(cluster: Cluster, fabric: Fabric, renderer: Renderer = "networkd") -> LabSpec:
+    """The lab of `cluster`; `renderer` is what netplan gives its nodes' netdevs to."""
     network = management_network(IPv4Network(cluster.fabric.subnet_pool, strict=False))
     if len(cluster.nodes) > network.num_addresses - _FIRST_HOST - 1:
         raise Refused("the lab's management network has no room for so many nodes", "use an inventory with fewer nodes")
@@ -109,6 +110,7 @@ def specify(cluster: Cluster, fabric: Fabric) -> LabSpec:
         wires=tuple(chain.from_iterable(wires for _, wires, _ in layers)),
         trunks=tuple(chain.from_iterable(trunks for _, _, trunks in layers)),
         engine=cluster.engine is not None,
+        renderer=renderer,
     )
 
 

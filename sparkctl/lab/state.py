@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from hashlib import sha256
 from pathlib import Path
+from typing import Literal
 
 from platformdirs import user_cache_path, user_state_path
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from sparkctl.errors import Refused
 
 VERSION = 1
+Renderer = Literal["networkd", "NetworkManager"]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -51,6 +53,7 @@ class LabState(Frozen):
     cluster: str
     inventory: str
     backend: str
+    renderer: Renderer = "networkd"
     supervisor: Supervisor
     nodes: tuple[LabNode, ...]
     engine: str | None = None

@@ -14,7 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,7 +43,7 @@ class NetworkFailed(Refused):
 
 @dataclass
 class Lab:
-    """The running lab: its nodes by name, who runs, and which cables are cut."""
+    """The running lab: its nodes by name, who runs, which cables are cut, and which nodes nobody can reach."""
 
     spec: LabSpec
     keys: Keys
@@ -51,6 +51,7 @@ class Lab:
     folder: Path
     running: dict[str, int] = field(default_factory=dict)
     cut: set[int] = field(default_factory=set)
+    isolated: set[str] = field(default_factory=set)
 
     def machine(self, node: NodeSpec) -> Machine:
         """Where `node` lives."""
@@ -63,7 +64,7 @@ class Lab:
     def prepare(self, node: NodeSpec) -> None:
         """A fresh root folder for `node`."""
         machine = self.machine(node)
-        machine.lay(Path(self.order.image))
+        machine.lay((*self.order.layers, self.order.image))
         furnish(machine.root, self.spec, node, self.keys)
 
     def start(self, node: NodeSpec) -> float:
@@ -73,6 +74,12 @@ class Lab:
         pid = self.machine(node).start(engine, homes)
         self.running[node.name] = pid
         return self.machine(node).wait(pid)
+
+    def plug(self, node: NodeSpec) -> None:
+        """The netdevs of `node`; where its management wire was dark, it still is."""
+        _ip(network.plug(self.spec, node))
+        if node.name in self.isolated:
+            _ip(network.isolate(node))
 
     def light(self) -> None:
         """Set the carrier of every cable."""
@@ -196,7 +203,7 @@ def _ended(lab: Lab, node: NodeSpec, status: int) -> None:
     """A node that was rebooted comes again, as it was on disk; any other stays dark until somebody boots it."""
     _forget(lab, node)
     if status == _REBOOT:
-        _ip(network.plug(lab.spec, node))
+        lab.plug(node)
         _started(lab, node)
 
 
@@ -233,10 +240,22 @@ def _carry_out(lab: Lab, verb: str, subject: str) -> str:
         (lab.cut.add if verb == "cut" else lab.cut.discard)(int(subject))
         lab.light()
         return ""
-    node = lab.node(subject)
-    if verb == "kill":
-        return _kill(lab, node)
-    return _again(lab, node)
+    return _NODE_FAULTS[verb](lab, lab.node(subject))
+
+
+def _isolate(lab: Lab, node: NodeSpec) -> str:
+    """Its management wire carries nothing any more, and the node sees its link stay up."""
+    lab.isolated.add(node.name)
+    if node.name in lab.running:
+        _ip(network.isolate(node))
+    return ""
+
+
+def _join(lab: Lab, node: NodeSpec) -> str:
+    lab.isolated.discard(node.name)
+    if node.name in lab.running:
+        _ip(network.join(node))
+    return ""
 
 
 def _kill(lab: Lab, node: NodeSpec) -> str:
@@ -254,10 +273,18 @@ def _again(lab: Lab, node: NodeSpec) -> str:
     """Power for a node that has none; its disk is as it was."""
     if node.name in lab.running:
         return f"{node.name} is running"
-    _ip(network.plug(lab.spec, node))
+    lab.plug(node)
     lab.start(node)
     lab.light()
     return ""
+
+
+_NODE_FAULTS: Mapping[str, Callable[[Lab, NodeSpec], str]] = {
+    "kill": _kill,
+    "boot": _again,
+    "isolate": _isolate,
+    "join": _join,
+}
 
 
 def _reason(error: BaseException) -> str:

@@ -58,11 +58,12 @@ def sparkctl(*words: str | Path, seconds: float = PATIENCE) -> Run:
 class Booted:
     """One lab of a test."""
 
-    def __init__(self, inventory: Path) -> None:
+    def __init__(self, inventory: Path, *options: str) -> None:
         self.inventory = inventory
+        self.options = options
 
     def up(self) -> Run:
-        return sparkctl("lab", "up", self.inventory)
+        return sparkctl("lab", "up", self.inventory, *self.options)
 
     def down(self) -> Run:
         return sparkctl("lab", "down", self.inventory)
@@ -101,14 +102,14 @@ def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def boot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Booted]]:
-    """`boot(text)`: a lab of this inventory, up; down when the module ends."""
+def boot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Booted]]:
+    """`boot(text, *options)`: a lab of this inventory, up; down when the module ends."""
     labs: list[Booted] = []
 
-    def booted(text: str) -> Booted:
+    def booted(text: str, *options: str) -> Booted:
         inventory = tmp_path_factory.mktemp("inventory") / "cluster.yaml"
         inventory.write_text(text)
-        lab = Booted(inventory)
+        lab = Booted(inventory, *options)
         labs.append(lab)
         run = lab.up()
         assert run.returncode == 0, run.stdout + run.stderr
