@@ -7,7 +7,6 @@ import getpass
 import json
 import signal
 import socket
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
@@ -18,8 +17,10 @@ import typer
 
 from sparkctl.checks import words
 from sparkctl.cli import terminal
+from sparkctl.cli.asking import ask
 from sparkctl.errors import ChecksFailed, InventoryError, SparkctlError, UsageError
 from sparkctl.execute.fleet import Fleet
+from sparkctl.execute.secrets import Secrets
 from sparkctl.execute.session import Session
 from sparkctl.execute.ssh import Login
 from sparkctl.fabric.topologies import expand, topology_of
@@ -141,8 +142,7 @@ def opened(desk: Desk) -> Session:
         for overlay in () if desk.quiet else overlays:
             desk.progress.print(f"[cyan]lab:[/] {overlay}")
     observer = ConsoleObserver(desk.progress, verbose=desk.verbose, quiet=desk.quiet)
-    password = _password(cluster)
-    logins = [_login(cluster, node, password, desk.lab) for node in cluster.nodes]
+    logins = logins_of(cluster, lab=desk.lab)
     owner = f"{getpass.getuser()}@{socket.gethostname()}"
     return Session(cluster, fabric, render(cluster, fabric), Fleet.of(logins, observer), owner, overlays)
 
@@ -164,16 +164,15 @@ def _expanded(cluster: Cluster) -> Fabric:
     return expand(topology, cluster)
 
 
-def _password(cluster: Cluster) -> str | None:
-    """Asked once, kept in memory, sent on stdin only."""
-    if cluster.ssh.sudo != "prompt":
-        return None
-    if not sys.stdin.isatty():
-        raise UsageError("ssh.sudo is `prompt`, and there is no terminal to ask on", "allow passwordless sudo for CI")
-    return getpass.getpass("sudo password on the nodes: ")
+def logins_of(cluster: Cluster, *, lab: bool = False) -> list[Login]:
+    """How to reach every node; secrets are asked for when first needed, and a lab ignores the user's own settings."""
+    secrets = Secrets(ask)
+    return [_login(cluster, node, secrets, lab) for node in cluster.nodes]
 
 
-def _login(cluster: Cluster, node: Node, password: str | None, lab: bool) -> Login:
-    ssh = cluster.ssh
-    login = Login(node.name, node.address, node.port, node.user, ssh.known_hosts, ssh.identity_file, password)
-    return replace(login, own_config=not lab)
+def _login(cluster: Cluster, node: Node, secrets: Secrets, lab: bool) -> Login:
+    ssh, written = cluster.ssh, cluster.source.places
+    login = Login(node.name, node.address, node.port, node.user, ssh.known_hosts, ssh.identity_file, own_config=not lab)
+    port = () if ("nodes", node.rank, "port") in written else ("port",)
+    user = () if ("nodes", node.rank, "user") in written or ("ssh", "user") in written else ("user",)
+    return replace(login, unsaid=frozenset((*port, *user)), sudo_asks=ssh.sudo == "prompt", secrets=secrets)

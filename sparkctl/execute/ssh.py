@@ -4,57 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import asyncssh
 
 from sparkctl.commands.base import Command
 from sparkctl.commands.shell import quote
-from sparkctl.errors import AccessRefused, Unreachable
+from sparkctl.errors import AccessRefused
+from sparkctl.execute.dial import Line, dial
+from sparkctl.execute.route import Login, Route, resolve
 from sparkctl.execute.transport import Counters, LineSink
 from sparkctl.outcome import Failed, Lost, Ok, Result
 
-CONNECT_SECONDS = 10.0
-"""As the peers have it (peer-promises 5)."""
-KEEPALIVE_SECONDS, KEEPALIVE_COUNT = 5, 3
-"""A dead connection is noticed in 15 s, long before the shortest lease."""
+__all__ = ["Login", "SshTransport"]
+
+SUDO_SECONDS = 30.0
+"""For sudo to judge one password; PAM delays a refusal by 2 s (pam_unix), directory services take longer."""
 SENTINEL = "--sparkctl-stdin-begins--"
-DRAIN = f"while IFS= read -r line && [ \"$line\" != {SENTINEL} ]; do :; done\n"
-
-
-@dataclass(frozen=True)
-class Login:
-    """How to reach one node. `password` is for sudo, sent on stdin only; `own_config`: honour ~/.ssh/config."""
-
-    node: str
-    host: str
-    port: int
-    user: str
-    known_hosts: str | None
-    identity_file: str | None
-    password: str | None = field(default=None, repr=False)
-    own_config: bool = True
-
-    @property
-    def place(self) -> str:
-        """For messages."""
-        return f"{self.user}@{self.host}" + (f":{self.port}" if self.port != 22 else "")
-
-    @property
-    def pins(self) -> Path:
-        """The known_hosts file that decides."""
-        return Path(self.known_hosts) if self.known_hosts else Path.home() / ".ssh" / "known_hosts"
-
-
-class _Ear(asyncssh.SSHClient):
-    """Hears why a connection ended, and whether that was our own doing."""
-
-    reason = ""
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Called by asyncssh; None: it was closed as asked."""
-        self.reason = str(exc) or type(exc).__name__ if exc else ""
+DRAIN = f'while IFS= read -r line && [ "$line" != {SENTINEL} ]; do :; done\n'
+ASKING = ("sudo", "-k", "-S", "-p", "", "--")
+"""-k asks even when a password is cached, so that stdin is read the same way every time."""
+WRONG = ("incorrect password", "Sorry, try again", "no password was provided")
+"""What sudo says, in English, of a password that is not right."""
 
 
 class SshTransport:
@@ -64,16 +34,18 @@ class SshTransport:
         self.login = login
         self.counters = Counters()
         self._tell = tell
-        self._ear = _Ear()
-        self._connection: asyncssh.SSHClientConnection | None = None
+        self._route: Route | None = None
+        self._line: Line | None = None
 
     async def run(self, command: Command, on_line: LineSink | None = None) -> Result:
         """As Transport.run. Any loss of the connection closes it, so that the next command opens a new one."""
         connection = await self._connected()
-        self.counters.round_trips += 1
         try:
+            password = await self._password(connection)
+            self.counters.round_trips += 1
             async with asyncio.timeout(command.timeout):
-                return self._judged(await self._executed(connection, command, on_line), command)
+                result = await self._executed(connection, self._words(command, password), command, on_line, password)
+            return self._judged(result)
         except TimeoutError:
             await self.close()
             return Lost(f"no answer within {command.timeout:.0f} s")
@@ -81,12 +53,45 @@ class SshTransport:
             await self.close()
             return Lost(f"the connection was lost: {error}")
 
+    async def _password(self, connection: asyncssh.SSHClientConnection) -> str | None:
+        """The password that sudo wants; proved on its own when first used, so that a wrong one spoils no command."""
+        if not self.login.sudo_asks or self._user == "root":
+            return None
+
+        async def takes(password: str) -> bool:
+            self.counters.round_trips += 1
+            return await self._takes(connection, password)
+
+        return await self.login.secrets.sudo(self.login.node, takes)
+
+    async def _takes(self, connection: asyncssh.SSHClientConnection, password: str) -> bool:
+        """Stdin ends after the password, so that sudo takes nothing else for a second attempt."""
+        words = quote(("env", "LC_ALL=C", *ASKING, "true"))
+        async with asyncio.timeout(SUDO_SECONDS), connection.create_process(words, stdin=asyncssh.PIPE) as channel:
+            with suppress(OSError):
+                channel.stdin.write(f"{password}\n")
+                channel.stdin.write_eof()
+            _, stderr = await channel.communicate()
+        if channel.exit_status and not any(said in str(stderr) for said in WRONG):
+            self._judged(Failed(channel.exit_status, "", str(stderr)))
+            raise AccessRefused(f"{self.login.node}: sudo: {str(stderr).strip()}", f"let {self._user} use sudo")
+        return channel.exit_status == 0
+
+    @property
+    def _user(self) -> str:
+        return self._route.user if self._route else self.login.user
+
     async def _executed(
-        self, connection: asyncssh.SSHClientConnection, command: Command, on_line: LineSink | None
+        self,
+        connection: asyncssh.SSHClientConnection,
+        words: str,
+        command: Command,
+        on_line: LineSink | None,
+        password: str | None,
     ) -> Result:
-        async with connection.create_process(self._words(command), encoding=None) as channel:
+        async with connection.create_process(words, encoding=None) as channel:
             with suppress(OSError):  # a command that needs no stdin may have ended by now; its status tells the rest
-                channel.stdin.write(self._stdin(command))
+                channel.stdin.write(_stdin(command, password))
                 channel.stdin.write_eof()
             out, err = await asyncio.gather(_read(channel.stdout, on_line), channel.stderr.read())
             await channel.wait_closed()
@@ -95,26 +100,16 @@ class SshTransport:
             return Lost(f"the command was cut off ({channel.exit_signal or 'no exit status'})")
         return Ok(stdout, stderr) if channel.exit_status == 0 else Failed(channel.exit_status, stdout, stderr)
 
-    def _words(self, command: Command) -> str:
-        drained = DRAIN if self.login.password is not None else ""
-        shell = ("sh", "-c", drained + command.script)
-        if self.login.user == "root":
+    def _words(self, command: Command, password: str | None) -> str:
+        shell = ("sh", "-c", command.script if password is None else DRAIN + command.script)
+        if self._user == "root":
             return quote(shell)
-        return quote((*self._sudo(), *shell))
+        return quote((*(("sudo", "-n", "--") if password is None else ASKING), *shell))
 
-    def _sudo(self) -> tuple[str, ...]:
-        """-k asks even when a password is cached, so that stdin is read the same way every time."""
-        return ("sudo", "-n", "--") if self.login.password is None else ("sudo", "-k", "-S", "-p", "", "--")
-
-    def _stdin(self, command: Command) -> bytes:
-        if self.login.password is None:
-            return command.stdin
-        return f"{self.login.password}\n{SENTINEL}\n".encode() + command.stdin
-
-    def _judged(self, result: Result, command: Command) -> Result:
+    def _judged(self, result: Result) -> Result:
         """sudo's own refusal means that the command never started."""
         if isinstance(result, Failed) and result.stderr.startswith(("sudo:", "Sorry, try again")) and not result.stdout:
-            remedy = f"let {self.login.user} use sudo without a password, or write `sudo: prompt` under ssh"
+            remedy = f"let {self._user} use sudo without a password, or write `sudo: prompt` under ssh"
             raise AccessRefused(f"{self.login.node}: {result.stderr.strip().splitlines()[-1]}", remedy)
         if isinstance(result, Failed) and result.status == 127 and "sudo" in result.stderr and not result.stdout:
             raise AccessRefused(f"{self.login.node}: sudo is not installed", "install sudo, or log in as root")
@@ -127,44 +122,25 @@ class SshTransport:
 
     async def close(self) -> None:
         """Drop the connection at once: a dead one would not answer a polite farewell."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.abort()
-            with suppress(asyncssh.Error, OSError, TimeoutError):
-                await asyncio.wait_for(connection.wait_closed(), 1)
+        line, self._line = self._line, None
+        if line is not None:
+            await line.close()
 
     async def _connected(self) -> asyncssh.SSHClientConnection:
-        if self._connection is not None and self._connection.is_closed() and self._tell:
-            reason = self._ear.reason or "closed by the node"
-            self._tell(f"{self.login.node}: the connection was lost ({reason}); opening a new one")
-        if self._connection is None or self._connection.is_closed():
-            self._ear = _Ear()
-            self._connection = await self._opened()
+        if self._line is not None and self._line.connection.is_closed():
+            if self._tell:
+                reason = self._line.ear.reason or "closed by the node"
+                self._tell(f"{self.login.node}: the connection was lost ({reason}); opening a new one")
+            await self.close()
+        if self._line is None:
+            self._route = self._route or await resolve(self.login)
+            self._line = await dial(self._route, self.login.secrets)
             self.counters.connections += 1
-        return self._connection
+        return self._line.connection
 
-    async def _opened(self) -> asyncssh.SSHClientConnection:
-        login = self.login
-        if not login.pins.is_file():
-            raise AccessRefused(f"{login.node}: the known_hosts file {login.pins} is missing", _pin_remedy(login))
-        try:
-            return await asyncssh.connect(
-                login.host,
-                login.port,
-                client_factory=lambda: self._ear,
-                username=login.user,
-                known_hosts=str(login.pins),
-                client_keys=[login.identity_file] if login.identity_file else (),
-                config=() if login.own_config else None,
-                agent_path=() if login.own_config else None,
-                preferred_auth="publickey",
-                connect_timeout=CONNECT_SECONDS,
-                login_timeout=CONNECT_SECONDS,
-                keepalive_interval=KEEPALIVE_SECONDS,
-                keepalive_count_max=KEEPALIVE_COUNT,
-            )
-        except (asyncssh.Error, asyncssh.KeyImportError, OSError, ValueError) as error:
-            raise _refusal(login, error) from error
+
+def _stdin(command: Command, password: str | None) -> bytes:
+    return command.stdin if password is None else f"{password}\n{SENTINEL}\n".encode() + command.stdin
 
 
 async def _read(stream: asyncssh.SSHReader[bytes], on_line: LineSink | None) -> bytes:
@@ -174,42 +150,3 @@ async def _read(stream: asyncssh.SSHReader[bytes], on_line: LineSink | None) -> 
         if on_line is not None:
             on_line(line.decode("utf-8", "replace").rstrip("\n"))
     return bytes(out)
-
-
-def _pin_remedy(login: Login) -> str:
-    scan = f"ssh-keyscan {f'-p {login.port} ' if login.port != 22 else ''}{login.host}"
-    console = "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub"
-    return (
-        f"compare the fingerprint that `{scan} | ssh-keygen -lf -` shows with that of `{console}` on the node's own "
-        f"console, then append the scan to {login.pins}"
-    )
-
-
-def _refusal(login: Login, error: Exception) -> AccessRefused:
-    where = f"{login.node} ({login.place})"
-    if isinstance(error, asyncssh.HostKeyNotVerifiable):
-        return _key_refusal(login, where)
-    if isinstance(error, asyncssh.PermissionDenied):
-        key = login.identity_file or "the keys of the agent"
-        return AccessRefused(f"{where}: refused {key}", f"put its public half into ~{login.user}/.ssh/authorized_keys")
-    if isinstance(error, ValueError | asyncssh.KeyEncryptionError) or (isinstance(error, OSError) and error.filename):
-        return AccessRefused(f"{where}: cannot use the key {login.identity_file}: {error}", "name another one")
-    reason = str(error) or type(error).__name__
-    return Unreachable(f"{where}: cannot be reached: {reason}", "is it switched on, and is the address right?")
-
-
-def _key_refusal(login: Login, where: str) -> AccessRefused:
-    """A key that differs from the pinned one is an alarm; none at all is a job to do."""
-    if _pinned(login):
-        message = f"{where}: its host key is not the one in {login.pins}: another machine, or it was reinstalled"
-        return AccessRefused(message, f"if it was reinstalled, remove the old line, then {_pin_remedy(login)}")
-    return AccessRefused(f"{where}: no host key for it in {login.pins}", _pin_remedy(login))
-
-
-def _pinned(login: Login) -> bool:
-    with suppress(ValueError, OSError):
-        known = asyncssh.read_known_hosts(str(login.pins))
-        return any(known.match(login.host, login.host, login.port)[:3])
-    return False
-
-

@@ -145,7 +145,7 @@ def test_an_unknown_host_is_told_from_a_changed_one(server: Server, tmp_path: Pa
     empty = tmp_path / "empty"
     empty.write_text("")
     unknown = refused(replace(server.login, known_hosts=str(empty)))
-    assert "no host key for it" in unknown.message and "ssh-keyscan -p" in unknown.remedy
+    assert "no host key for it" in unknown.message and "sparkctl inventory trust" in unknown.remedy
     other = Server(replace(server.login, known_hosts=str(tmp_path / "changed")), tmp_path)
     other.pin(make_key(tmp_path / "other"))
     changed = refused(other.login)

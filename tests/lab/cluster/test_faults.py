@@ -217,6 +217,7 @@ ASK = """
 import asyncio, sys
 from sparkctl.commands.base import Command, Effect
 from sparkctl.errors import AccessRefused
+from sparkctl.execute.secrets import Secrets
 from sparkctl.execute.ssh import Login, SshTransport
 from sparkctl.lab.enter import enter
 from sparkctl.lab.state import find
@@ -226,7 +227,11 @@ node = state.node("spark-2")
 enter(state)
 
 async def ask(password):
-    login = Login(node.name, node.address, node.port, "asked", node.known_hosts, node.identity_file, password, False)
+    asked = iter((password,))
+    async def answer(question):
+        return next(asked, None)
+    login = Login(node.name, node.address, node.port, "asked", node.known_hosts, node.identity_file, own_config=False,
+                  sudo_asks=password is not None, secrets=Secrets(answer))
     transport = SshTransport(login)
     try:
         script = "id -u; cat"
