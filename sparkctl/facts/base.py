@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from sparkctl.commands.base import Command, Effect, Words, functions
-from sparkctl.commands.shell import quote
+from sparkctl.commands.shell import quote, quote_word
 from sparkctl.outcome import Absent, Fact, Known, Unknown
 
 T = TypeVar("T")
@@ -28,7 +28,8 @@ class Probe:
 def batch(probes: Iterable[Probe]) -> Command:
     """All `probes` as one READ command."""
     body = "".join(quote(("probe", probe.name, *probe.words)) + "\n" for probe in probes)
-    return Command("read facts", functions("facts/probe.sh") + body, Effect.READ)
+    program = f"FOREIGN={quote_word(functions('facts/foreign.py'))}\n"
+    return Command("read facts", functions("facts/probe.sh") + program + body, Effect.READ)
 
 
 def answers(stdout: str) -> dict[str, Fact[str]]:

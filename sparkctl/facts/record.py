@@ -1,4 +1,4 @@
-"""The record of a node: what sparkctl manages there and what was there before. The node is the record."""
+"""The record of a node: what sparkctl manages there, what was there before, and what a dead run left behind."""
 
 from __future__ import annotations
 
@@ -11,22 +11,28 @@ from sparkctl.facts.base import Probe
 
 ROOT = "/var/lib/sparkctl"
 PROBE = Probe("record", ("read_file", f"{ROOT}/record.json"))
-RUN_PROBE = Probe("run", ("read_file", f"{ROOT}/run/state"))
+RUN_PROBE = Probe("run", ("run_state",))
 LOCK_PROBE = Probe("lock", ("read_file", f"{ROOT}/lock"))
+JOURNAL_PROBE = Probe("journal", ("read_file", f"{ROOT}/journal"))
 
 
 class FileRecord(BaseModel):
-    """One managed path: what sparkctl wrote, and the baseline to restore (None: the path was not there)."""
+    """One managed path: what sparkctl made of it (digest `absent`: nothing) and the baseline to restore.
+
+    `baseline` None: the path was not there. `aside`: a file of somebody else, without its fabric stanzas.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     digest: str
     mode: int
     stage: str
     baseline: str | None = None
+    baseline_digest: str | None = None
+    aside: bool = False
 
 
 class Record(BaseModel):
-    """All that teardown needs; version 1."""
+    """All that teardown needs; version 1. `run`: the run that wrote it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     version: Literal[1] = 1
@@ -34,6 +40,41 @@ class Record(BaseModel):
     files: dict[str, FileRecord] = {}
     netdevs: tuple[str, ...] = ()
     unit: str | None = None
+    run: str | None = None
+
+
+class RunHeader(BaseModel):
+    """What a run says of itself on every node it changes; `fingerprint`: the node's before the run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    version: Literal[1] = 1
+    run: str
+    action: str
+    cluster: str
+    owner: str
+    nodes: tuple[str, ...]
+    fingerprint: str
+
+
+class Entry(BaseModel):
+    """One line of the journal."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    version: Literal[1]
+    run: str
+    state: Literal[
+        "intended", "armed", "started", "done", "confirmed", "finished", "reverting", "reverted", "revert-failed"
+    ]
+    step: str
+
+
+@dataclass(frozen=True)
+class RunState:
+    """A run that has not ended on this node: its state, the stages it began, its header (None: it has none yet)."""
+
+    state: str
+    stages: tuple[str, ...]
+    header: RunHeader | None
 
 
 @dataclass(frozen=True)
@@ -50,6 +91,27 @@ class LockState:
 def parse(text: str) -> Record:
     """The record; ValueError (pydantic's ValidationError is one) where it is corrupt or of another version."""
     return Record.model_validate_json(text)
+
+
+def parse_run(text: str) -> RunState:
+    """`state stage...`, then the header; ValueError where the header is corrupt or of another version."""
+    first, _, header = text.partition("\n")
+    state, *stages = first.split()
+    return RunState(state, tuple(stages), RunHeader.model_validate_json(header) if header.strip() else None)
+
+
+def parse_journal(text: str) -> tuple[Entry, ...]:
+    """The entries; ValueError says which line is cut off, corrupt or of another version."""
+    if not text.endswith("\n"):
+        raise ValueError(f"line {text.count(chr(10)) + 1} is cut off" if text else "it is empty")
+    return tuple(_entry(number, line) for number, line in enumerate(text.splitlines(), 1))
+
+
+def _entry(number: int, line: str) -> Entry:
+    try:
+        return Entry.model_validate_json(line)
+    except ValueError:
+        raise ValueError(f"line {number} is not an entry of version 1") from None
 
 
 def parse_lock(text: str) -> LockState:

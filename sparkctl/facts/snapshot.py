@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sparkctl.facts import files as file_facts
+from sparkctl.facts import foreign as foreign_facts
 from sparkctl.facts import links, pings, units
 from sparkctl.facts import record as record_facts
 from sparkctl.facts import system as system_facts
@@ -15,6 +16,7 @@ from sparkctl.facts.base import Probe, answers, parsed
 from sparkctl.outcome import Absent, Fact, Known, Unknown
 
 UNANSWERED = Unknown("the node did not answer this")
+NETPLAN_FOLDER = "/etc/netplan/"
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Questions:
     image: str | None = None
     mtu: int = 0
     rails: tuple[tuple[str, str], ...] = ()
+    journal: bool = False
 
     def probes(self) -> tuple[Probe, ...]:
         """The whole batch, in a fixed order."""
@@ -35,11 +38,12 @@ class Questions:
         fixed = (system_facts.PROBE, links.PROBE, *state, system_facts.RDMA_PROBE)
         shown = tuple(file_facts.probe(path) for path in self.paths)
         hidden = tuple(file_facts.probe(path, secret=True) for path in self.secrets)
-        foreign = Probe("foreign", ("netplan_files_naming", self.netplan_path, *self.netdevs))
+        netplan = (foreign_facts.FILES_PROBE, foreign_facts.probe(self.netplan_path, self.netdevs))
         engine = (units.image_probe(self.image), units.container_probe()) if self.image else ()
         tools = system_facts.tools_probe(("docker",) if self.image else ())
         rails = (pings.probe(self.mtu, self.rails),) if self.rails else ()
-        return (*fixed, tools, foreign, units.unit_probe(), *engine, *shown, *hidden, *rails)
+        book = (record_facts.JOURNAL_PROBE,) if self.journal else ()
+        return (*fixed, *book, tools, *netplan, units.unit_probe(), *engine, *shown, *hidden, *rails)
 
 
 @dataclass(frozen=True)
@@ -51,9 +55,11 @@ class NodeFacts:
     netdevs: Fact[dict[str, links.Netdev]]
     files: Mapping[str, Fact[file_facts.FileState]]
     record: Fact[record_facts.Record]
-    run: Fact[str]
+    run: Fact[record_facts.RunState]
     lock: Fact[record_facts.LockState]
-    foreign: Fact[tuple[str, ...]]
+    journal: Fact[tuple[record_facts.Entry, ...]]
+    foreign: Fact[tuple[foreign_facts.ForeignFile, ...]]
+    netplan_files: Fact[dict[str, file_facts.FileState]]
     missing_tools: Fact[tuple[str, ...]]
     rdma: Fact[dict[str, system_facts.RdmaDevice]]
     unit: Fact[units.UnitState]
@@ -69,14 +75,20 @@ class NodeFacts:
         return Known(found) if found else Absent(f"no netdev {name}: no cable in that port, or the port is asleep")
 
     def file(self, path: str) -> Fact[file_facts.FileState]:
-        """One file that was asked about."""
-        return self.files.get(path, UNANSWERED)
+        """One file that was asked about, or any below a netplan folder."""
+        if path in self.files or not path.startswith(NETPLAN_FOLDER):
+            return self.files.get(path, UNANSWERED)
+        if not isinstance(self.netplan_files, Known):
+            return self.netplan_files
+        found = self.netplan_files.value.get(path)
+        return Known(found) if found else Absent(f"no file {path}")
 
     def unknowns(self) -> Iterable[str]:
         """Reasons why no plan can be made: whatever a plan rests on and could not be read."""
         rest_on: dict[str, Fact[object]] = {
             "netdevs": self.netdevs, "record": self.record, "run": self.run, "foreign netplan files": self.foreign,
-            "tools": self.missing_tools, "unit": self.unit, "image": self.image, **self.files,
+            "netplan files": self.netplan_files, "tools": self.missing_tools, "unit": self.unit,
+            "image": self.image, **self.files,
         }  # fmt: skip
         return (f"{name}: {fact.reason}" for name, fact in rest_on.items() if isinstance(fact, Unknown))
 
@@ -84,6 +96,8 @@ class NodeFacts:
         """SHA-256 of everything that a plan for these `netdevs` rests on; counters and clocks are left out."""
         state = {
             "files": {path: _plain(fact) for path, fact in self.files.items()},
+            "netplan files": _plain(self.netplan_files),
+            "foreign": _plain(self.foreign),
             "netdevs": {name: _plain(self.netdev(name)) for name in netdevs},
             "record": _plain(self.record),
             "run": _plain(self.run),
@@ -113,9 +127,11 @@ def snapshot(node: str, questions: Questions, stdout: str) -> NodeFacts:
         netdevs=parsed(answer("links"), links.parse),
         files={p: parsed(answer(f"file:{p}"), file_facts.parse) for p in (*questions.paths, *questions.secrets)},
         record=parsed(answer("record"), record_facts.parse),
-        run=parsed(answer("run"), str.strip),
+        run=parsed(answer("run"), record_facts.parse_run),
         lock=parsed(answer("lock"), record_facts.parse_lock),
-        foreign=parsed(answer("foreign"), lambda text: tuple(text.split("\n")[:-1])),
+        journal=parsed(answer("journal"), record_facts.parse_journal) if questions.journal else Absent("not asked"),
+        foreign=parsed(answer("foreign"), foreign_facts.parse),
+        netplan_files=parsed(answer(foreign_facts.FILES_PROBE.name), foreign_facts.parse_files),
         missing_tools=parsed(answer("tools"), system_facts.parse_tools),
         rdma=parsed(answer("rdma"), system_facts.parse_rdma),
         unit=parsed(answer("unit"), units.parse_unit),

@@ -1,0 +1,68 @@
+"""Netplan files of others that concern fabric netdevs: what `templates/facts/foreign.py scan` says of them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from sparkctl.facts.base import Probe
+from sparkctl.facts.files import FileState
+
+FILES_PROBE = Probe("netplan-files", ("netplan_files",))
+
+
+@dataclass(frozen=True)
+class ForeignStanza:
+    """One stanza: how it concerns `netdevs` (and `others`, which are not of the fabric), and what it says."""
+
+    kind: str
+    id: str
+    netdevs: tuple[str, ...]
+    others: tuple[str, ...]
+    how: str
+    says: str
+
+
+@dataclass(frozen=True)
+class ForeignFile:
+    """One file; `after`: the SHA-256 of what is left without its fabric stanzas, or `absent`."""
+
+    path: str
+    digest: str
+    mode: int
+    uid: int
+    gid: int
+    stanzas: tuple[ForeignStanza, ...]
+    who: str
+    movable: bool
+    why_not: str
+    after: str
+
+
+def probe(ours: str, netdevs: tuple[str, ...]) -> Probe:
+    """Asks for every file but `ours` that concerns one of `netdevs`."""
+    return Probe("foreign", ("foreign_netplan", ours, *netdevs))
+
+
+def parse(text: str) -> tuple[ForeignFile, ...]:
+    """One JSON object per line; ValueError, KeyError or TypeError where it is anything else."""
+    return tuple(_file(json.loads(line)) for line in text.splitlines())
+
+
+def _file(said: dict[str, Any]) -> ForeignFile:
+    stanzas = tuple(_stanza(stanza) for stanza in said.pop("stanzas"))
+    return ForeignFile(**said | {"mode": int(said["mode"], 8)}, stanzas=stanzas)
+
+
+def _stanza(said: dict[str, Any]) -> ForeignStanza:
+    return ForeignStanza(**said | {"netdevs": tuple(said["netdevs"]), "others": tuple(said["others"])})
+
+
+def parse_files(text: str) -> dict[str, FileState]:
+    """All netplan files of a node: `link PATH`, or `state MODE UID GID PATH` and `digest SHA256  PATH`."""
+    rows = [line.split(" ", 1) for line in text.splitlines()]
+    digests = {path: digest for digest, path in (rest.split("  ", 1) for key, rest in rows if key == "digest")}
+    states = (rest.split(" ", 3) for key, rest in rows if key == "state")
+    found = {path: FileState(int(mode, 8), int(uid), int(gid), digests[path]) for mode, uid, gid, path in states}
+    return found | {rest: FileState(0, 0, 0, "special") for key, rest in rows if key == "link"}
