@@ -11,6 +11,7 @@
     |   `-- EffectRefused            a command with more effect than this phase allows
     |-- ApplyFailed              5   a step failed; every node is as before
     |-- RollbackIncomplete       6   a step failed and a node could not be proved to be as before
+    |-- Unfinished               6   what was done is right, and on a node something is left to be done
     `-- ChecksFailed             7   the cluster is not as it should be
 """
 
@@ -82,6 +83,12 @@ class ApplyFailed(SparkctlError):
 
 class RollbackIncomplete(SparkctlError):
     """A step failed and at least one node could not be proved to be as before."""
+
+    exit_code = 6
+
+
+class Unfinished(SparkctlError):
+    """What was done is right, and on at least one node something is left to be done."""
 
     exit_code = 6
 

@@ -21,3 +21,14 @@ SavedPlan = Annotated[
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="Save the plan as JSON.", show_default=False)
 ]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Stop at the plan.")]
+TakeOver = Annotated[
+    bool, typer.Option("--take-over", help="Move fabric stanzas of other tools' netplan files aside until teardown.")
+]
+Force = Annotated[
+    list[str] | None,
+    typer.Option("--force-path", metavar="PATH", help="A later edit of this file does not win.", show_default=False),
+]
+Nodes = Annotated[
+    list[str] | None, typer.Option("--node", metavar="NAME", help="Only this node; repeatable.", show_default=False)
+]

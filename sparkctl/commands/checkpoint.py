@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sparkctl.commands.base import Words, node_functions
+from sparkctl.commands.base import Words, lines, node_functions
 from sparkctl.commands.shell import quote
 
 REVERT_SECONDS = 180
@@ -36,14 +36,19 @@ def disarm(run: str) -> Words:
     return ("disarm", run)
 
 
-def finish(run: str) -> Words:
-    """Record the run, remove its files, give the lock back."""
-    return ("finish", run)
+def conclude(run: str, lock: str, lease: int, recorded: bool) -> Words:
+    """Finish a confirmed run with the script it left on the node; `lock`: who holds the lock now."""
+    return ("conclude", run, lock, str(lease), "recorded" if recorded else "forgotten")
 
 
-def forget(run: str) -> Words:
-    """Leave nothing of sparkctl on the node."""
-    return ("forget", run)
+def abandon(run: str) -> Words:
+    """Put the node back with the script the run left on it, and give the lock of `run` back."""
+    return ("abandon", run)
+
+
+def finish_script(run: str, keep: Iterable[Words], recorded: bool) -> str:
+    """The node's own way to the end of a confirmed run: baselines, record, nothing of the run left."""
+    return node_functions() + lines([*keep, ("finish" if recorded else "forget", run)])
 
 
 def revert_script(run: str, stages: Iterable[tuple[str, Iterable[Words]]]) -> str:

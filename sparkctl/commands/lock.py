@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Literal, TypeAlias
+
 from sparkctl.commands.base import Words
 
+Mode: TypeAlias = Literal["new", "recover", "break"]
 HELD = 75
 LOST = 76
 INTERRUPTED = 77
 STALE = 78
 
 
-def lock(run: str, lease: int, owner: str) -> Words:
-    """Take the lock for `lease` seconds, or end with HELD or INTERRUPTED."""
-    return ("lock", run, str(lease), owner)
+def lock(run: str, lease: int, owner: str, mode: Mode = "new") -> Words:
+    """Take the lock for `lease` seconds, or end with HELD or INTERRUPTED.
+
+    `recover`: also on a node with an interrupted run; `break`: also while another run's lease goes on.
+    """
+    return ("lock", run, str(lease), owner, mode)
 
 
 def hold(run: str, lease: int) -> Words:

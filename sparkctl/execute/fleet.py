@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from sparkctl.commands.base import Command, Effect
-from sparkctl.errors import AccessRefused
+from sparkctl.errors import AccessRefused, Unreachable
 from sparkctl.execute.ssh import Login, SshTransport
 from sparkctl.execute.transport import Gate, LineSink, Transport
 from sparkctl.outcome import Failed, Lost, Ok, Result
@@ -54,14 +54,17 @@ class Fleet:
         results = await asyncio.gather(*(self._forgiving(title, n, c, on_line) for n, c in commands.items()))
         return dict(zip(commands, results, strict=True))
 
-    async def ask(self, title: str, commands: Mapping[str, Command]) -> dict[str, Result]:
-        """As `each`, before anything was changed: a node that does not let us in is an AccessRefused."""
+    async def ask(self, title: str, commands: Mapping[str, Command], *, patient: bool = False) -> dict[str, Result]:
+        """As `each`, before anything was changed: a node that does not let us in is an AccessRefused.
+
+        `patient`: a node that does not answer at all is Lost.
+        """
         self.rounds += 1
         self.observer(Phase(title, tuple(commands)))
         asked = (self._one(title, n, c, None) for n, c in commands.items())
         outcomes = await asyncio.gather(*asked, return_exceptions=True)
-        raise_refusals(outcomes)
-        return {n: o for n, o in zip(commands, outcomes, strict=True) if not isinstance(o, BaseException)}
+        raise_refusals(o for o in outcomes if not (patient and isinstance(o, Unreachable)))
+        return {n: _result(o) for n, o in zip(commands, outcomes, strict=True)}
 
     async def _forgiving(
         self, title: str, node: str, command: Command, on_line: Callable[[str, str], None] | None
@@ -72,9 +75,7 @@ class Fleet:
             self.observer(Ended(title, node, 0.0, error.message))
             return Lost(error.message)
 
-    async def _one(
-        self, title: str, node: str, command: Command, on_line: Callable[[str, str], None] | None
-    ) -> Result:
+    async def _one(self, title: str, node: str, command: Command, on_line: Callable[[str, str], None] | None) -> Result:
         sink: LineSink | None = (lambda line: on_line(node, line)) if on_line else None
         begun = time.monotonic()
         result = await self.gates[node].run(command, sink)
@@ -98,6 +99,12 @@ class Fleet:
             for node, t in self.transports.items()
         }
         return nodes | {"critical_path": self.rounds}
+
+
+def _result(outcome: Result | BaseException) -> Result:
+    if not isinstance(outcome, BaseException):
+        return outcome
+    return Lost(outcome.message if isinstance(outcome, AccessRefused) else str(outcome))
 
 
 def raise_refusals(outcomes: Iterable[object]) -> None:

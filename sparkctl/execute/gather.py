@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sparkctl.errors import AccessRefused
+from sparkctl.errors import AccessRefused, Unreachable
 from sparkctl.execute.fleet import Fleet, problem
 from sparkctl.fabric.model import Fabric
 from sparkctl.facts.base import batch
@@ -16,7 +16,7 @@ from sparkctl.render.artifact import API_KEY, ENGINE_ENV, ENGINE_SCRIPT, ENGINE_
 SHOWN = (NETPLAN, NCCL_ENV, ENGINE_ENV, ENGINE_SCRIPT, ENGINE_UNIT)
 
 
-def questions(cluster: Cluster, fabric: Fabric, *, pings: bool = False) -> dict[str, Questions]:
+def questions(cluster: Cluster, fabric: Fabric, *, pings: bool = False, journal: bool = False) -> dict[str, Questions]:
     """What to ask each node; always about every path that sparkctl may own, so that leftovers are seen too."""
     image = cluster.engine.runtime.docker if cluster.engine else None
     return {
@@ -28,6 +28,7 @@ def questions(cluster: Cluster, fabric: Fabric, *, pings: bool = False) -> dict[
             image=image,
             mtu=cluster.fabric.mtu,
             rails=_rails(fabric, node.name) if pings else (),
+            journal=journal,
         )
         for node in cluster.nodes
     }
@@ -39,8 +40,25 @@ def _rails(fabric: Fabric, node: str) -> tuple[tuple[str, str], ...]:
 
 async def gather(fleet: Fleet, asked: Mapping[str, Questions], title: str = "read facts") -> dict[str, NodeFacts]:
     """The facts of every node; AccessRefused when one does not answer, for then nothing may be planned."""
-    results = await fleet.ask(title, {node: batch(q.probes()) for node, q in asked.items()})
-    silent = [f"{node}: {problem(result)}" for node, result in results.items() if not isinstance(result, Ok)]
+    facts, silent = await _read(fleet, asked, title, patient=False)
     if silent:
-        raise AccessRefused("facts cannot be read:\n  " + "\n  ".join(silent), "try again; nothing was changed")
-    return {n: snapshot(n, asked[n], result.stdout) for n, result in results.items() if isinstance(result, Ok)}
+        lines = "\n  ".join(f"{node}: {reason}" for node, reason in silent.items())
+        raise AccessRefused(f"facts cannot be read:\n  {lines}", "try again; nothing was changed")
+    return facts
+
+
+Reached = tuple[dict[str, NodeFacts], dict[str, str]]
+
+
+async def gather_reachable(fleet: Fleet, asked: Mapping[str, Questions]) -> Reached:
+    """The facts of every node that answers, and why the others do not; Unreachable when none does."""
+    facts, silent = await _read(fleet, asked, "read facts", patient=True)
+    if not facts:
+        raise Unreachable("no node answers:\n  " + "\n  ".join(silent.values()), "is the network there?")
+    return facts, silent
+
+
+async def _read(fleet: Fleet, asked: Mapping[str, Questions], title: str, *, patient: bool) -> Reached:
+    results = await fleet.ask(title, {node: batch(q.probes()) for node, q in asked.items()}, patient=patient)
+    facts = {n: snapshot(n, asked[n], result.stdout) for n, result in results.items() if isinstance(result, Ok)}
+    return facts, {node: problem(result) for node, result in results.items() if not isinstance(result, Ok)}

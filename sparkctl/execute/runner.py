@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from sparkctl.commands.base import Command, Effect
 from sparkctl.commands.lock import HELD, INTERRUPTED, STALE
-from sparkctl.errors import Locked, Refused, SparkctlError, StalePlan
+from sparkctl.errors import Locked, Refused, SparkctlError, StalePlan, Unfinished
 from sparkctl.execute.fleet import Fleet, problem
 from sparkctl.execute.undo import Undo
 from sparkctl.fabric.ports import NETDEVS
@@ -19,7 +19,11 @@ from sparkctl.plan import compile as compiled
 from sparkctl.plan.compile import Run
 from sparkctl.plan.diff import INTERRUPTED as INTERRUPTED_HELP
 from sparkctl.plan.plan import Plan, Step
-from sparkctl.report.events import Note
+
+LOCKED_HELP = (
+    "wait for the other run; if its controller is dead, the nodes put themselves back when its lease ends "
+    "(at once: sparkctl cluster recover --break-lock)"
+)
 
 
 class StepFailed(SparkctlError):
@@ -47,6 +51,7 @@ class Runner:
     prove: Mapping[str, Prove]
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     locked: bool = False
+    confirmed: bool = False
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -54,13 +59,16 @@ class Runner:
         return self.plan.changed_nodes
 
     async def execute(self) -> None:
-        """Refused: nothing was changed. ApplyFailed: all is as before. RollbackIncomplete: a node may not be."""
+        """Refused: nothing was changed. ApplyFailed: all is as before. RollbackIncomplete: a node may not be.
+
+        Unfinished: all is as planned and confirmed, and a node could not close its book.
+        """
         with self.fleet.allow(Effect.WRITE):
             try:
                 await self._lock()
                 await self._change()
             except (SparkctlError, asyncio.CancelledError) as error:
-                if isinstance(error, Refused) and not self.locked:
+                if self.confirmed or (isinstance(error, Refused) and not self.locked):
                     raise
                 await self._undone(error)
 
@@ -87,7 +95,7 @@ class Runner:
         found = "\n  ".join(f"{node}: {_words(r)}" for node, r in results.items() if not isinstance(r, Ok))
         statuses = {r.status for r in results.values() if isinstance(r, Failed)}
         if HELD in statuses:
-            raise Locked(found, "wait for the other run; a dead one's lease ends by itself")
+            raise Locked(found, LOCKED_HELP)
         if statuses & {INTERRUPTED, STALE}:
             raise Refused(f"a node cannot be locked:\n  {found}", "put this right; nothing was changed")
         if found:
@@ -129,13 +137,26 @@ class Runner:
         await self.checkpoint()
         await self.fleet.connect(self.nodes)
         await self._all("confirm", {n: compiled.disarm(self.run) for n in self.nodes})
-        results = await self.fleet.each("record", {n: compiled.finish(self.plan, self.run, n) for n in self.nodes})
+        self.confirmed = True
+        await self._close_books()
+
+    async def _close_books(self) -> None:
+        """Once more where the answer was lost or the disk was full for a moment: it does no harm."""
+        commands = {n: compiled.conclude(self.plan, self.run, n) for n in self.nodes}
+        wrong = await self._recorded(commands)
+        if wrong:
+            wrong = await self._recorded({node: commands[node] for node in wrong})
         idle = {n: compiled.unlock(self.run) for n in self.plan.nodes if n not in self.nodes}
         if idle:
-            results |= await self.fleet.each("unlock", idle)
-        for node, result in results.items():
-            if not isinstance(result, Ok):
-                self.fleet.observer(Note(f"{node}: confirmed, but the book-keeping failed: {problem(result)}"))
+            await self.fleet.each("unlock", idle)
+        if wrong:
+            lines = "".join(f"\n  {node}: {why}" for node, why in wrong.items())
+            message = f"everything is as planned and confirmed, but the book could not be closed:{lines}"
+            raise Unfinished(message, "put the cause right, then: sparkctl cluster recover")
+
+    async def _recorded(self, commands: Mapping[str, Command]) -> dict[str, str]:
+        results = await self.fleet.each("record", commands)
+        return {node: problem(result) for node, result in results.items() if not isinstance(result, Ok)}
 
     async def _keep_alive(self) -> None:
         """A step takes long (an image of 30 GB): the nodes hear that the controller lives. A loss shows in the step."""
@@ -168,5 +189,3 @@ def _words(result: Result) -> str:
     if isinstance(result, Failed) and result.status == STALE:
         return f"not as planned: {result.reason}"
     return problem(result)
-
-

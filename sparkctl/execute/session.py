@@ -6,8 +6,8 @@ import asyncio
 import hashlib
 import secrets as entropy
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sparkctl.checks import View, judge, words
@@ -16,23 +16,27 @@ from sparkctl.commands.canary import Answer, Watch
 from sparkctl.engines import engine_of
 from sparkctl.errors import AccessRefused, Refused
 from sparkctl.execute.fleet import Fleet
-from sparkctl.execute.gather import gather, questions
+from sparkctl.execute.gather import gather, gather_reachable, questions
 from sparkctl.execute.prove import Wait, ask_once
+from sparkctl.execute.recover import Recoverer
 from sparkctl.execute.runner import Prove, Runner, StepFailed
 from sparkctl.fabric.model import Fabric
 from sparkctl.facts.snapshot import NodeFacts
 from sparkctl.inventory.model import Cluster
 from sparkctl.outcome import Absent, Fact, Known, Unknown, Verdict
-from sparkctl.plan.build import plan_down, plan_up
+from sparkctl.plan.build import newcomers, plan_down, plan_up
 from sparkctl.plan.compile import Run
-from sparkctl.plan.diff import Desired
+from sparkctl.plan.diff import PLAIN, Desired, Wishes
 from sparkctl.plan.plan import Plan
 from sparkctl.plan.playbook import Playbook
+from sparkctl.plan.recover import Recovery, recovery
 from sparkctl.render import Rendering
 from sparkctl.render.artifact import API_KEY, UNIT_NAME
 
 SHOWN_TOKENS = 16
 """Length of the completion that `up` shows to people; a canary needs one token only."""
+RECOVER_LEASE = 300
+"""Seconds that a recovery holds the nodes: one revert takes at most 180."""
 SETTLE_PAUSE = 0.3
 """Between two looks while the kernel settles; management may be away for about a second (field-faults 20)."""
 
@@ -53,9 +57,12 @@ class Session:
     _seen: dict[str, NodeFacts] = field(default_factory=dict)
     _secrets: dict[str, dict[str, bytes]] = field(default_factory=dict)
 
-    async def facts(self, *, pings: bool = False, title: str = "read facts") -> dict[str, NodeFacts]:
-        """One round trip per node; the gates let only READ pass."""
-        return await gather(self.fleet, questions(self.cluster, self.fabric, pings=pings), title)
+    async def facts(
+        self, nodes: Iterable[str] | None = None, *, pings: bool = False, title: str = "read facts"
+    ) -> dict[str, NodeFacts]:
+        """One round trip per node (of `nodes`; all); the gates let only READ pass."""
+        asked = questions(self.cluster, self.fabric, pings=pings)
+        return await gather(self.fleet, {n: asked[n] for n in (asked if nodes is None else nodes)}, title)
 
     def secrets(self, node: str) -> Mapping[str, bytes]:
         """The secrets that go to `node`, read once; Refused when a file cannot be read."""
@@ -72,19 +79,40 @@ class Session:
         digests = {path: hashlib.sha256(content).hexdigest() for path, content in self.secrets(node).items()}
         return Desired(self.rendering.nodes[node], digests, self.fabric.of(node), image)
 
-    async def plan(self, playbook: Playbook) -> Plan:
+    async def plan(self, playbook: Playbook, wishes: Wishes = PLAIN) -> Plan:
         """Facts and difference: what `up` would do."""
         self._seen = await self.facts()
-        return plan_up(self.cluster.name, self.desired(), self._seen, playbook)
+        return plan_up(self.cluster.name, self.desired(), self._seen, playbook, wishes)
 
-    async def plan_down(self) -> Plan:
-        """What `down` would do."""
-        return plan_down(self.cluster.name, await self.facts())
+    async def plan_reprovision(self, playbook: Playbook, wishes: Wishes = PLAIN) -> Plan:
+        """What would make the nodes of `wishes.only` (None: those without a record) a part of the cluster again."""
+        self._seen = await self.facts()
+        only = newcomers(self._seen) if wishes.only is None else wishes.only
+        return plan_up(self.cluster.name, self.desired(), self._seen, playbook, replace(wishes, only=only))
+
+    async def plan_down(self, wishes: Wishes = PLAIN) -> tuple[Plan, dict[str, str]]:
+        """What `down` would do, and the nodes that do not answer, with why: they are left for another time."""
+        facts, silent = await gather_reachable(self.fleet, questions(self.cluster, self.fabric))
+        return plan_down(self.cluster.name, facts, wishes), silent
+
+    async def recovery(self) -> tuple[Recovery | None, dict[str, str]]:
+        """What is to become of a run that died, and the nodes that do not answer, with why."""
+        facts, silent = await gather_reachable(self.fleet, questions(self.cluster, self.fabric, journal=True))
+        return recovery(self.cluster.name, facts, tuple(silent)), silent
+
+    async def recover(self, found: Recovery, silent: Iterable[str], *, break_lock: bool) -> None:
+        """End that run; raises as Recoverer.execute does."""
+        asked = questions(self.cluster, self.fabric)
+        reached = {node: asked[node] for node in asked if node not in set(silent)}
+        run = Run(entropy.token_hex(4), self.owner, RECOVER_LEASE)
+        self.running = True
+        await Recoverer(self.fleet, found, run, reached, "break" if break_lock else "recover").execute()
+        self.running = False
 
     async def execute(self, plan: Plan, playbook: Playbook) -> None:
         """Run `plan` as one transaction; raises as Runner.execute does."""
         run = Run(entropy.token_hex(4), self.owner, playbook.confirm_timeout)
-        proofs = self._proofs_up(playbook) if plan.action == "up" else self._proofs_down(plan, playbook)
+        proofs = self._proofs_down(plan, playbook) if plan.action == "down" else self._proofs_up(playbook)
         asked = questions(self.cluster, self.fabric)
         secrets = {node: self.secrets(node) for node in plan.nodes}
         self.running = True  # and stays so when the run is left: then the nodes are in their timers' hands
@@ -149,7 +177,7 @@ class Session:
 
     async def _left(self, plan: Plan) -> list[str]:
         try:
-            return remains(plan, self.fabric, await self.facts(title="settle and check"))
+            return remains(plan, self.fabric, await self.facts(plan.nodes, title="settle and check"))
         except AccessRefused as error:
             return [error.message]
 
@@ -197,9 +225,9 @@ class Session:
 
 def remains(plan: Plan, fabric: Fabric, facts: Mapping[str, NodeFacts]) -> list[str]:
     """Files and addresses that a teardown should have taken away."""
-    gone = ((node, c.path) for node in facts for c in plan.files(node) if c.after is None)
+    gone = ((node, c.path) for node in facts for c in plan.files(node) if c.after is None and not c.aside)
     left = [f"{node}: {path}" for node, path in gone if not isinstance(facts[node].file(path), Absent)]
-    for attachment in fabric.attachments:
+    for attachment in (a for a in fabric.attachments if a.node in facts):
         netdev = facts[attachment.node].netdev(attachment.netdev)
         address = str(attachment.address)
         if plan.network(attachment.node) and isinstance(netdev, Known) and address in netdev.value.addresses:

@@ -9,9 +9,23 @@ from sparkctl.errors import Refused
 from sparkctl.fabric.ports import NETDEVS
 from sparkctl.facts.record import FileRecord, Record
 from sparkctl.facts.snapshot import NodeFacts
-from sparkctl.outcome import Known
-from sparkctl.plan.change import Change, FileChange, ImageChange, NetdevTarget, NetworkChange, Stage, UnitChange
-from sparkctl.plan.diff import Desired, file_changes, given_back, image_change, kept_edits, network_change, obstacles
+from sparkctl.outcome import Absent, Known
+from sparkctl.plan.change import ABSENT, Change, FileChange, ImageChange, NetworkChange, Stage, UnitChange
+from sparkctl.plan.diff import (
+    PLAIN,
+    SPARED,
+    Desired,
+    Wishes,
+    edits,
+    file_changes,
+    given_back,
+    image_change,
+    network_change,
+    obstacles,
+    recorded,
+    set_aside,
+    target_back,
+)
 from sparkctl.plan.plan import Plan, Step
 from sparkctl.plan.playbook import Playbook
 from sparkctl.render.artifact import CONTAINER, ENGINE_UNIT, UNIT_NAME
@@ -30,32 +44,60 @@ class NodeDiff:
         return tuple(c for c in self.files if c.stage == stage)
 
 
-def refuse(cluster: str, facts: Mapping[str, NodeFacts], desired: Mapping[str, Desired]) -> None:
+def refuse(
+    cluster: str, facts: Mapping[str, NodeFacts], desired: Mapping[str, Desired], wishes: Wishes = PLAIN
+) -> None:
     """Raise Refused with every obstacle on every node; nothing has been changed."""
     none: tuple[()] = ()
     found = [
         f"{node}: {reason}"
         for node, known in facts.items()
-        for reason in obstacles(cluster, known, desired[node].attachments if node in desired else none)
+        for reason in obstacles(cluster, known, desired[node].attachments if node in desired else none, wishes)
     ]
     if found:
         raise Refused("nothing was changed, because\n  " + "\n  ".join(found), "put this right and run it again")
 
 
-def plan_up(cluster: str, desired: Mapping[str, Desired], facts: Mapping[str, NodeFacts], playbook: Playbook) -> Plan:
+def plan_up(
+    cluster: str,
+    desired: Mapping[str, Desired],
+    facts: Mapping[str, NodeFacts],
+    playbook: Playbook,
+    wishes: Wishes = PLAIN,
+) -> Plan:
     """The plan that makes every node as desired; Refused when a node cannot be planned for."""
-    refuse(cluster, facts, desired)
+    refuse(cluster, facts, desired, wishes)
     stages = {stage.stage for stage in playbook.stages}
-    diffs = {node: _diff(desired[node], facts[node], stages) for node in desired}
+    diffs = {node: _diff(desired[node], facts[node], stages, wishes) for node in desired}
+    notes = [*_kept(facts, wishes, removed=False), *_left_alone(diffs, wishes)]
+    if wishes.only is not None:
+        diffs = {node: diff if node in wishes.only else NodeDiff((), None, None) for node, diff in diffs.items()}
     steps = tuple(_up_steps(diffs, facts, _wants_engine(desired) and "engine" in stages))
     records = {node: _record_after_up(cluster, diffs[node], facts[node], desired[node]) for node in desired}
-    return _plan("up", cluster, facts, records, steps)
+    action = "up" if wishes.only is None else "reprovision"
+    return _plan(action, cluster, facts, records, steps, notes)
 
 
-def _diff(desired: Desired, facts: NodeFacts, stages: set[Stage]) -> NodeDiff:
-    files = tuple(c for c in file_changes(desired, facts) if c.stage in stages)
+def newcomers(facts: Mapping[str, NodeFacts]) -> frozenset[str]:
+    """Nodes without a record in a cluster where others have one; Refused when it is not one of the two."""
+    new = frozenset(node for node, known in facts.items() if not isinstance(known.record, Known))
+    if new == set(facts):
+        raise Refused("no node of this cluster is set up yet", "sparkctl cluster up")
+    return new
+
+
+def _diff(desired: Desired, facts: NodeFacts, stages: set[Stage], wishes: Wishes) -> NodeDiff:
+    every = (*file_changes(desired, facts, wishes), *set_aside(desired, facts, wishes))
+    files = tuple(c for c in every if c.stage in stages)
     network = network_change(desired, facts, files) if "network" in stages else None
     return NodeDiff(files, network, image_change(desired, facts) if "engine" in stages else None)
+
+
+def _left_alone(diffs: Mapping[str, NodeDiff], wishes: Wishes) -> Iterator[str]:
+    for node, diff in diffs.items():
+        count = len(diff.files) + (diff.network is not None) + (diff.image is not None)
+        if wishes.only is not None and node not in wishes.only and count:
+            yield f"{node}: differs from the inventory too ({count} changes), left alone; `cluster up` makes them"
 
 
 def _wants_engine(desired: Mapping[str, Desired]) -> bool:
@@ -146,46 +188,68 @@ def _record_after_up(cluster: str, diff: NodeDiff, facts: NodeFacts, desired: De
     old = facts.record.value if isinstance(facts.record, Known) else Record(cluster=cluster)
     files = dict(old.files)
     for change in diff.files:
-        if change.after is None or change.baseline:
+        if (change.after is None or change.baseline) and not change.aside:
             files.pop(change.path, None)
         else:
             files[change.path] = _file_record(change, old)
-    netdevs = dict.fromkeys((*old.netdevs, *(a.netdev for a in desired.attachments if diff.network)))
+    wanted = [a.netdev for a in desired.attachments]
+    netdevs = dict.fromkeys(wanted) if diff.network else dict.fromkeys(old.netdevs)
     unit = UNIT_NAME if ENGINE_UNIT in files else None
     return Record(cluster=cluster, files=files, netdevs=tuple(netdevs), unit=unit)
 
 
 def _file_record(change: FileChange, old: Record) -> FileRecord:
-    if change.after is None:
-        raise ValueError("a removed file has no record")
-    if change.path in old.files:
-        baseline = old.files[change.path].baseline
-    else:
-        baseline = change.path.strip("/").replace("/", "_") if change.before else None
-    return FileRecord(digest=change.after.digest, mode=change.after.mode, stage=change.stage, baseline=baseline)
+    digest, mode = (change.after.digest, change.after.mode) if change.after else (ABSENT, 0)
+    known = old.files.get(change.path)
+    fresh = known is None or (change.aside and change.before is not None)
+    before = change.before if fresh else None
+    return FileRecord(
+        digest=digest,
+        mode=mode,
+        stage=change.stage,
+        baseline=_baseline_name(change.path, before.digest) if before else known.baseline if known else None,
+        baseline_digest=before.digest if before else known.baseline_digest if known else None,
+        aside=bool(change.aside),
+    )
 
 
-def plan_down(cluster: str, facts: Mapping[str, NodeFacts]) -> Plan:
+def _baseline_name(path: str, digest: str) -> str:
+    """Of its own for each content: what was kept once is never replaced."""
+    return f"{path.strip('/').replace('/', '_')}.{digest[:12]}"
+
+
+def plan_down(cluster: str, facts: Mapping[str, NodeFacts], wishes: Wishes = PLAIN) -> Plan:
     """The plan that puts every node back to what its record says it was before sparkctl came."""
-    refuse(cluster, facts, {})
+    refuse(cluster, facts, {}, wishes)
     known = {node: f for node, f in facts.items() if isinstance(f.record, Known)}
-    steps = tuple(_down_steps(known))
-    notes = tuple(f"{node}: {note}" for node, f in known.items() for note in _edits(f))
+    steps = tuple(_down_steps(known, wishes))
     records: dict[str, Record | None] = dict.fromkeys(known)
-    return _plan("down", cluster, facts, records, steps, notes)
+    made = _plan("down", cluster, facts, records, steps, _kept(known, wishes, removed=True))
+    return made.model_copy(update={"spared": {node: _spared(f, wishes) for node, f in known.items()}})
 
 
-def _edits(facts: NodeFacts) -> Iterator[str]:
-    if isinstance(facts.record, Known):
-        kept = kept_edits(facts, facts.record.value)
-        yield from (f"{path} was edited or removed since sparkctl wrote it: left alone" for path in kept)
+def _spared(facts: NodeFacts, wishes: Wishes) -> dict[str, str]:
+    names = {path: recorded(facts)[path].baseline for path in edits(facts) if path not in wishes.force}
+    return {path: name for path, name in names.items() if name is not None}
 
 
-def _down_steps(facts: Mapping[str, NodeFacts]) -> Iterator[Step]:
+def _kept(facts: Mapping[str, NodeFacts], wishes: Wishes, *, removed: bool) -> Iterator[str]:
+    """A note for each later edit that is left alone, with what becomes of the file that was there before sparkctl."""
+    for node, known in facts.items():
+        for path in edits(known):
+            gone = isinstance(known.file(path), Absent)
+            if path in wishes.force or (gone and not removed):
+                continue
+            spared = removed and recorded(known)[path].baseline is not None
+            kept = f"; what was there before sparkctl is kept as {path}{SPARED}" if spared else ""
+            yield f"{node}: {path} was {'removed' if gone else 'edited'} since sparkctl wrote it: left alone{kept}"
+
+
+def _down_steps(facts: Mapping[str, NodeFacts], wishes: Wishes) -> Iterator[Step]:
     reason = "the cluster is torn down"
     present = {n: f for n, f in facts.items() if isinstance(f.unit, Known) and f.unit.value.loaded}
     yield _step("engine", "stop all ranks", {n: (_unit("stop", f, reason),) for n, f in present.items()})
-    files = {n: tuple(_given_back(f)) for n, f in facts.items()}
+    files = {n: tuple(_given_back(f, wishes)) for n, f in facts.items()}
     yield _step("engine", "engine files", {n: tuple(c for c in files[n] if c.stage == "engine") for n in facts})
     for title, wave in _waves(tuple(facts)):
         yield _step("network", f"network, {title}", {n: _network_down(files[n], facts[n], reason) for n in wave})
@@ -195,22 +259,13 @@ def _network_down(files: tuple[FileChange, ...], facts: NodeFacts, reason: str) 
     return (*(c for c in files if c.stage == "network"), *_network_back(facts, reason))
 
 
-def _given_back(facts: NodeFacts) -> Iterator[FileChange]:
-    if isinstance(facts.record, Known):
-        for path, old in facts.record.value.files.items():
-            yield from given_back(path, old, facts)
+def _given_back(facts: NodeFacts, wishes: Wishes) -> Iterator[FileChange]:
+    for path, old in recorded(facts).items():
+        yield from given_back(path, old, facts, wishes)
 
 
 def _network_back(facts: NodeFacts, reason: str) -> Iterator[NetworkChange]:
     if not isinstance(facts.record, Known) or not facts.record.value.netdevs:
         return
-    targets = tuple(t for name in facts.record.value.netdevs if (t := _target_back(name, facts)))
+    targets = tuple(t for name in facts.record.value.netdevs for t in target_back(name, facts))
     yield NetworkChange(netdevs=targets, reason=reason)
-
-
-def _target_back(name: str, facts: NodeFacts) -> NetdevTarget | None:
-    now = facts.netdev(name)
-    if not isinstance(now, Known):
-        return None
-    mtu, addresses = now.value.mtu, now.value.addresses
-    return NetdevTarget(netdev=name, before_mtu=mtu, before_addresses=addresses, after_mtu=None, after_address=None)

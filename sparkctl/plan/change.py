@@ -12,7 +12,7 @@ ABSENT = "absent"
 
 
 class FileImage(BaseModel):
-    """A file's content (None for a secret or a baseline, which stay where they are), digest, mode and owner."""
+    """A file's digest, mode, owner, and content (None for what stays on the node or in a secret's file)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     digest: str
@@ -23,7 +23,10 @@ class FileImage(BaseModel):
 
 
 class FileChange(BaseModel):
-    """Write or remove one file. `source`: a secret's path on the controller; `baseline`: a kept before-image."""
+    """Write or remove one file. `source`: a secret's path on the controller; `baseline`: a kept before-image.
+
+    `aside`: the node itself makes the new content, the old one without the stanzas of these netdevs.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     kind: Literal["file"] = "file"
@@ -34,12 +37,15 @@ class FileChange(BaseModel):
     reason: str
     source: str | None = None
     baseline: str | None = None
+    aside: tuple[str, ...] = ()
     reversible: ClassVar[bool] = True
     risk: ClassVar[Risk] = "none"
 
     @property
     def summary(self) -> str:
         """One line for people."""
+        if self.aside:
+            return f"move {'all' if self.after is None else 'the fabric stanzas'} of {self.path} aside"
         verb = "create" if self.before is None else "remove" if self.after is None else "change"
         mode = f" ({self.after.mode:04o})" if self.after else ""
         return f"{verb} {self.path}{mode}"

@@ -8,13 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sparkctl.commands import checkpoint, docker, files, lock, netplan, systemd
-from sparkctl.commands.base import Command, Effect, Words, lines, node_functions, write
-from sparkctl.commands.checkpoint import revert_script
+from sparkctl.commands.base import Command, Effect, Words, functions, lines, node_functions, write
+from sparkctl.commands.checkpoint import finish_script, revert_script
 from sparkctl.facts.base import batch
+from sparkctl.facts.record import RunHeader
 from sparkctl.facts.snapshot import Questions
-from sparkctl.plan.change import ABSENT, Change, FileChange, ImageChange, NetworkChange, UnitChange
+from sparkctl.plan.change import ABSENT, Change, FileChange, ImageChange, NetdevTarget, NetworkChange, UnitChange
 from sparkctl.plan.plan import Plan, Step
-from sparkctl.render.artifact import NETPLAN_FOLDER
+from sparkctl.render.artifact import NETPLAN, NETPLAN_FOLDER
 
 
 @dataclass(frozen=True)
@@ -26,9 +27,9 @@ class Run:
     lease: int
 
 
-def lock_and_read(run: Run, questions: Questions) -> Command:
+def lock_and_read(run: Run, questions: Questions, mode: lock.Mode = "new") -> Command:
     """Take the lock and read the facts again, in one round trip."""
-    script = node_functions() + lines([lock.lock(run.id, run.lease, run.owner)])
+    script = node_functions() + lines([lock.lock(run.id, run.lease, run.owner, mode)])
     reading = batch(questions.probes())
     return Command("lock", script + reading.script, Effect.WRITE)
 
@@ -40,8 +41,7 @@ def unlock(run: Run) -> Command:
 
 def undo(run: Run) -> Command:
     """Put a node back: its own revert script if the run got that far, and the lock in any case."""
-    steps = [("abandon", run.id)]
-    return write("put everything back", steps, timeout=checkpoint.REVERT_SECONDS)
+    return write("put everything back", [checkpoint.abandon(run.id)], timeout=checkpoint.REVERT_SECONDS)
 
 
 def hold(run: Run) -> Command:
@@ -59,12 +59,22 @@ def prepare(plan: Plan, run: Run, node: str, secrets: Mapping[str, bytes]) -> Co
     steps = [lock.hold(run.id, run.lease), checkpoint.begin(), checkpoint.journal(run.id, "intended", plan.action)]
     steps += [files.save(c.path, i, c.before.digest if c.before else ABSENT) for i, c in enumerate(plan.files(node))]
     steps += [netplan.save_netdev(name) for name in _netdevs(plan, node)]
+    steps += [_set_aside(c, c.aside, i) for i, c in enumerate(plan.files(node)) if c.aside]
     steps += [checkpoint.arm(run.lease), *_netplan_checks(plan, node)]
     return write("prepare", steps, stdin=archive(plan, run, node, secrets))
 
 
+def _set_aside(change: FileChange, netdevs: tuple[str, ...], number: int) -> Words:
+    planned = change.after.digest if change.after else ABSENT
+    return files.set_aside(change.path, number, planned, NETPLAN, netdevs)
+
+
+def _targets(plan: Plan, node: str) -> tuple[NetdevTarget, ...]:
+    return tuple(target for change in plan.network(node) for target in change.netdevs)
+
+
 def _netdevs(plan: Plan, node: str) -> tuple[str, ...]:
-    return tuple(target.netdev for change in plan.network(node) for target in change.netdevs)
+    return tuple(target.netdev for target in _targets(plan, node))
 
 
 def _netplan_checks(plan: Plan, node: str) -> Iterator[Words]:
@@ -93,12 +103,46 @@ def archive(plan: Plan, run: Run, node: str, secrets: Mapping[str, bytes]) -> by
 
 
 def _members(plan: Plan, run: Run, node: str, secrets: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
-    record = plan.records[node]
-    yield "record.json", (record.model_dump_json(indent=1) if record else "null").encode() + b"\n"
+    yield "run.json", _header(plan, run, node).model_dump_json().encode() + b"\n"
+    yield "record.json", _record(plan, run, node).encode() + b"\n"
     yield "revert.sh", revert_script(run.id, _undo(plan, node)).encode()
+    yield "finish.sh", finish_script(run.id, _kept(plan, node), plan.records[node] is not None).encode()
+    if any(change.aside for change in plan.files(node)):
+        yield "foreign.py", functions("facts/foreign.py").encode()
     for number, change in enumerate(plan.files(node)):
-        if change.after is not None and change.baseline is None:
+        if change.after is not None and change.baseline is None and not change.aside:
             yield f"after/{number}", _content(change, secrets)
+        elif change.aside:
+            yield f"after/{number}", b""
+
+
+def _header(plan: Plan, run: Run, node: str) -> RunHeader:
+    return RunHeader(
+        run=run.id,
+        action=plan.action,
+        cluster=plan.cluster,
+        owner=run.owner,
+        nodes=plan.changed_nodes,
+        fingerprint=plan.fingerprints[node],
+    )
+
+
+def _record(plan: Plan, run: Run, node: str) -> str:
+    record = plan.records[node]
+    return record.model_copy(update={"run": run.id}).model_dump_json(indent=1) if record else "null"
+
+
+def _kept(plan: Plan, node: str) -> Iterator[Words]:
+    """Baselines of what this run touched for the first time, and of nothing that it gave back."""
+    record = plan.records[node]
+    for number, change in enumerate(plan.files(node)):
+        kept = record.files.get(change.path) if record else None
+        if kept is not None and kept.baseline is not None:
+            yield files.keep(number, kept.baseline)
+    yield from (files.spare(path, name) for path, name in plan.spared.get(node, {}).items())
+    for target in _targets(plan, node) if record else ():
+        back = target.after_address is None
+        yield files.forget_netdev(target.netdev) if back else files.keep_netdev(target.netdev)
 
 
 def _content(change: FileChange, secrets: Mapping[str, bytes]) -> bytes:
@@ -140,7 +184,7 @@ def _file_step(change: FileChange, number: int) -> Words:
     if change.after is None:
         return files.drop(change.path)
     if change.baseline is not None:
-        return files.restore(change.path, change.baseline)
+        return files.restore(change.path, change.baseline, change.after.digest)
     return files.put(change.path, change.after.mode, number)
 
 
@@ -164,7 +208,7 @@ def _undo(plan: Plan, node: str) -> Iterator[tuple[str, Iterable[Words]]]:
 
 
 def _undo_files(numbered: Iterable[tuple[int, FileChange]], stage: str) -> list[Words]:
-    return [files.undo(change.path, number) for number, change in numbered if change.stage == stage]
+    return [files.undo(c.path, n, c.before.digest if c.before else ABSENT) for n, c in numbered if c.stage == stage]
 
 
 def _undo_network(plan: Plan, node: str) -> Iterator[Words]:
@@ -179,15 +223,7 @@ def disarm(run: Run) -> Command:
     return write("confirm", [lock.hold(run.id, run.lease), checkpoint.disarm(run.id)])
 
 
-def finish(plan: Plan, run: Run, node: str) -> Command:
+def conclude(plan: Plan, run: Run, node: str) -> Command:
     """Keep the baseline of what was touched for the first time, write the record, give the lock back."""
-    record = plan.records[node]
-    if record is None:
-        return write("forget", [lock.hold(run.id, run.lease), checkpoint.forget(run.id)])
-    steps = [lock.hold(run.id, run.lease)]
-    for number, change in enumerate(plan.files(node)):
-        kept = record.files.get(change.path)
-        if kept is not None and kept.baseline is not None:
-            steps.append(files.keep(number, kept.baseline))
-    steps += [("keep_netdev", name) for name in _netdevs(plan, node)]
-    return write("record", [*steps, checkpoint.finish(run.id)])
+    recorded = plan.records[node] is not None
+    return write("record", [checkpoint.conclude(run.id, run.id, run.lease, recorded)])

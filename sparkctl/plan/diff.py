@@ -7,16 +7,32 @@ from dataclasses import dataclass
 
 from sparkctl.fabric.model import Attachment
 from sparkctl.facts.files import FileState
-from sparkctl.facts.record import FileRecord, Record
+from sparkctl.facts.foreign import ForeignFile
+from sparkctl.facts.record import FileRecord
 from sparkctl.facts.snapshot import NodeFacts
 from sparkctl.outcome import Absent, Fact, Known
-from sparkctl.plan.change import FileChange, FileImage, ImageChange, NetdevTarget, NetworkChange, Stage
-from sparkctl.render.artifact import NETPLAN, NodeRendering
+from sparkctl.plan.change import ABSENT, FileChange, FileImage, ImageChange, NetdevTarget, NetworkChange, Stage
+from sparkctl.render.artifact import NETPLAN_FOLDER, NodeRendering
 
-INTERRUPTED = (
-    "its own timer puts it back; where that is gone (a reboot, a confirmed run), do it by hand: "
-    "sudo sh /var/lib/sparkctl/run/revert.sh controller"
-)
+INTERRUPTED = "sparkctl cluster recover finishes it or puts the node back"
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a person asked for besides the inventory.
+
+    `take_over`: move foreign fabric stanzas aside. `force`: paths whose later edit does not win. `only`: nodes whose
+    files and network are changed (None: all).
+    """
+
+    take_over: bool = False
+    force: frozenset[str] = frozenset()
+    only: frozenset[str] | None = None
+
+
+PLAIN = Wishes()
+SPARED = ".before-sparkctl"
+"""Suffix of what teardown cannot put back, because the file was edited since; netplan reads only *.yaml."""
 
 
 @dataclass(frozen=True)
@@ -29,17 +45,18 @@ class Desired:
     image: str | None
 
 
-def obstacles(cluster: str, facts: NodeFacts, attachments: tuple[Attachment, ...]) -> Iterator[str]:
+def obstacles(
+    cluster: str, facts: NodeFacts, attachments: tuple[Attachment, ...], wishes: Wishes = PLAIN
+) -> Iterator[str]:
     """Why nothing may be planned for this node; none when all is well."""
     yield from facts.unknowns()
     if isinstance(facts.run, Known):
-        yield f"an interrupted run is on this node (state {facts.run.value}): {INTERRUPTED}"
+        yield f"an interrupted run is on this node (state {facts.run.value.state}): {INTERRUPTED}"
     if isinstance(facts.record, Known) and facts.record.value.cluster != cluster:
         yield f"the node belongs to cluster {facts.record.value.cluster!r}; tear that down first"
     if isinstance(facts.missing_tools, Known) and facts.missing_tools.value:
         yield f"missing on the node: {', '.join(facts.missing_tools.value)}"
-    if isinstance(facts.foreign, Known):
-        yield from (f"{path} also names a fabric netdev: netplan would join both" for path in facts.foreign.value)
+    yield from (in_the_way(file) for file in foreign(facts) if attachments and not (wishes.take_over and file.movable))
     absent = (fact for a in attachments if isinstance(fact := facts.netdev(a.netdev), Absent))
     yield from (fact.reason for fact in absent)
 
@@ -52,26 +69,31 @@ def image_of(fact: Fact[FileState]) -> FileImage | None:
     return FileImage(digest=state.digest, mode=state.mode, uid=state.uid, gid=state.gid, content=state.content)
 
 
-def file_changes(desired: Desired, facts: NodeFacts) -> Iterator[FileChange]:
-    """Files to write, then files of an earlier run that nobody wants any more."""
+def file_changes(desired: Desired, facts: NodeFacts, wishes: Wishes = PLAIN) -> Iterator[FileChange]:
+    """Files to write, then files of an earlier run that nobody wants any more. A later edit by somebody else wins."""
     for artifact in desired.rendering.files:
         after = FileImage(digest=artifact.digest, mode=artifact.mode, content=artifact.content)
-        yield from _written(artifact.path, artifact.stage, facts, after)
+        yield from _written(artifact.path, artifact.stage, facts, after, wishes)
     for secret in desired.rendering.secrets:
         after = FileImage(digest=desired.secrets[secret.path], mode=secret.mode)
-        yield from _written(secret.path, secret.stage, facts, after, source=secret.source)
+        yield from _written(secret.path, secret.stage, facts, after, wishes, source=secret.source)
     wanted = {f.path for f in desired.rendering.files} | {s.path for s in desired.rendering.secrets}
-    yield from (c for path, old in _recorded(facts).items() if path not in wanted for c in given_back(path, old, facts))
+    for path, old in recorded(facts).items():
+        if path not in wanted and not old.aside:
+            yield from given_back(path, old, facts, wishes)
 
 
 def _written(
-    path: str, stage: Stage, facts: NodeFacts, after: FileImage, source: str | None = None
+    path: str, stage: Stage, facts: NodeFacts, after: FileImage, wishes: Wishes, source: str | None = None
 ) -> Iterator[FileChange]:
     before = image_of(facts.file(path))
+    edited = before is not None and _edited(path, facts)
     if before is None:
-        reason = "not on the node"
+        reason = "removed by somebody else" if path in recorded(facts) else "not on the node"
     elif before.digest != after.digest:
-        reason = "changed by somebody else" if _edited(path, before, facts) else "content differs"
+        if edited and path not in wishes.force:
+            return
+        reason = "edited by somebody else (--force-path)" if edited else "content differs"
     elif (before.mode, before.uid, before.gid) != (after.mode, 0, 0):
         reason = f"mode {before.mode:04o}, owner {before.uid}:{before.gid}"
     else:
@@ -79,40 +101,65 @@ def _written(
     yield FileChange(stage=stage, path=path, before=before, after=after, reason=reason, source=source)
 
 
-def _recorded(facts: NodeFacts) -> Mapping[str, FileRecord]:
+def foreign(facts: NodeFacts) -> tuple[ForeignFile, ...]:
+    """Netplan files of somebody else that concern fabric netdevs."""
+    return facts.foreign.value if isinstance(facts.foreign, Known) else ()
+
+
+def in_the_way(file: ForeignFile) -> str:
+    """Why a foreign file stops a plan, and what to do."""
+    what = "; ".join(f"{s.id} ({s.how}) for {', '.join(s.netdevs)}: {s.says}" for s in file.stanzas)
+    who = f" ({file.who})" if file.who else ""
+    cure = "--take-over moves these stanzas aside until teardown" if file.movable else file.why_not
+    return f"{file.path}{who} also defines {what}; netplan would join both. {cure}"
+
+
+def set_aside(desired: Desired, facts: NodeFacts, wishes: Wishes) -> Iterator[FileChange]:
+    """Foreign stanzas that go aside; the rest of their files is kept to the byte."""
+    netdevs = tuple(a.netdev for a in desired.attachments)
+    for file in foreign(facts) if wishes.take_over else ():
+        before = FileImage(digest=file.digest, mode=file.mode, uid=file.uid, gid=file.gid)
+        after = None if file.after == ABSENT else before.model_copy(update={"digest": file.after})
+        reason = "it also defines " + ", ".join(dict.fromkeys(n for s in file.stanzas for n in s.netdevs))
+        yield FileChange(stage="network", path=file.path, before=before, after=after, reason=reason, aside=netdevs)
+
+
+def recorded(facts: NodeFacts) -> Mapping[str, FileRecord]:
+    """The files on the node's record."""
     return facts.record.value.files if isinstance(facts.record, Known) else {}
 
 
-def _edited(path: str, now: FileImage, facts: NodeFacts) -> bool:
-    old = _recorded(facts).get(path)
-    return old is not None and old.digest != now.digest
+def _digest(path: str, facts: NodeFacts) -> str:
+    now = image_of(facts.file(path))
+    return now.digest if now else ABSENT
 
 
-def given_back(path: str, old: FileRecord, facts: NodeFacts) -> Iterator[FileChange]:
+def _edited(path: str, facts: NodeFacts) -> bool:
+    old = recorded(facts).get(path)
+    return old is not None and old.digest != _digest(path, facts)
+
+
+def given_back(path: str, old: FileRecord, facts: NodeFacts, wishes: Wishes = PLAIN) -> Iterator[FileChange]:
     """Put `path` back to its baseline, unless somebody edited it since: a later edit wins."""
     before = image_of(facts.file(path))
-    if before is None or before.digest != old.digest:
+    if (_edited(path, facts) and path not in wishes.force) or (before is None and old.baseline is None):
         return
     stage: Stage = "engine" if old.stage == "engine" else "network"
-    after = FileImage(digest="baseline", mode=old.mode) if old.baseline else None
+    after = FileImage(digest=old.baseline_digest or "", mode=old.mode) if old.baseline else None
     reason = "as it was before sparkctl" if old.baseline else "was not there before sparkctl"
     yield FileChange(stage=stage, path=path, before=before, after=after, reason=reason, baseline=old.baseline)
 
 
-def kept_edits(facts: NodeFacts, record: Record) -> tuple[str, ...]:
+def edits(facts: NodeFacts) -> tuple[str, ...]:
     """Recorded paths that somebody edited or removed since sparkctl wrote them."""
-    states = {path: image_of(facts.file(path)) for path in record.files}
-    return tuple(p for p, now in states.items() if now is None or now.digest != record.files[p].digest)
+    return tuple(path for path in recorded(facts) if _edited(path, facts))
 
 
 def netdev_targets(desired: Desired, facts: NodeFacts) -> Iterator[NetdevTarget]:
-    """Netdevs whose MTU, address or link state is not as it should be."""
+    """Every netdev of the fabric, as it is and as it should be; those that the node does not have are left out."""
     for attachment in desired.attachments:
         now = facts.netdev(attachment.netdev)
-        if not isinstance(now, Known):
-            continue
-        right = now.value.mtu == attachment.mtu and now.value.addresses == (str(attachment.address),) and now.value.up
-        if not right:
+        if isinstance(now, Known):
             yield NetdevTarget(
                 netdev=attachment.netdev,
                 before_mtu=now.value.mtu,
@@ -122,14 +169,36 @@ def netdev_targets(desired: Desired, facts: NodeFacts) -> Iterator[NetdevTarget]
             )
 
 
+def target_back(name: str, facts: NodeFacts) -> Iterator[NetdevTarget]:
+    """A netdev that goes back to what it was before sparkctl came; none where the node has no such netdev."""
+    now = facts.netdev(name)
+    if isinstance(now, Known):
+        yield NetdevTarget(
+            netdev=name,
+            before_mtu=now.value.mtu,
+            before_addresses=now.value.addresses,
+            after_mtu=None,
+            after_address=None,
+        )
+
+
+def _right(target: NetdevTarget, facts: NodeFacts) -> bool:
+    now = facts.netdev(target.netdev)
+    shown = (now.value.mtu, now.value.addresses, now.value.up) if isinstance(now, Known) else None
+    return shown == (target.after_mtu, (target.after_address,), True)
+
+
 def network_change(desired: Desired, facts: NodeFacts, files: tuple[FileChange, ...]) -> NetworkChange | None:
-    """`netplan apply` where the kernel or the netplan file is not as it should be."""
+    """Make the kernel agree where a netdev or a netplan file is not as it should be; netdevs of old cables go back."""
     targets = tuple(netdev_targets(desired, facts))
-    touched = any(change.path == NETPLAN for change in files)
-    if not targets and not touched:
+    wanted = {attachment.netdev for attachment in desired.attachments}
+    old = facts.record.value.netdevs if isinstance(facts.record, Known) else ()
+    back = tuple(t for name in old if name not in wanted for t in target_back(name, facts))
+    wrong = any(not _right(target, facts) for target in targets)
+    if not (wrong or back or any(change.path.startswith(NETPLAN_FOLDER) for change in files)):
         return None
-    reason = "the kernel is not as the inventory says" if targets else "the netplan file changes"
-    return NetworkChange(netdevs=targets, reason=reason)
+    reason = "the kernel is not as the inventory says" if wrong or back else "a netplan file changes"
+    return NetworkChange(netdevs=(*targets, *back), reason=reason)
 
 
 def image_change(desired: Desired, facts: NodeFacts) -> ImageChange | None:

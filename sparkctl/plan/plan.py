@@ -23,17 +23,21 @@ class Step(BaseModel):
 
 
 class Plan(BaseModel):
-    """Everything that a run needs but the nodes' consent. `records` None: the node forgets sparkctl."""
+    """Everything that a run needs but the nodes' consent. `records` None: the node forgets sparkctl.
+
+    `spared`: per node, edited paths whose baseline is laid beside them instead of being put back.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     version: Literal[1] = 1
-    action: Literal["up", "down"]
+    action: Literal["up", "reprovision", "down"]
     cluster: str
     nodes: tuple[str, ...]
     fingerprints: dict[str, str]
     records: dict[str, Record | None]
     steps: tuple[Step, ...]
     notes: tuple[str, ...] = ()
+    spared: dict[str, dict[str, str]] = {}
 
     @property
     def empty(self) -> bool:

@@ -52,7 +52,8 @@ write_lock() { # RUN LEASE SINCE OWNER
     sync "$S/lock.new" && mv -f "$S/lock.new" "$S/lock" && sync "$S"
 }
 
-lock() { # RUN LEASE OWNER
+# A run that died leaves its folder; only `recover` may lock a node that has one, and `break` takes a lease that has not ended.
+lock() { # RUN LEASE OWNER new|recover|break
   if [ ! -d "$S" ]; then mkdir -m 0700 "$S" || return 1; fi
   if [ -L "$S" ] || [ "$(stat -c %u:%a "$S")" != 0:700 ]; then
     err "$S is not a directory of root with mode 0700"
@@ -61,12 +62,12 @@ lock() { # RUN LEASE OWNER
   guard 10 || return
   if [ -f "$S/lock" ]; then
     read -r on until run since owner <"$S/lock"
-    if [ "$run" != "$1" ] && [ "$on" = "$(boot)" ] && [ "$until" -gt "$(uptime_s)" ]; then
-      err "locked by $owner since $since (run $run); the lease ends in $((until - $(uptime_s))) s"
+    if [ "$4" != break ] && [ "$run" != "$1" ] && [ "$on" = "$(boot)" ] && [ "${until:-0}" -gt "$(uptime_s)" ]; then
+      err "locked by $owner since $since (run $run); its lease ends in $((until - $(uptime_s))) s"
       return 75
     fi
   fi
-  if [ -d "$R" ]; then
+  if [ "$4" = new ] && [ -d "$R" ]; then
     err "an interrupted run is on this node"
     return 77
   fi
@@ -76,9 +77,13 @@ lock() { # RUN LEASE OWNER
 # Every later script begins here: proves that the lock is still ours, and extends lease and revert timer together.
 hold() { # RUN LEASE
   guard 30 || return
-  if [ -f "$S/lock" ]; then read -r _ _ run since owner <"$S/lock"; else run=none; fi
+  if [ -f "$S/lock" ]; then read -r on _ run since owner <"$S/lock"; else run=none; fi
   if [ "$run" != "$1" ]; then
     err "the lock of run $1 is gone (now: $run): the node has put itself back, or another run took over"
+    return 76
+  fi
+  if [ "$on" != "$(boot)" ]; then
+    err "the node was booted again since run $1 locked it"
     return 76
   fi
   write_lock "$1" "$2" "$since" "$owner" || return
@@ -111,15 +116,24 @@ unlock() { # RUN
 
 # --- journal ----------------------------------------------------------------------------------------------------
 
+# One line before each act, flushed; a new run begins a new journal.
 journal() { # RUN STATE STEP
+  if [ "$2" = intended ]; then : >"$S/journal" || return; fi
   printf '{"version":1,"run":"%s","state":"%s","step":"%s"}\n' "$1" "$2" "$3" >>"$S/journal" && sync "$S/journal" "$S"
 }
 
 # --- checkpoint -------------------------------------------------------------------------------------------------
 
-begin() { # the run's files come on stdin as a tar
-  mkdir "$R" "$R/before" && tar -x -f - -C "$R" --no-same-owner && : >"$R/made" && echo prepared >"$R/state" &&
-    find "$R" -exec sync {} +
+HOOK=sparkctl-boot-revert.service
+UNITS=/etc/systemd/system
+
+begin() { # the run's files come on stdin as a tar; `state` is written last: without it nothing has been touched
+  mkdir "$R" "$R/before" && tar -x -f - -C "$R" --no-same-owner && : >"$R/made" &&
+    find "$R" -exec sync {} + && write_state prepared
+}
+
+write_state() { # STATE
+  echo "$1" >"$R/state.new" && sync "$R/state.new" && mv -f "$R/state.new" "$R/state" && sync "$R"
 }
 
 save_file() { # PATH NUMBER DIGEST: the before-image, refused when it is not what the plan was made from
@@ -135,20 +149,48 @@ extend() { # SECONDS
   printf '%s\n' $(($(uptime_s) + $1)) >"$R/until.new" && sync "$R/until.new" && mv -f "$R/until.new" "$R/until"
 }
 
-# The default accuracy of a timer is a minute.
+# Looks every few seconds once the lease could have ended: a lease that was extended, or a revert that failed, is seen
+# again. The default accuracy of a timer is a minute.
 timer() { # SECONDS
-  systemd-run --quiet --collect --unit="$UNIT" --on-active="$1" --timer-property=AccuracySec=100ms \
-    /bin/sh "$R/revert.sh" timer
+  systemd-run --quiet --collect --unit="$UNIT" --on-active="$1" --on-unit-inactive=5 \
+    --timer-property=AccuracySec=100ms /bin/sh "$R/revert.sh" timer
+}
+
+# A reboot loses the timer, so the next boot puts the node back; a plain file, because systemd need not know of it now.
+hook() {
+  [ -d "$UNITS/multi-user.target.wants" ] || made_dir "$UNITS/multi-user.target.wants" || return
+  cat >"$UNITS/$HOOK" <<EOF && sync "$UNITS/$HOOK" "$UNITS" || return
+[Unit]
+Description=Put back what an interrupted run of sparkctl changed
+After=network.target docker.service
+[Service]
+Type=oneshot
+ExecStart=/bin/sh $R/revert.sh boot
+Restart=on-failure
+RestartSec=10
+EOF
+  chmod 0644 "$UNITS/$HOOK" && ln -sf "../$HOOK" "$UNITS/multi-user.target.wants/$HOOK" && sync "$UNITS/multi-user.target.wants"
+}
+
+# Nothing of the hook is left; systemd is told only where it has read it.
+unhook() {
+  [ -e "$UNITS/$HOOK" ] || [ -L "$UNITS/multi-user.target.wants/$HOOK" ] || return 0
+  rm -f "$UNITS/multi-user.target.wants/$HOOK" "$UNITS/$HOOK" || return
+  undo_dir "$UNITS/multi-user.target.wants"
+  if systemctl list-units --all --plain --no-legend "$HOOK" | grep -q .; then systemctl daemon-reload; fi
 }
 
 arm() { # SECONDS
-  extend "$1" && echo armed >"$R/state" && sync "$R/state" "$R" && timer "$1"
+  extend "$1" && hook && write_state armed && timer "$1" && journal "$(run_id)" armed checkpoint
 }
+
+# The id of the run whose files are here.
+run_id() { sed -n 's/.*"run":"\([0-9a-f]*\)".*/\1/p' "$R/run.json"; }
 
 disarm() { # RUN
   [ "$(cat "$R/state")" = armed ] || { err "the checkpoint is not armed"; return 76; }
-  journal "$1" confirmed checkpoint && echo confirmed >"$R/state" && sync "$R/state" "$R" || return
-  systemctl stop "$UNIT*.timer"
+  journal "$1" confirmed checkpoint && write_state confirmed || return
+  systemctl stop "$UNIT.timer"
 }
 
 started() { # STAGE
@@ -164,33 +206,57 @@ place() { # SOURCE PATH: like mv over PATH, but never half a file, and flushed; 
   return 1
 }
 
+made_dir() { # DIRECTORY: written down first, so that it goes again
+  printf '%s\n' "$1" >>"$R/made" && sync "$R/made" && mkdir -m 0755 "$1"
+}
+
+undo_dir() { # DIRECTORY: away with it when sparkctl made it and nobody uses it
+  [ -d "$1" ] || return 0
+  if grep -qsxF -- "$1" "$R/made" "$S/baseline/made"; then rmdir --ignore-fail-on-non-empty "$1"; fi
+}
+
 put_file() { # PATH MODE BLOB
-  dir=$(dirname "$1")
-  if [ ! -d "$dir" ]; then
-    mkdir -m 0755 "$dir" && printf '%s\n' "$dir" >>"$R/made" && sync "$R/made" || return
-  fi
+  [ -d "$(dirname "$1")" ] || made_dir "$(dirname "$1")" || return
   chown 0:0 "$S/$3" && chmod "$2" "$S/$3" && place "$S/$3" "$1"
 }
 
 drop_file() { # PATH
-  rm -f "$1" "$(dirname "$1")/.sparkctl.new" || return
-  dir=$(dirname "$1")
-  [ -d "$dir" ] || return 0
-  if grep -qsxF -- "$dir" "$R/made" "$S/baseline/made"; then rmdir --ignore-fail-on-non-empty "$dir"; fi
+  rm -f "$1" "$(dirname "$1")/.sparkctl.new" && undo_dir "$(dirname "$1")"
 }
 
-restore_file() { # PATH NAME: as it was before sparkctl first touched it
+# What of PATH is not the fabric's, as the run's file NUMBER; refused when it is not what the plan was made from.
+set_aside() { # PATH NUMBER DIGEST OURS NETDEV...
+  path=$1 number=$2 planned=$3
+  shift 3
+  python3 "$R/foreign.py" excise "$path" "$@" >"$R/after/$number"
+  rc=$?
+  if [ $rc = 44 ]; then rm -f "$R/after/$number"; elif [ $rc != 0 ]; then return $rc; fi
+  now=$(digest "$R/after/$number")
+  if [ "$now" != "$planned" ]; then
+    err "$path: what would be left of it is not what was planned"
+    return 78
+  fi
+}
+
+intact() { # IMAGE DIGEST: never put back what a bad disk or another hand made of an image
+  [ "$(digest "$1")" = "$2" ] || { err "$1 is not what was kept (digest differs): not put back"; return 1; }
+}
+
+restore_file() { # PATH NAME DIGEST: as it was before sparkctl first touched it
+  intact "$S/baseline/$2" "$3" || return
   if [ ! -d "$(dirname "$1")" ]; then mkdir -m 0755 "$(dirname "$1")" || return; fi
   place "$S/baseline/$2" "$1"
 }
 
 # A directory that the failed run made goes with its files.
-undo_file() { # PATH NUMBER
+undo_file() { # PATH NUMBER DIGEST
   rm -f "$(dirname "$1")/.sparkctl.new"
-  if [ ! -e "$R/before/$2" ]; then
+  if [ "$3" = absent ]; then
     drop_file "$1"
-  elif ! { [ "$(digest "$1")" = "$(digest "$R/before/$2")" ] &&
-    [ "$(stat -c %u:%g:%a "$1")" = "$(stat -c %u:%g:%a "$R/before/$2")" ]; }; then
+    return
+  fi
+  intact "$R/before/$2" "$3" || return
+  if [ "$(digest "$1")" != "$3" ] || [ "$(stat -c %u:%g:%a "$1")" != "$(stat -c %u:%g:%a "$R/before/$2")" ]; then
     [ -d "$(dirname "$1")" ] || mkdir -m 0755 "$(dirname "$1")"
     place "$R/before/$2" "$1"
   fi
@@ -229,53 +295,69 @@ pull_image() { # IMAGE
 # --- the end of a run -------------------------------------------------------------------------------------------
 
 # What was there before sparkctl first touched it is kept until teardown; a later run never replaces it.
-keep() { # NUMBER NAME
+keep() { # IMAGE NAME (IMAGE below run/before, NAME below baseline)
   mkdir -p "$S/baseline" || return
   if [ -e "$S/baseline/$2" ] || [ ! -e "$R/before/$1" ]; then return 0; fi
-  cp -a "$R/before/$1" "$S/baseline/$2" && sync "$S/baseline/$2" "$S/baseline"
+  cp -a "$R/before/$1" "$S/baseline/.new" && sync "$S/baseline/.new" && mv -f "$S/baseline/.new" "$S/baseline/$2" &&
+    sync "$S/baseline"
 }
 
-keep_netdev() { # DEV
-  mkdir -p "$S/baseline" || return
-  if [ -e "$S/baseline/net.$1" ]; then return 0; fi
-  cp "$R/before/net.$1" "$S/baseline/" && sync "$S/baseline/net.$1" "$S/baseline"
+# Teardown leaves an edited file alone; what was there before sparkctl goes beside it, never over anything.
+spare() { # PATH NAME
+  if [ ! -e "$S/baseline/$2" ] || [ -e "$1.before-sparkctl" ]; then return 0; fi
+  cp -a "$S/baseline/$2" "$1.before-sparkctl" && sync "$1.before-sparkctl" "$(dirname "$1")"
+}
+
+# A netdev that is as it was before sparkctl came: its next history begins anew.
+forget_netdev() { # DEV
+  rm -f "$S/baseline/net.$1"
 }
 
 finish() { # RUN
-  mkdir -p "$S/baseline" && cat "$R/made" >>"$S/baseline/made" && journal "$1" "done" run &&
+  mkdir -p "$S/baseline" && cat "$R/made" >>"$S/baseline/made" && journal "$1" "finished" run && unhook &&
     cp "$R/record.json" "$S/record.json.new" && sync "$S/record.json.new" && mv -f "$S/record.json.new" "$S/record.json" &&
-    rm -rf "$R" && sync "$S" && unlock "$1"
+    sync "$S" && rm -rf "$R" && sync "$S" && unlock "$1"
 }
 
 # After a teardown nothing of sparkctl is left, the record included.
 forget() { # RUN
-  rm -rf "$S"
+  unhook && rm -rf "$S"
 }
 
-# The first lines of revert.sh. The timer's call steps back when the run was confirmed or extended meanwhile.
-revert_begins() { # RUN WHO(timer|controller)
+# Finish a confirmed run with the script that it left here; once more does no harm, for an answer may be lost.
+conclude() { # RUN LOCK LEASE recorded|forgotten
+  if [ ! -d "$R" ]; then
+    if [ "$4" = forgotten ]; then [ -d "$S" ]; else ! grep -qs "\"run\": *\"$1\"" "$S/record.json"; fi || return 0
+  fi
+  hold "$2" "$3" || return
+  [ "$(cat "$R/state" 2>/dev/null)" = confirmed ] || { err "run $1 was not confirmed on this node"; return 78; }
+  /bin/sh "$R/finish.sh" || return
+  unlock "$2"
+}
+
+# The first lines of revert.sh. Timer and boot step back when the run was confirmed, the timer also while it is alive.
+revert_begins() { # RUN WHO(timer|boot|controller)
   [ -d "$R" ] || { err "nothing to put back"; exit 0; }
   guard 20 || err "going on without the guard"
   [ -d "$R" ] || exit 0
-  if [ "$2" = timer ]; then
-    [ "$(cat "$R/state")" = armed ] || exit 0
-    left=$(($(cat "$R/until") - $(uptime_s)))
-    if [ $left -gt 0 ]; then
-      UNIT=$UNIT-$(uptime_s)
-      timer $left
-      exit
-    fi
-  else
-    systemctl stop "$UNIT*.timer" 2>/dev/null
+  if [ "$2" != controller ]; then
+    case $(cat "$R/state") in armed | reverting) ;; *) exit 0 ;; esac
+    if [ "$2" = timer ] && [ "$(cat "$R/until")" -gt "$(uptime_s)" ]; then exit 0; fi
   fi
+  # A confirmed run has no timer any more; should this controller die too, the node goes on alone.
+  if [ "$2" = controller ] && ! systemctl is-active --quiet "$UNIT.timer"; then extend 60 && timer 60; fi
   systemctl stop sparkctl-netplan.service 2>/dev/null
   journal "$1" reverting "$2"
+  write_state reverting
 }
 
-# Undo on the controller's word: a run that died before it had a revert script changed nothing.
+# Undo on the controller's word: a run that died before it had a state touched nothing.
 abandon() { # RUN
   [ -d "$S" ] || return 0
-  if [ -f "$R/revert.sh" ] && [ -f "$R/state" ]; then /bin/sh "$R/revert.sh" controller || return; fi
+  if [ -f "$R/state" ]; then
+    tail -n 1 "$R/revert.sh" | grep -q '^revert_ends ' || { err "$R/revert.sh is cut off"; return 1; }
+    /bin/sh "$R/revert.sh" controller || return
+  fi
   [ -d "$S" ] || return 0
   guard 30 || return
   if foreign_lock "$1"; then return 0; fi
@@ -284,16 +366,20 @@ abandon() { # RUN
   unlock "$1"
 }
 
-# The run's own lines; with no record from an earlier run the whole directory goes.
+# The run's own lines; with no record from an earlier run the whole directory goes. What failed is tried again by timer.
 revert_ends() { # RUN FAILURES
   if [ "$2" != 0 ]; then
     journal "$1" revert-failed run
+    extend 60
     exit 1
   fi
+  unhook || err "$UNITS/$HOOK could not be removed"
   if [ -f "$S/record.json" ]; then
     journal "$1" reverted run
     rm -rf "$R" "$S/lock"
   else
     rm -rf "$S"
   fi
+  systemctl stop "$UNIT.timer" 2>/dev/null
+  exit 0
 }

@@ -16,10 +16,10 @@ from sparkctl.errors import Refused
 from sparkctl.execute.gather import questions
 from sparkctl.facts.record import Record
 from sparkctl.facts.snapshot import NodeFacts, snapshot
-from sparkctl.plan.build import plan_down, plan_up
+from sparkctl.plan.build import newcomers, plan_down, plan_up
 from sparkctl.plan.change import FileChange
 from sparkctl.plan.compile import Run, archive, commit, prepare
-from sparkctl.plan.diff import Desired
+from sparkctl.plan.diff import PLAIN, Desired, Wishes
 from sparkctl.plan.plan import Plan
 from sparkctl.plan.playbook import load
 from sparkctl.render import Rendering, render
@@ -32,6 +32,10 @@ CLUSTER, FABRIC = STUDY.cluster, STUDY.fabric
 RENDERING: Rendering = render(CLUSTER, FABRIC)
 ASKED = questions(CLUSTER, FABRIC)
 KEY = b"secret-key-of-the-test\n"
+CX7 = json.dumps(
+    {"path": "/etc/netplan/40-cx7.yaml", "digest": "d", "mode": "0600", "uid": 0, "gid": 0, "stanzas": [], "who": "",
+     "movable": True, "why_not": "", "after": "absent"}
+)  # fmt: skip
 RUN = Run("abcd1234", "me@here", 120)
 
 
@@ -42,6 +46,7 @@ class FakeNode:
     name: str
     mtu: int = 1500
     addresses: dict[str, str] = field(default_factory=dict)
+    others: dict[str, str] = field(default_factory=dict)
     files: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     record: Record | None = None
     run: str | None = None
@@ -53,10 +58,10 @@ class FakeNode:
     broken: tuple[str, ...] = ()
 
     def links(self) -> str:
-        return json.dumps([self._link(a.netdev) for a in FABRIC.of(self.name)])
+        return json.dumps([self._link(netdev) for netdev in (*(a.netdev for a in FABRIC.of(self.name)), *self.others)])
 
     def _link(self, netdev: str) -> dict[str, object]:
-        shown = self.addresses.get(netdev)
+        shown = (self.addresses | self.others).get(netdev)
         info = [{"local": shown.split("/")[0], "prefixlen": 24, "scope": "global"}] if shown else []
         return {"ifname": netdev, "mtu": self.mtu, "flags": ["UP", "LOWER_UP"], "addr_info": info}
 
@@ -71,6 +76,7 @@ class FakeNode:
             "rdma": "",
             "tools": self.missing,
             "foreign": self.foreign,
+            "netplan-files": "",
             "unit": unit + f"UnitFileState={'enabled' if self.enabled else 'disabled'}\n",
             "image": self.image,
             "container": None,
@@ -104,8 +110,9 @@ def desired() -> dict[str, Desired]:
     return {n.name: Desired(RENDERING.nodes[n.name], digests, FABRIC.of(n.name), image) for n in CLUSTER.nodes}
 
 
-def planned(nodes: dict[str, FakeNode], only: str | None = None) -> Plan:
-    return plan_up(CLUSTER.name, desired(), {n: node.facts() for n, node in nodes.items()}, load("up").only(only))
+def planned(nodes: dict[str, FakeNode], only: str | None = None, wishes: Wishes = PLAIN) -> Plan:
+    facts = {n: node.facts() for n, node in nodes.items()}
+    return plan_up(CLUSTER.name, desired(), facts, load("up").only(only), wishes)
 
 
 def settled() -> dict[str, FakeNode]:
@@ -119,6 +126,14 @@ def settled() -> dict[str, FakeNode]:
         node.files |= {s.path: (s.mode, KEY) for s in RENDERING.nodes[name].secrets}
         node.record = plan.records[name]
     return nodes
+
+
+def written_by_sparkctl(node: FakeNode, path: str) -> None:
+    """The record says that what is there now is what sparkctl wrote."""
+    assert node.record is not None
+    digest = hashlib.sha256(node.files[path][1]).hexdigest()
+    files = node.record.files | {path: node.record.files[path].model_copy(update={"digest": digest})}
+    node.record = node.record.model_copy(update={"files": files})
 
 
 def titles(plan: Plan) -> list[str]:
@@ -142,6 +157,7 @@ def test_one_changed_engine_file_restarts_the_whole_gang(field_: str) -> None:
     path = "/etc/sparkctl/engine.env"
     mode, content = nodes["spark-2"].files[path]
     nodes["spark-2"].files[path] = (mode, content + b"X=1\n") if field_ == "content" else (0o600, content)
+    written_by_sparkctl(nodes["spark-2"], path)
     plan = planned(nodes)
     assert titles(plan) == ["stop all ranks", "engine, workers", "engine, head"]
     assert set(plan.steps[0].changes) == {"spark-1", "spark-2"}
@@ -182,7 +198,7 @@ def test_a_missing_image_is_fetched_and_said_to_stay() -> None:
         ({"broken": ("unit",)}, "unit"),
         ({"missing": "docker\n"}, "docker"),
         ({"run": "armed\n"}, "interrupted run"),
-        ({"foreign": "/etc/netplan/40-cx7.yaml\n"}, "/etc/netplan/40-cx7.yaml"),
+        ({"foreign": CX7}, "/etc/netplan/40-cx7.yaml"),
         ({"record": Record(cluster="other")}, "'other'"),
     ],
 )
@@ -253,14 +269,18 @@ def test_a_file_that_was_there_before_comes_back_at_the_end() -> None:
     nodes = pair()
     nodes["spark-1"].files["/etc/sparkctl/nccl.env"] = (0o600, b"# the user's own\n")
     record = planned(nodes).records["spark-1"]
-    assert record is not None and record.files["/etc/sparkctl/nccl.env"].baseline == "etc_sparkctl_nccl.env"
+    assert record is not None
+    kept = record.files["/etc/sparkctl/nccl.env"]
+    assert kept.baseline == f"etc_sparkctl_nccl.env.{kept.baseline_digest and kept.baseline_digest[:12]}"
+    assert kept.baseline_digest == hashlib.sha256(b"# the user's own\n").hexdigest()
     after = settled()
     after["spark-1"].record = record
     change = next(
         c for c in plan_down("dual", {n: node.facts() for n, node in after.items()}).files("spark-1")
         if c.path == "/etc/sparkctl/nccl.env"
     )  # fmt: skip
-    assert change.baseline == "etc_sparkctl_nccl.env" and change.after is not None
+    assert change.baseline == kept.baseline and change.after is not None
+    assert change.after.digest == kept.baseline_digest
 
 
 def test_a_second_run_keeps_the_first_baseline() -> None:
@@ -271,8 +291,77 @@ def test_a_second_run_keeps_the_first_baseline() -> None:
     kept = first.files[path].model_copy(update={"baseline": "etc_sparkctl_engine.env"})
     nodes["spark-1"].record = first.model_copy(update={"files": first.files | {path: kept}})
     nodes["spark-1"].files[path] = (0o644, b"changed\n")
+    written_by_sparkctl(nodes["spark-1"], path)
     second = planned(nodes).records["spark-1"]
     assert second is not None and second.files[path].baseline == "etc_sparkctl_engine.env"
+
+
+def test_up_leaves_a_later_edit_alone_and_says_so_unless_forced() -> None:
+    nodes = settled()
+    path = "/etc/sparkctl/nccl.env"
+    nodes["spark-1"].files[path] = (0o644, b"# mine\n")
+    plan = planned(nodes)
+    assert plan.empty and any(path in note and "edited" in note for note in plan.notes)
+    forced = planned(nodes, wishes=Wishes(force=frozenset({path})))
+    (change,) = forced.files("spark-1")
+    assert change.path == path and "edited by somebody else" in change.reason
+    assert not forced.notes
+
+
+def test_down_keeps_what_was_there_before_beside_a_later_edit() -> None:
+    nodes = pair()
+    path = "/etc/sparkctl/nccl.env"
+    nodes["spark-1"].files[path] = (0o600, b"# the user's own\n")
+    record = planned(nodes).records["spark-1"]
+    nodes = settled()
+    nodes["spark-1"].record = record
+    nodes["spark-1"].files[path] = (0o644, b"# edited since\n")
+    plan = plan_down("dual", {n: node.facts() for n, node in nodes.items()})
+    assert path not in {c.path for c in plan.files("spark-1")}
+    assert record is not None and plan.spared["spark-1"] == {path: record.files[path].baseline}
+    assert any(f"{path}.before-sparkctl" in note for note in plan.notes)
+    forced = plan_down("dual", {n: node.facts() for n, node in nodes.items()}, Wishes(force=frozenset({path})))
+    assert path in {c.path for c in forced.files("spark-1")} and forced.spared["spark-1"] == {}
+
+
+def test_reprovision_changes_the_new_node_only_and_restarts_the_gang() -> None:
+    nodes = settled()
+    nodes["spark-2"] = FakeNode("spark-2")
+    facts = {n: node.facts() for n, node in nodes.items()}
+    assert newcomers(facts) == {"spark-2"}
+    plan = plan_up(CLUSTER.name, desired(), facts, load("up"), Wishes(only=frozenset({"spark-2"})))
+    assert plan.action == "reprovision"
+    kinds = {(node, change.kind) for step in plan.steps for node, found in step.changes.items() for change in found}
+    assert kinds == {("spark-1", "unit"), ("spark-2", "unit"), ("spark-2", "file"), ("spark-2", "network")}
+
+
+def test_reprovision_says_what_it_leaves_alone() -> None:
+    nodes = settled()
+    nodes["spark-2"], nodes["spark-1"].mtu = FakeNode("spark-2"), 1500
+    facts = {n: node.facts() for n, node in nodes.items()}
+    plan = plan_up(CLUSTER.name, desired(), facts, load("up"), Wishes(only=frozenset({"spark-2"})))
+    assert not plan.network("spark-1")
+    assert any(note.startswith("spark-1: differs from the inventory too") for note in plan.notes)
+
+
+def test_reprovision_of_a_cluster_that_nobody_set_up_is_refused() -> None:
+    with pytest.raises(Refused, match="no node of this cluster is set up"):
+        newcomers({n: node.facts() for n, node in pair().items()})
+
+
+def test_a_netdev_of_an_old_cable_goes_back_and_leaves_the_record() -> None:
+    nodes = settled()
+    record = nodes["spark-1"].record
+    assert record is not None
+    old = "enp1s0f0np0"
+    nodes["spark-1"].record = record.model_copy(update={"netdevs": (*record.netdevs, old)})
+    nodes["spark-1"].others = {old: "10.20.9.11/24"}
+    plan = planned(nodes)
+    (network,) = plan.network("spark-1")
+    assert [t.netdev for t in network.netdevs if t.after_address is None] == [old]
+    assert plan.records["spark-1"] is not None and old not in plan.records["spark-1"].netdevs
+    script = commit(plan, RUN, next(s for s in plan.steps if network in s.changes.get("spark-1", ())), "spark-1").script
+    assert f"undo_netdev {old} /var/lib/sparkctl/baseline/net.{old}" in script
 
 
 def revert_of(plan: Plan, node: str) -> str:
@@ -311,6 +400,7 @@ def test_before_images_and_timer_come_before_the_first_change() -> None:
 def test_a_change_carries_what_it_was() -> None:
     nodes = settled()
     nodes["spark-1"].files["/etc/sparkctl/nccl.env"] = (0o644, b"old\n")
+    written_by_sparkctl(nodes["spark-1"], "/etc/sparkctl/nccl.env")
     change = next(c for c in planned(nodes).files("spark-1") if c.path == "/etc/sparkctl/nccl.env")
     assert isinstance(change, FileChange) and change.before is not None
-    assert change.before.content == "old\n" and change.reason == "changed by somebody else"
+    assert change.before.content == "old\n" and change.reason == "content differs"

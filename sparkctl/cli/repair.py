@@ -1,0 +1,139 @@
+"""`sparkctl cluster recover | reprovision`: after a controller or a node died."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sparkctl.cli.options import DryRun, Force, Lab, Nodes, Only, PlaybookPath, Quiet, TakeOver, Verbose, Yes
+from sparkctl.cli.planning import agreed, carry_out, chosen, left_for_later, show_plan, show_silent, wished
+from sparkctl.cli.terminal import InventoryPath, Json, NoColor
+
+if TYPE_CHECKING:
+    from sparkctl.cli.opening import Desk
+    from sparkctl.execute.session import Session
+    from sparkctl.plan.recover import Recovery
+
+BreakLock = Annotated[
+    bool, typer.Option("--break-lock", help="Take over at once: the controller that holds the lock is surely dead.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these verbs to `sparkctl cluster`."""
+    app.command("recover")(recover)
+    app.command("reprovision")(reprovision)
+
+
+def recover(
+    inventory: InventoryPath,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    break_lock: BreakLock = False,
+    lab: Lab = False,
+    json: Json = False,
+    no_color: NoColor = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """End a run whose controller died: finish it where every node had confirmed it, put every node back otherwise.
+
+    Any machine with the inventory can do this. A journal that is cut off, corrupt or of another cluster stops it.
+
+    Examples:
+
+      sparkctl cluster recover inventories/dual.yaml
+
+      sparkctl cluster recover inventories/dual.yaml --dry-run      say which way it would go
+
+      sparkctl cluster recover inventories/dual.yaml --break-lock   do not wait until the dead run's lease has ended
+    """
+    from sparkctl.cli.opening import Desk, run
+
+    async def work(session: Session, desk: Desk) -> None:
+        found, silent = await session.recovery()
+        show_silent(silent, desk)
+        if found is None:
+            desk.fields["recovered"] = "nothing"
+            desk.people.print("no interrupted run on any node that answers")
+            left_for_later(silent)
+            return
+        _show(found, desk)
+        if dry_run:
+            return
+        agreed(f"{_verb(found)} on {', '.join(found.nodes)}?", yes, desk)
+        await session.recover(found, silent, break_lock=break_lock)
+        desk.fields["recovered"] = found.direction
+        desk.people.print(f"[green]{_past(found)}[/]")
+        left_for_later(silent)
+
+    run("recover", Desk(inventory, lab, json, no_color, quiet, verbose), work)
+
+
+def _show(found: Recovery, desk: Desk) -> None:
+    header = found.header
+    what = f"run {header.run} ({header.action} by {header.owner})" if header else "a run"
+    desk.fields["recovery"] = {"direction": found.direction, "reason": found.reason, "nodes": list(found.nodes)}
+    desk.people.print(f"{what} was interrupted on {', '.join(found.nodes)}: {found.reason}", highlight=False)
+    desk.people.print(f"so it is to be {'finished' if found.direction == 'finish' else 'undone'}", highlight=False)
+
+
+def _verb(found: Recovery) -> str:
+    return "finish it" if found.direction == "finish" else "put everything back"
+
+
+def _past(found: Recovery) -> str:
+    if found.direction == "finish":
+        return "finished: every node is as the run wanted it"
+    return "undone: every node is as it was before the run"
+
+
+def reprovision(
+    inventory: InventoryPath,
+    node: Nodes = None,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    only: Only = None,
+    playbook: PlaybookPath = None,
+    take_over: TakeOver = False,
+    force_path: Force = None,
+    lab: Lab = False,
+    json: Json = False,
+    no_color: NoColor = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Let a replaced or re-flashed node join the cluster again; files and network of the others are not touched.
+
+    Without --node: every node that has no record while others have one. Where an engine runs, all ranks start again,
+    because a gang cannot take back a lost rank. After a re-flash: `sparkctl inventory trust --replace NODE` first.
+
+    Examples:
+
+      sparkctl cluster reprovision inventories/dual.yaml
+
+      sparkctl cluster reprovision inventories/dual.yaml --node spark-2 --dry-run
+    """
+    from sparkctl.cli.opening import Desk, run
+
+    async def work(session: Session, desk: Desk) -> None:
+        _known(node, session)
+        book = chosen(playbook, only, "up")
+        made = await session.plan_reprovision(book, wished(take_over, force_path, node))
+        show_plan(made, desk)
+        if dry_run or made.empty:
+            return
+        agreed(f"change {', '.join(made.changed_nodes)}?", yes, desk)
+        await carry_out(session, desk, made, book)
+
+    run("reprovision", Desk(inventory, lab, json, no_color, quiet, verbose), work)
+
+
+def _known(nodes: list[str] | None, session: Session) -> None:
+    from sparkctl.errors import UsageError
+
+    names = [node.name for node in session.cluster.nodes]
+    strangers = [node for node in nodes or () if node not in names]
+    if strangers:
+        raise UsageError(f"there is no node {', '.join(strangers)}", f"the inventory has {', '.join(names)}")

@@ -1,0 +1,138 @@
+"""Which way a dead run goes, and every book that cannot be believed stops it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from sparkctl.errors import Refused
+from sparkctl.facts.base import parsed
+from sparkctl.facts.record import Record, RunHeader, parse_journal, parse_run
+from sparkctl.facts.snapshot import NodeFacts, Questions, snapshot
+from sparkctl.outcome import Absent, Fact, Known, Unknown
+from sparkctl.plan.recover import recovery
+
+RUN = "abcd1234"
+NODES = ("spark-1", "spark-2")
+STATES = ("intended", "armed", "started", "done", "confirmed")
+JOURNAL = "".join(
+    json.dumps({"version": 1, "run": RUN, "state": state, "step": "network"}, separators=(",", ":")) + "\n" for state in STATES
+)
+EMPTY = snapshot("spark-1", Questions((), (), (), "/etc/netplan/95-sparkctl.yaml"), "")
+
+
+def header(action: str = "up", cluster: str = "dual") -> RunHeader:
+    return RunHeader(run=RUN, action=action, cluster=cluster, owner="me@here", nodes=NODES, fingerprint="f")
+
+
+def node(state: str | None, *, journal: str = JOURNAL, stages: str = "network", head: RunHeader | None = None, record: Fact[Record] | None = None) -> NodeFacts:
+    """A node with the remains of a run in `state`; None: with none."""
+    text = f"{state} {stages}\n{(head or header()).model_dump_json()}\n"
+    run = Absent() if state is None else parsed(Known(text), parse_run)
+    return replace(EMPTY, run=run, record=record or Absent(), journal=parsed(Known(journal), parse_journal))
+
+
+def finished(run: str = RUN) -> NodeFacts:
+    return node(None, record=Known(Record(cluster="dual", run=run)))
+
+
+def way(**facts: NodeFacts) -> str | None:
+    found = recovery("dual", {name.replace("_", "-"): known for name, known in facts.items()})
+    return found and found.direction
+
+
+def test_nothing_interrupted_is_nothing_to_recover() -> None:
+    assert way(spark_1=node(None), spark_2=finished()) is None
+
+
+def test_confirmed_everywhere_is_finished() -> None:
+    assert way(spark_1=node("confirmed"), spark_2=node("confirmed")) == "finish"
+
+
+def test_confirmed_here_and_finished_there_is_finished() -> None:
+    assert way(spark_1=node("confirmed"), spark_2=finished()) == "finish"
+    down = header("down")
+    assert way(spark_1=node("confirmed", head=down), spark_2=node(None)) == "finish"
+
+
+@pytest.mark.parametrize("state", ["begun", "prepared", "armed", "reverting"])
+def test_one_unconfirmed_node_undoes_all(state: str) -> None:
+    assert way(spark_1=node("confirmed"), spark_2=node(state)) == "undo"
+
+
+def test_confirmed_here_and_put_back_there_is_undone() -> None:
+    assert way(spark_1=node("confirmed"), spark_2=node(None)) == "undo"
+    assert way(spark_1=node("confirmed"), spark_2=finished("00000000")) == "undo"
+    had = node(None, record=Known(Record(cluster="dual", run="00000000")))
+    assert way(spark_1=node("confirmed", head=header("down")), spark_2=had) == "undo"
+
+
+def test_a_silent_node_cannot_vouch_for_itself() -> None:
+    found = recovery("dual", {"spark-1": node("confirmed")}, silent=("spark-2",))
+    assert found is not None and found.direction == "undo" and "does not answer" in found.reason
+
+
+def test_a_node_of_another_inventory_is_refused() -> None:
+    with pytest.raises(Refused, match="spark-2, which this inventory does not name"):
+        recovery("dual", {"spark-1": node("confirmed")})
+
+
+def test_two_dead_runs_are_not_mixed() -> None:
+    other = header().model_copy(update={"run": "99999999"})
+    entries = JOURNAL.replace(RUN, "99999999")
+    with pytest.raises(Refused, match="more than one run"):
+        way(spark_1=node("armed"), spark_2=node("armed", head=other, journal=entries))
+
+
+@pytest.mark.parametrize("cut", range(len(JOURNAL)))
+def test_a_journal_cut_anywhere_is_refused_or_undone(cut: int) -> None:
+    """Never finished, never believed where it contradicts what the node shows."""
+    text = JOURNAL[:cut]
+    try:
+        assert way(spark_1=node("armed", journal=text), spark_2=node("armed")) == "undo"
+        assert text.endswith("\n") and '"started"' in text, "only a cut after whole entries looks like an earlier moment"
+    except Refused as error:
+        assert "spark-1" in error.message and "/var/lib/sparkctl/journal" in error.message
+        assert "revert.sh" in error.remedy
+    with pytest.raises(Refused):
+        way(spark_1=node("confirmed", journal=text), spark_2=node("confirmed"))
+
+
+@pytest.mark.parametrize(
+    ("journal", "words"),
+    [
+        ("", "it is empty"),
+        ("garbage\n", "line 1 is not an entry"),
+        (JOURNAL.replace('"version":1', '"version":2'), "line 1 is not an entry"),
+        (JOURNAL.replace(RUN, "feedbeef"), "of another run (feedbeef"),
+        (JOURNAL + "\x00\x00\n", "line 6"),
+        (JOURNAL.replace("armed", "levitated"), "line 2"),
+    ],
+)
+def test_a_foreign_journal_is_refused(journal: str, words: str) -> None:
+    with pytest.raises(Refused) as caught:
+        way(spark_1=node("armed", journal=journal), spark_2=node("armed"))
+    assert words in caught.value.message
+
+
+def test_a_run_of_another_cluster_is_refused() -> None:
+    with pytest.raises(Refused, match="belongs to cluster 'other'"):
+        way(spark_1=node("armed", head=header(cluster="other")), spark_2=node(None))
+
+
+def test_a_corrupt_header_or_record_is_refused() -> None:
+    broken = replace(node("armed"), run=parsed(Known("armed network\n{half"), parse_run))
+    assert isinstance(broken.run, Unknown)
+    with pytest.raises(Refused, match=r"run is corrupt"):
+        way(spark_1=broken, spark_2=node(None))
+    with pytest.raises(Refused, match=r"record.json is corrupt"):
+        way(spark_1=node("armed", record=Unknown("unreadable")), spark_2=node(None))
+    with pytest.raises(Refused, match="run.json is missing"):
+        way(spark_1=replace(node("armed"), run=parsed(Known("armed network\n"), parse_run)), spark_2=node(None))
+
+
+def test_a_run_that_had_begun_nothing_needs_no_book() -> None:
+    begun = replace(node("begun"), run=parsed(Known("begun\n"), parse_run), journal=Absent())
+    assert way(spark_1=begun, spark_2=node(None)) == "undo"
