@@ -1,0 +1,201 @@
+"""The cells of the fault matrix: every fault at every command of a healthy run, and what the nodes must be afterwards."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import get_args
+
+from sparkctl.errors import SparkctlError
+from tests.scenario.rig import Outcome, Rig, Verb
+from tests.scenario.transport import Event, Fault, Kind, Killed
+from tests.scenario.world import State
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+STRIKES = ("NODE_KILLED", "POWER_CUT")
+HALF_WAY = ("FAIL", "CONTROLLER_KILLED", "NODE_KILLED")
+"""Faults that may come between two steps of one script, too."""
+PATIENCE = 600
+"""Seconds after a dead controller in which every node must have come to rest: a lease of 120, the revert and its repetitions."""
+JOURNAL = "/var/lib/sparkctl/journal"
+
+
+@dataclass
+class Cell:
+    """One fault at one place, and how it ended."""
+
+    topology: str
+    verb: str
+    kind: str
+    at: int
+    step: int
+    node: str
+    title: str
+    ended: str = ""
+    nodes: str = ""
+    recovered: bool = False
+    wrong: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"{self.topology} {self.verb}: {self.kind} at {self.at}.{self.step} ({self.title!r} on {self.node})"
+
+
+@dataclass
+class Ends:
+    """The states that a node may end in: before, at the goal, and each as a boot leaves it."""
+
+    before: dict[str, list[State]]
+    goal: dict[str, list[State]]
+
+
+@dataclass
+class Case:
+    """One verb on one cluster, from given states; `recover` finishes what a dead controller left."""
+
+    topology: str
+    verb: str
+    rig: Rig
+    work: Verb
+    begin: Mapping[str, str]
+    recover: Verb | None = None
+    events: list[Event] = field(default_factory=list)
+    tracked: dict[str, str] = field(default_factory=dict)
+
+    def healthy(self) -> Outcome:
+        """Run without a fault: its events are the places of the faults, its end is the goal."""
+        self.rig.world.reset(self.begin)
+        outcome = self.rig.run(self.work)
+        assert outcome.error is None, outcome.error
+        self.events = outcome.events
+        goal = self.rig.world.states()
+        self.ends = Ends(self._booted(self.begin), self._booted(goal))
+        self.goal = goal
+        return outcome
+
+    def _booted(self, states: Mapping[str, str]) -> dict[str, list[State]]:
+        """Each state, and what a boot makes of it."""
+        found = {}
+        world = self.rig.world
+        for node, state in states.items():
+            world.reset(states)
+            world.boot(node)
+            found[node] = [settled(world.look(node, state)), settled(world.look(node))]
+        return found
+
+    def faults(self, kinds: Iterable[str] = KINDS) -> Iterator[Fault]:
+        """Every fault at every place where it makes a difference."""
+        for kind in kinds:
+            for at, event in enumerate(self.events):
+                for step in self._steps(kind, event):
+                    yield Fault(kind, at, step)  # type: ignore[arg-type]
+
+    def _steps(self, kind: str, event: Event) -> Iterable[int]:
+        if kind in HALF_WAY:
+            return range(event.steps + 1)
+        if kind == "POWER_CUT":
+            return sorted({0, event.steps // 2, event.steps})
+        return (event.steps,)
+
+    def cell(self, fault: Fault) -> Cell:
+        """Run with one fault and judge."""
+        event = self.events[fault.at]
+        found = Cell(self.topology, self.verb, fault.kind, fault.at, fault.step, event.node, event.title)
+        world = self.rig.world
+        world.reset(self.begin)
+        if fault.kind == "POWER_CUT":
+            world.track(event.node)
+        outcome = self.rig.run(self.work, fault)
+        found.ended = outcome.name
+        if isinstance(outcome.error, Killed) or fault.kind in STRIKES:
+            world.advance(PATIENCE)
+            self._recover(found)
+        self._judge(found, outcome, fault)
+        return found
+
+    def _recover(self, found: Cell) -> None:
+        """What a dead controller left confirmed is finished by another one."""
+        left = [n for n in self.rig.names if "/var/lib/sparkctl/run" in self.rig.world.look(n)["tree"]]
+        if not left or self.recover is None:
+            return
+        found.recovered = True
+        outcome = self.rig.run(self.recover)
+        if outcome.error is not None:
+            found.wrong.append(f"recover: {outcome.error!r}")
+
+    def _judge(self, found: Cell, outcome: Outcome, fault: Fault) -> None:
+        at = {node: self._where(node) for node in self.rig.names}
+        found.nodes = ", ".join(sorted(set(at.values())))
+        if set(at.values()) == {"goal"}:
+            allowed = outcome.error is None or fault.kind in ("CONTROLLER_KILLED", *STRIKES)
+        else:
+            allowed = set(at.values()) == {"before"} and outcome.error is not None
+        if not allowed:
+            found.wrong += [f"{outcome.name}, but the nodes are {at}", *self._details()]
+        if isinstance(outcome.error, Exception) and not isinstance(outcome.error, SparkctlError):
+            found.wrong.append(f"a bug: {outcome.error!r}")
+
+    def _where(self, node: str) -> str:
+        now = settled(self.rig.world.look(node))
+        if now in self.ends.before[node]:
+            return "before"
+        return "goal" if now in self.ends.goal[node] else "in between"
+
+    def _details(self) -> Iterator[str]:
+        """How each node differs from the nearest of its allowed ends."""
+        for node in self.rig.names:
+            ends = {"before": self.begin[node], "goal": self.goal[node]}
+            found = {name: self.rig.world.differences(node, state) for name, state in ends.items()}
+            name = min(found, key=lambda n: len(found[n]))
+            yield from (f"{node} is not {name}: {line}" for line in found[name][:6])
+
+
+def settled(state: State) -> State:
+    """A state without the text of the journal, which tells of every attempt, and without the flush log."""
+    tree = {p: e for p, e in state["tree"].items() if not p.startswith("/tmp/")}
+    if JOURNAL in tree:
+        tree[JOURNAL] = [*tree[JOURNAL][:4], ""]
+    return {"tree": tree, "net": state["net"]}
+
+
+@dataclass
+class Matrix:
+    """All cells that were run, kept as a file when the suite ends."""
+
+    cells: list[Cell] = field(default_factory=list)
+    seconds: Counter[str] = field(default_factory=Counter)
+
+    def run(self, case: Case, kinds: Iterable[str], every: int = 1) -> list[Cell]:
+        """Run the cells of some kinds; `every` n-th of them. Returns those that ended badly."""
+        begun = time.perf_counter()
+        found = [case.cell(fault) for number, fault in enumerate(case.faults(kinds)) if number % every == 0]
+        self.cells += found
+        self.seconds[f"{case.topology} {case.verb}"] += time.perf_counter() - begun
+        return [cell for cell in found if cell.wrong]
+
+    def table(self) -> str:
+        """One line for each verb and kind of fault: how many cells, and how they ended."""
+        rows: dict[tuple[str, str, str], Counter[str]] = {}
+        for cell in self.cells:
+            ended = "WRONG" if cell.wrong else f"{cell.nodes} ({cell.ended}{', recovered' if cell.recovered else ''})"
+            rows.setdefault((cell.topology, cell.verb, cell.kind), Counter())[ended] += 1
+        lines = [f"{t:7} {v:11} {k:17} {sum(c.values()):4}  {told(c)}" for (t, v, k), c in rows.items()]
+        times = [f"{name}: {seconds:.1f} s" for name, seconds in self.seconds.items()]
+        wrong = [f"WRONG {cell.name}: {cell.wrong[0]}" for cell in self.cells if cell.wrong]
+        return "\n".join([*lines, f"{len(self.cells)} cells; " + ", ".join(times), *wrong]) + "\n"
+
+    def keep(self, folder: Path) -> None:
+        """Write the table for people and the cells for programs."""
+        folder.mkdir(exist_ok=True)
+        (folder / "fault-matrix-scenario.txt").write_text(self.table())
+        (folder / "fault-matrix-scenario.json").write_text(json.dumps([asdict(cell) for cell in self.cells], indent=1) + "\n")
+
+
+def told(counts: Counter[str]) -> str:
+    """Outcomes, the most frequent first."""
+    return "; ".join(f"{count} x {ended}" for ended, count in counts.most_common())
