@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sparkctl import __version__
-from sparkctl.cli import cluster, explain, lab, model, render, schema, terminal, topology, validate
+from sparkctl.cli import cluster, explain, inventory, lab, model, render, schema, terminal, topology, validate
 
 app = typer.Typer(
     name="sparkctl",
@@ -24,6 +24,7 @@ app.command()(explain.explain)
 app.command()(schema.schema)
 app.command()(topology.topology)
 app.add_typer(cluster.app, name="cluster")
+app.add_typer(inventory.app, name="inventory")
 app.add_typer(model.app, name="model")
 app.add_typer(lab.app, name="lab")
 

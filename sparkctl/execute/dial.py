@@ -190,7 +190,7 @@ def _authorise(route: Route) -> str:
 
 def _key_refusal(route: Route, known: tuple[Pin, ...], where: str) -> AccessRefused:
     """A key that differs from the pinned one is an alarm; none at all is a job to do."""
-    held = [pin for pin in known if pin.marker != "revoked"]
+    held = [pin for pin in known if pin.marker != "revoked" and not pin.loose]
     if held:
         message = f"{where}: its host key is not the one in {held[0].path}: another machine, or it was reinstalled"
         return AccessRefused(

@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -20,12 +20,16 @@ Marker = Literal["", "cert-authority", "revoked"]
 
 @dataclass(frozen=True)
 class Pin:
-    """One line of a known_hosts file that speaks of a name."""
+    """One line of a known_hosts file that speaks of a name.
+
+    `loose`: it names the host without the port. Such a line may vouch for a key; one that differs proves nothing.
+    """
 
     path: Path
     line: int
     marker: Marker
     key: asyncssh.SSHKey
+    loose: bool = False
 
     def __str__(self) -> str:
         return f"line {self.line} of {self.path}"
@@ -43,7 +47,9 @@ def pins(paths: Iterable[Path], host: str, port: int) -> tuple[Pin, ...]:
     """
     lines = [(path, number, line) for path in paths for number, line in enumerate(_lines(path), start=1)]
     found = _about(entry(host, port), lines)
-    return found if found or port == SSH_PORT else _about(host.lower(), lines)
+    if found or port == SSH_PORT:
+        return found
+    return tuple(replace(pin, loose=True) for pin in _about(host.lower(), lines))
 
 
 def _lines(path: Path) -> list[str]:
@@ -109,29 +115,29 @@ def drop(gone: Iterable[Pin], host: str, port: int) -> None:
     by_path: dict[Path, list[Pin]] = {}
     for pin in gone:
         by_path.setdefault(pin.path, []).append(pin)
-    rewritten = {path: _without(path, found, {entry(host, port), host.lower()}) for path, found in by_path.items()}
+    rewritten = {path: _without(path, found, entry(host, port)) for path, found in by_path.items()}
     for path, content in rewritten.items():
         _replace(path.resolve(), content)
 
 
-def _without(path: Path, gone: Sequence[Pin], names: set[str]) -> bytes:
+def _without(path: Path, gone: Sequence[Pin], name: str) -> bytes:
     numbers = {pin.line for pin in gone}
     kept = []
     for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
-        left = _unnamed(line, names, f"line {number} of {path}") if number in numbers else line
+        left = _unnamed(line, name, f"line {number} of {path}") if number in numbers else line
         if left is not None:
             kept.append(left)
     return b"\n".join(kept)
 
 
-def _unnamed(line: bytes, names: set[str], place: str) -> bytes | None:
-    """The line without the names; None when nobody is left on it."""
+def _unnamed(line: bytes, name: str, place: str) -> bytes | None:
+    """The line without the name; None when nobody is left on it."""
     listed = line.split(None, 1)[0]
     if listed.startswith(b"|"):
         return None
     if any(sign in listed for sign in b"*?!"):
         raise Refused(f"{place} pins a pattern, {listed.decode(errors='replace')}", "edit that line by hand")
-    left = [name for name in listed.split(b",") if name.decode(errors="replace").lower() not in names]
+    left = [other for other in listed.split(b",") if other.lower() != name.encode()]
     return line.replace(listed, b",".join(left), 1) if left else None
 
 

@@ -177,9 +177,12 @@ class _Said:
         return str(found) if found else None
 
     def proxy(self) -> tuple[str, ...] | None:
-        """The program to talk through, run as ssh(1) runs it."""
+        """The program to talk through, run as ssh(1) runs it.
+
+        asyncssh would take what it says on stderr for the node's words, and the end of stderr for the end of all.
+        """
         found = self.config.get("ProxyCommand")
-        return ("/bin/sh", "-c", f"exec {found}") if found else None
+        return ("/bin/sh", "-c", f"exec 9>&2 2>/dev/null; exec {found}") if found else None
 
 
 def _socket(named: str, environment: Mapping[str, str]) -> str | None:
