@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sparkctl.commands.base import Words
 
 APPLY_SECONDS = 60
@@ -20,14 +22,14 @@ def scratch_file(path: str, blob: str) -> Words:
     return ("scratch_file", path, blob)
 
 
-def check() -> Words:
-    """Ask netplan about the scratch folder."""
-    return ("check_netplan",)
+def check(netdevs: Iterable[str] = ()) -> Words:
+    """Ask netplan about the scratch folder; with `netdevs`, refuse changes of others that nobody applied yet."""
+    return ("check_netplan", *netdevs)
 
 
-def apply() -> Words:
-    """`netplan apply`, detached from the SSH session."""
-    return ("apply_netplan", str(APPLY_SECONDS))
+def apply(netdevs: Iterable[str] = ()) -> Words:
+    """Bring `netdevs` alone to what netplan's files say; without any, or where that fails, `netplan apply`."""
+    return ("apply_netplan", str(APPLY_SECONDS), *netdevs)
 
 
 def await_netdev(netdev: str, mtu: int, address: str) -> Words:
@@ -36,7 +38,7 @@ def await_netdev(netdev: str, mtu: int, address: str) -> Words:
 
 
 def save_netdev(netdev: str) -> Words:
-    """Keep MTU, link state, addresses and sysctls of `netdev`."""
+    """Keep MTU, link state, addresses and sysctls of `netdev`, and what NetworkManager holds of it."""
     return ("save_netdev", netdev)
 
 
