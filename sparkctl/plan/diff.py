@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sparkctl.fabric.model import Attachment
 from sparkctl.facts.files import FileState
-from sparkctl.facts.foreign import ForeignFile
+from sparkctl.facts.foreign import ForeignFile, ForeignStanza
 from sparkctl.facts.record import FileRecord
 from sparkctl.facts.snapshot import NodeFacts
 from sparkctl.outcome import Absent, Fact, Known
@@ -108,10 +108,16 @@ def foreign(facts: NodeFacts) -> tuple[ForeignFile, ...]:
 
 def in_the_way(file: ForeignFile) -> str:
     """Why a foreign file stops a plan, and what to do."""
-    what = "; ".join(f"{s.id} ({s.how}) for {', '.join(s.netdevs)}: {s.says}" for s in file.stanzas)
     who = f" ({file.who})" if file.who else ""
+    what = "; ".join(map(_stanza_words, file.stanzas)) or "what sparkctl's file does"
     cure = "--take-over moves these stanzas aside until teardown" if file.movable else file.why_not
-    return f"{file.path}{who} also defines {what}; netplan would join both. {cure}"
+    return f"{file.path}{who} also defines {what}. netplan would join both. {cure}"
+
+
+def _stanza_words(stanza: ForeignStanza) -> str:
+    same = stanza.netdevs == (stanza.id,)
+    name = stanza.id if same else f"{', '.join(stanza.netdevs)} (as {stanza.id}: {stanza.how})"
+    return f"{name}: {stanza.says}" if stanza.says else name
 
 
 def set_aside(desired: Desired, facts: NodeFacts, wishes: Wishes) -> Iterator[FileChange]:

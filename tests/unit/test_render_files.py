@@ -194,7 +194,7 @@ def test_the_bytes_do_not_depend_on_the_order_of_the_users_keys() -> None:
 def test_every_file_says_who_made_it_and_ends_with_a_newline() -> None:
     for name, node in rendered(TWO + DIRECT + ENGINE).nodes.items():
         for artifact in node.files:
-            assert f"# Made by sparkctl for {name} of cluster dual. Do not edit" in artifact.content
+            assert f"# Made by sparkctl for {name} of cluster dual. Change the inventory instead" in artifact.content
             assert artifact.content.endswith("\n")
             assert not artifact.content.endswith("\n\n")
             assert artifact.digest == hashlib.sha256(artifact.content.encode()).hexdigest()

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Made by sparkctl for spark-1 of cluster dual-switch. Do not edit: the next `sparkctl cluster up` puts it back.
+# Made by sparkctl for spark-1 of cluster dual-switch. Change the inventory instead: an edit here stays, and `sparkctl cluster diff` shows it.
 # Runs rank 0 of the engine in the foreground, as the unit sparkctl-engine does; to run it by hand, stop the unit first.
 set -eu
 
