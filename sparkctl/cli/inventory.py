@@ -182,7 +182,9 @@ def _show(standings: Sequence[Standing], out: Console) -> None:
     for standing in standings:
         if standing.route is not None and standing.key is not None:
             place = f"{standing.route.host}" + (f":{standing.route.port}" if standing.route.port != 22 else "")
-            out.print(f"{standing.node:<{wide}}  {escape(place)}  {standing.shown}  {WORDS[standing.state]}")
+            out.print(
+                f"{standing.node:<{wide}}  {escape(place)}  {standing.shown}  {WORDS[standing.state]}", soft_wrap=True
+            )
         elif standing.problem is not None:
             out.print(f"{standing.node:<{wide}}  [bold red]no key:[/] {escape(standing.problem.message)}")
 
@@ -194,7 +196,7 @@ def _agreed(chosen: Sequence[Standing], expected: Mapping[str, str], out: Consol
 
     for standing in chosen:
         if standing.state == "changed":
-            out.print(f"{standing.node}: its key replaces\n{pinned_lines(standing)}")
+            out.print(f"{standing.node}: its key replaces\n{pinned_lines(standing)}", soft_wrap=True)
     files = ", ".join(sorted({str(target(standing)) for standing in chosen}))
     unseen = [standing.node for standing in chosen if standing.node not in expected]
     if not unseen:
