@@ -6,23 +6,35 @@ from collections.abc import Iterator
 
 from sparkctl.checks.base import View, check, state, unreadable
 from sparkctl.facts.files import FileState
+from sparkctl.facts.snapshot import NodeFacts
 from sparkctl.outcome import Absent, Fact, Known, Verdict
 
 
 @check("files", "network")
 def files(view: View) -> Iterator[Verdict]:
-    """Every file that sparkctl owns (of the stages that are proved) is as the inventory says."""
+    """Every file that sparkctl owns (of the stages that are proved) is as rendered, or as somebody edited it since."""
     for node, rendering in view.rendering.items():
         facts = view.facts[node]
         wanted = [f for f in rendering.files if f.stage in view.stages]
-        wrong = [f.path for f in wanted if not _same(facts.file(f.path), f.digest, f.mode)]
-        remedy = "sparkctl cluster plan shows the difference" if wrong else ""
-        measured = ", ".join(wrong) + " differ" if wrong else f"{len(wanted)} as rendered"
-        yield Verdict("files", state(not wrong), node, "managed files", measured, "as rendered", remedy)
+        odd = [f.path for f in wanted if not _same(facts.file(f.path), f.digest, f.mode)]
+        edited = [path for path in odd if _edited(facts, path)]
+        wrong = [path for path in odd if path not in edited]
+        verdict = "warn" if edited and not wrong else state(not wrong)
+        said = [f"{', '.join(wrong)} differ"] * bool(wrong) + [f"{', '.join(edited)} edited on the node"] * bool(edited)
+        remedy = "sparkctl cluster diff shows the difference" if odd else ""
+        measured = "; ".join(said) or f"{len(wanted)} as rendered"
+        yield Verdict("files", verdict, node, "managed files", measured, "as rendered", remedy)
 
 
 def _same(fact: Fact[FileState], digest: str, mode: int) -> bool:
     return isinstance(fact, Known) and (fact.value.digest, fact.value.mode) == (digest, mode)
+
+
+def _edited(facts: NodeFacts, path: str) -> bool:
+    """There, and neither what sparkctl wrote nor what it wants: an edit, which wins."""
+    now, record = facts.file(path), facts.record
+    old = record.value.files.get(path) if isinstance(record, Known) else None
+    return old is not None and isinstance(now, Known) and now.value.digest != old.digest
 
 
 @check("engine-unit", "engine")

@@ -93,10 +93,8 @@ def loaded(path: Path, session: Session) -> Plan:
 
 async def carry_out(session: Session, desk: Desk, made: Plan, playbook: Playbook) -> None:
     """Run a plan that was agreed to and prove the result."""
-    from sparkctl.execute.session import SHOWN_TOKENS
-
     await session.execute(made, playbook)
-    desk.show(await session.verdicts(pings=True, tokens=SHOWN_TOKENS))
+    desk.show(await session.proven(playbook))
     show_completion(session, desk)
 
 

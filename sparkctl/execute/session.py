@@ -55,6 +55,7 @@ class Session:
     answer: Answer | None = None
     running: bool = False
     _seen: dict[str, NodeFacts] = field(default_factory=dict)
+    _proof: tuple[Verdict, ...] = ()
     _secrets: dict[str, dict[str, bytes]] = field(default_factory=dict)
 
     async def facts(
@@ -151,6 +152,7 @@ class Session:
         except AccessRefused as error:
             return [error.message]
         verdicts = judge(self.view(facts, stages={"network"}))
+        self._proof = verdicts
         return [words(v) for v in verdicts if v.state in ("fail", "unknown")]
 
     async def _serving(self, runner: Runner, seconds: float) -> None:
@@ -216,6 +218,12 @@ class Session:
     async def serving(self) -> tuple[Verdict, ...]:
         """The engine's checks on the facts that the plan was made from, and one real token: one round trip."""
         return judge(self.view(self._seen, await self.canary(self._seen, SHOWN_TOKENS), {"engine"}))
+
+    async def proven(self, playbook: Playbook) -> tuple[Verdict, ...]:
+        """What a run was confirmed on; with an engine it is read once more, with a longer completion for people."""
+        if self._proof and (self.cluster.engine is None or playbook.engine() is None):
+            return self._proof
+        return await self.verdicts(pings=True, tokens=SHOWN_TOKENS)
 
     async def verdicts(self, *, pings: bool, tokens: int = 1) -> tuple[Verdict, ...]:
         """Every check: facts (with pings, if asked for) in one round trip, the canary in a second."""
