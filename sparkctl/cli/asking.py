@@ -7,7 +7,7 @@ import os
 import sys
 import termios
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 LONGEST = 4096
 """Bytes of one line that a terminal hands over (N_TTY_BUF_SIZE of Linux)."""
@@ -38,8 +38,9 @@ def _silent(terminal: int) -> Iterator[None]:
     try:
         yield
     finally:
-        termios.tcsetattr(terminal, termios.TCSAFLUSH, before)
-        os.write(terminal, b"\n")
+        with suppress(OSError, termios.error):  # a terminal that was closed needs no echo
+            termios.tcsetattr(terminal, termios.TCSAFLUSH, before)
+            os.write(terminal, b"\n")
 
 
 async def _line(terminal: int) -> str | None:

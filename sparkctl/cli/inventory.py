@@ -204,7 +204,7 @@ def _agreed(chosen: Sequence[Standing], expected: Mapping[str, str], out: Consol
     if not sys.stdin.isatty():
         missing = " ".join(f"--expect {name}=SHA256:..." for name in unseen)
         raise UsageError("nothing is pinned that nobody has seen, and there is no terminal to ask on", missing)
-    out.print(f"compare: on the console of each node, [bold]{CONSOLE}[/] must show the same fingerprint")
+    out.print(f"compare: on each node's own console, [bold]{CONSOLE}[/] must show the same", soft_wrap=True)
     question = f"are they the same? then {len(chosen)} will be pinned in {files}"
     try:
         agreed = typer.confirm(question, err=as_json)

@@ -72,6 +72,7 @@ class Desk:
 def run(verb: str, desk: Desk, work: Callable[[Session, Desk], Awaitable[None]]) -> None:
     """Open a session, do the work of `verb`, report, and end with the right exit code."""
     begun, code, session = time.monotonic(), 0, None
+    terminal.steady()
     try:
         session = opened(desk)
         asyncio.run(_worked(session, desk, work))
@@ -112,8 +113,15 @@ def _obey_signals(session: Session, desk: Desk) -> None:
         session.stop.set()
         desk.progress.print("[yellow]stopping at the next barrier, then undoing; once more to leave at once[/]")
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, obey)
+    def hung_up() -> None:
+        """A terminal that closes sends this twice, from the kernel and from its shell, and means it once."""
+        loop.add_signal_handler(signal.SIGHUP, lambda: None)
+        if not session.stop.is_set():
+            obey()
+
+    loop.add_signal_handler(signal.SIGINT, obey)
+    loop.add_signal_handler(signal.SIGTERM, obey)
+    loop.add_signal_handler(signal.SIGHUP, hung_up)
 
 
 def _report(verb: str, desk: Desk, session: Session | None, code: int, seconds: float) -> None:

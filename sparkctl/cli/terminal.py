@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -28,6 +30,35 @@ def console(*, stderr: bool = False, no_color: bool = False) -> Console:
     piped = not stream.isatty()
     width = 200 if piped else None
     return Console(stderr=stderr, no_color=no_color or None, width=width, highlight=False, soft_wrap=piped)
+
+
+class _Stream(io.FileIO):
+    """stdout or stderr that swallows what nobody can read any more: a closed terminal, a pipe without a reader."""
+
+    def write(self, content: Any, /) -> int:
+        """Never fails: what must go on, such as an undo, does not depend on being watched."""
+        try:
+            return super().write(content)
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.fileno())
+            os.close(nowhere)
+            return memoryview(content).nbytes
+
+
+def steady() -> None:
+    """From here on, to the end of the program, stdout and stderr outlive their terminal or pipe."""
+    sys.stdout, sys.stderr = _steadied(sys.stdout), _steadied(sys.stderr)
+
+
+def _steadied(stream: TextIO) -> TextIO:
+    try:
+        stream.flush()
+        number, lines = stream.fileno(), stream.isatty() or stream is sys.stderr
+    except (OSError, ValueError):  # not a file, as in a test; or closed by now
+        return stream
+    raw = io.BufferedWriter(_Stream(number, "wb", closefd=False))
+    return io.TextIOWrapper(raw, stream.encoding, stream.errors, line_buffering=lines)
 
 
 def complain(error: SparkctlError) -> None:
