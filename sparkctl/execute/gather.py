@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sparkctl.errors import AccessRefused, Unreachable
-from sparkctl.execute.fleet import Fleet, problem
+from sparkctl.execute.fleet import Fleet
 from sparkctl.fabric.model import Fabric
 from sparkctl.facts.base import batch
 from sparkctl.facts.snapshot import NodeFacts, Questions, snapshot
@@ -61,4 +61,4 @@ async def gather_reachable(fleet: Fleet, asked: Mapping[str, Questions]) -> Reac
 async def _read(fleet: Fleet, asked: Mapping[str, Questions], title: str, *, patient: bool) -> Reached:
     results = await fleet.ask(title, {node: batch(q.probes()) for node, q in asked.items()}, patient=patient)
     facts = {n: snapshot(n, asked[n], result.stdout) for n, result in results.items() if isinstance(result, Ok)}
-    return facts, {node: problem(result) for node, result in results.items() if not isinstance(result, Ok)}
+    return facts, {node: result.reason for node, result in results.items() if not isinstance(result, Ok)}

@@ -152,7 +152,7 @@ def given_back(path: str, old: FileRecord, facts: NodeFacts, wishes: Wishes = PL
         return
     stage: Stage = "engine" if old.stage == "engine" else "network"
     after = FileImage(digest=old.baseline_digest or "", mode=old.mode) if old.baseline else None
-    reason = "as it was before sparkctl" if old.baseline else "was not there before sparkctl"
+    reason = "it was there before sparkctl" if old.baseline else "it was not there before sparkctl"
     yield FileChange(stage=stage, path=path, before=before, after=after, reason=reason, baseline=old.baseline)
 
 

@@ -24,7 +24,8 @@ def print_plan(plan: Plan, console: Console, *, diffs: bool = True) -> None:
     for note in plan.notes:
         console.print(f"[yellow]note:[/] {escape(note)}")
     if plan.empty:
-        console.print(f"[green]nothing to do:[/] {plan.cluster} is as it should be")
+        but = " (but for what is noted above)" if plan.notes else ""
+        console.print(f"[green]nothing to do:[/] {plan.cluster} is as it should be{but}")
         return
     for number, step in enumerate(plan.steps, 1):
         console.print(f"[bold]{number}. {escape(step.title)}[/]")
@@ -48,6 +49,9 @@ def difference(change: FileChange) -> Iterator[str]:
     if change.source is not None:
         yield "(a secret: its content is never shown)"
         return
+    if change.aside:
+        yield "(its content never leaves the node; teardown puts it back)"
+        return
     before = change.before.content if change.before else None
     after = change.after.content if change.after else None
     if change.baseline is not None:
@@ -59,10 +63,14 @@ def difference(change: FileChange) -> Iterator[str]:
 
 def _print_safety(plan: Plan, console: Console) -> None:
     total = sum(1 for node in plan.nodes for _ in plan.of(node))
-    where = f"[bold]{total} changes on {len(plan.changed_nodes)} nodes[/]"
+    where = f"[bold]{_count(total, 'change')} on {_count(len(plan.changed_nodes), 'node')}[/]"
     console.print(f"{where}; highest risk: {plan.risk} ({RISK_WORDS[plan.risk]})")
     console.print("undo: every node keeps before-images and a timer of its own; any failure, a lost connection")
     console.print("      or a dead controller puts all nodes back, the last step first")
     stays = {c.summary for node in plan.nodes for c in plan.of(node) if isinstance(c, ImageChange)}
     for summary in sorted(stays):
         console.print(f"[yellow]not undone:[/] {escape(summary)}")
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" + ("" if number == 1 else "s")
