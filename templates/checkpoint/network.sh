@@ -13,6 +13,7 @@ save_netdev() { # DEV: everything that netplan changes and does not put back
     if [ $(($(cat "/sys/class/net/$1/flags") & 1)) = 1 ]; then echo 'link up'; else echo 'link down'; fi
     ip -o addr show dev "$1" scope global | while read -r _ _ family addr _; do printf 'addr %s %s\n' "$family" "$addr"; done
     nm_state "$1"
+    systemctl is-active --quiet systemd-networkd || echo 'networkd idle'
     sysctls "$1"
   } >"$R/before/net.$1" && sync "$R/before/net.$1"
 }
@@ -237,6 +238,10 @@ undo_netdev() { # DEV SAVED
   [ -f "$2" ] || return 0
   [ -d "/sys/class/net/$1" ] || return 0
   rc=0
+  # `netplan apply` starts it also where NetworkManager has everything (seen).
+  if grep -qx 'networkd idle' "$2" && systemctl is-active --quiet systemd-networkd; then
+    systemctl stop systemd-networkd.socket systemd-networkd.service || rc=1
+  fi
   undo_nm "$1" "$2" || rc=1
   ip -o addr show dev "$1" scope global | while read -r _ _ family addr _; do
     grep -qxF "addr $family $addr" "$2" || ip addr del "$addr" dev "$1"
