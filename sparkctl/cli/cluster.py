@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sparkctl.cli import repair
+from sparkctl.cli import diff, repair
 from sparkctl.cli.options import (
     DryRun,
     Force,
@@ -226,3 +226,4 @@ def verify(
 
 
 repair.register(app)
+diff.register(app)

@@ -11,17 +11,22 @@ from sparkctl.facts import files as file_facts
 from sparkctl.facts import foreign as foreign_facts
 from sparkctl.facts import links, pings, units
 from sparkctl.facts import record as record_facts
+from sparkctl.facts import routes as route_facts
 from sparkctl.facts import system as system_facts
 from sparkctl.facts.base import Probe, answers, parsed
 from sparkctl.outcome import Absent, Fact, Known, Unknown
 
+NOT_ASKED = Absent("not asked")
 UNANSWERED = Unknown("the node did not answer this")
 NETPLAN_FOLDER = "/etc/netplan/"
 
 
 @dataclass(frozen=True)
 class Questions:
-    """What to ask one node. `rails` are (netdev, peer) pairs to ping at `mtu` bytes; none: no pings."""
+    """What to ask one node. `rails` are (netdev, peer) pairs to ping at `mtu` bytes; none: no pings.
+
+    `journal`, `routes`: whether to ask for these too. A plan rests on neither.
+    """
 
     paths: tuple[str, ...]
     secrets: tuple[str, ...]
@@ -31,6 +36,7 @@ class Questions:
     mtu: int = 0
     rails: tuple[tuple[str, str], ...] = ()
     journal: bool = False
+    routes: bool = False
 
     def probes(self) -> tuple[Probe, ...]:
         """The whole batch, in a fixed order."""
@@ -42,8 +48,8 @@ class Questions:
         engine = (units.image_probe(self.image), units.container_probe()) if self.image else ()
         tools = system_facts.tools_probe(("docker",) if self.image else ())
         rails = (pings.probe(self.mtu, self.rails),) if self.rails else ()
-        book = (record_facts.JOURNAL_PROBE,) if self.journal else ()
-        return (*fixed, *book, tools, *netplan, units.unit_probe(), *engine, *shown, *hidden, *rails)
+        more = ((record_facts.JOURNAL_PROBE,) if self.journal else ()) + ((route_facts.PROBE,) if self.routes else ())
+        return (*fixed, *more, tools, *netplan, units.unit_probe(), *engine, *shown, *hidden, *rails)
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,7 @@ class NodeFacts:
     image: Fact[str]
     container: Fact[units.ContainerState]
     pings: Fact[dict[tuple[str, str], bool]]
+    routes: Fact[tuple[route_facts.Route, ...]] = NOT_ASKED
 
     def netdev(self, name: str) -> Fact[links.Netdev]:
         """One netdev; Absent when the node has none of that name."""
@@ -129,7 +136,7 @@ def snapshot(node: str, questions: Questions, stdout: str) -> NodeFacts:
         record=parsed(answer("record"), record_facts.parse),
         run=parsed(answer("run"), record_facts.parse_run),
         lock=parsed(answer("lock"), record_facts.parse_lock),
-        journal=parsed(answer("journal"), record_facts.parse_journal) if questions.journal else Absent("not asked"),
+        journal=parsed(answer("journal"), record_facts.parse_journal) if questions.journal else NOT_ASKED,
         foreign=parsed(answer("foreign"), foreign_facts.parse),
         netplan_files=parsed(answer(foreign_facts.FILES_PROBE.name), foreign_facts.parse_files),
         missing_tools=parsed(answer("tools"), system_facts.parse_tools),
@@ -137,5 +144,6 @@ def snapshot(node: str, questions: Questions, stdout: str) -> NodeFacts:
         unit=parsed(answer("unit"), units.parse_unit),
         image=parsed(answer("image"), str.strip) if questions.image else no_image,
         container=parsed(answer("container"), units.parse_container) if questions.image else no_image,
-        pings=parsed(answer("pings"), pings.parse) if questions.rails else Absent("not asked"),
+        pings=parsed(answer("pings"), pings.parse) if questions.rails else NOT_ASKED,
+        routes=parsed(answer("routes"), route_facts.parse) if questions.routes else NOT_ASKED,
     )

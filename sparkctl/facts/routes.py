@@ -1,0 +1,44 @@
+"""IPv4 routes of a node, of all tables: `ip -j -4 route show table all` to Route."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from typing import Any
+
+from sparkctl.facts.base import Probe
+
+PROBE = Probe("routes", ("ip", "-j", "-4", "route", "show", "table", "all"))
+ANYWHERE = IPv4Network("0.0.0.0/0")
+
+
+@dataclass(frozen=True)
+class Route:
+    """Packets to `destination` leave by `netdev`, through `gateway` where there is one."""
+
+    destination: IPv4Network
+    netdev: str
+    gateway: str | None = None
+    table: str = "main"
+
+    def __str__(self) -> str:
+        where = "default" if self.destination == ANYWHERE else str(self.destination)
+        through = f" via {self.gateway}" if self.gateway else ""
+        table = "" if self.table == "main" else f" table {self.table}"
+        return f"{where}{through} dev {self.netdev}{table}"
+
+
+def parse(text: str) -> tuple[Route, ...]:
+    """The unicast routes; ValueError or KeyError where `text` is not the output of iproute2."""
+    listed = json.loads(text)
+    return tuple(route for entry in listed if entry.get("type", "unicast") == "unicast" for route in _routes(entry))
+
+
+def _routes(entry: dict[str, Any]) -> Iterator[Route]:
+    """One per next hop; one without a netdev (an object of `ip nexthop`) cannot be judged and is left out."""
+    destination = ANYWHERE if entry["dst"] == "default" else IPv4Network(entry["dst"])
+    for hop in entry.get("nexthops", [entry]):
+        if "dev" in hop:
+            yield Route(destination, hop["dev"], hop.get("gateway"), str(entry.get("table", "main")))
