@@ -11,7 +11,7 @@ SUITE = $(PYTEST) --junitxml=$(OUT)/$@.xml
 REAL := truth lab
 FAST := $(addprefix --ignore=tests/,$(REAL))
 
-.PHONY: help demo demo-down test lint golden bench bench-lab clean apt venv before fast long $(REAL) leftovers
+.PHONY: help demo demo-down test lint golden bench bench-lab bench-network clean apt venv before fast long $(REAL) leftovers
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -72,6 +72,10 @@ bench: venv  ## start-up, large inventories and many files, against what the pac
 
 bench-lab: apt venv  ## what the cluster commands cost on emulated nodes (as root, some minutes)
 	@$(BIN)/python benchmarks/cluster.py
+	@$(BIN)/python benchmarks/transaction.py
+
+bench-network: apt venv  ## the network part of up: over netplan apply, 2 to 8 nodes, by ansible-core, undone (as root)
+	@$(BIN)/python benchmarks/transaction.py
 
 clean:  ## remove what make made in this checkout
 	@rm -rf .venv $(OUT) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,104 @@
+"""The emulated nodes that benchmarks run on: inventories of any size, labs that go down again, commands on nodes."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from sparkctl.lab.enter import ssh_words
+from sparkctl.lab.state import LabState, find
+
+SPARKCTL = str(Path(sys.executable).with_name("sparkctl"))
+PATIENCE = 600  # seconds: bounds every command and every wait
+
+# The same network on any number of nodes: one switch, no engine.
+SWITCHED = """\
+apiVersion: sparkctl/v1
+kind: Cluster
+metadata: {{name: bench-{count}}}
+nodes:
+{nodes}
+links:
+{links}
+switches: [{{name: sw1, l2mtu: 9216}}]
+fabric: {{topology: switch}}
+"""
+
+
+def ran(words: list[str], *, text: str | None = None, codes: tuple[int, ...] = (0,)) -> str:
+    """Standard output of a program that must end with one of `codes`."""
+    ended = subprocess.run(words, input=text, capture_output=True, text=True, timeout=PATIENCE)
+    if ended.returncode not in codes:
+        sys.exit(f"{shlex.join(words)}: exit {ended.returncode}\n{(ended.stdout + ended.stderr)[-3000:]}")
+    return ended.stdout
+
+
+def sparkctl(*words: str | Path) -> str:
+    """Standard output of a command that must succeed."""
+    return ran([SPARKCTL, *map(str, words)])
+
+
+def timed(*words: str | Path) -> float:
+    """Wall time of a whole command."""
+    begin = time.perf_counter()
+    sparkctl(*words)
+    return time.perf_counter() - begin
+
+
+def on_node(inventory: Path, node: str, *words: str) -> str:
+    """Standard output of a command on an emulated node."""
+    return sparkctl("lab", "ssh", inventory, node, "--", shlex.join(words))
+
+
+def switched(folder: Path, count: int) -> Path:
+    """An inventory of `count` nodes on a switch."""
+    nodes = "\n".join(f"  - {{name: spark-{i}, address: 192.0.2.{10 + i}}}" for i in range(1, count + 1))
+    links = "\n".join(f"  - [spark-{i}:p1, sw1:port-{i}]" for i in range(1, count + 1))
+    path = folder / f"bench-{count}.yaml"
+    path.write_text(SWITCHED.format(count=count, nodes=nodes, links=links))
+    return path
+
+
+def files(inventory: Path) -> dict[str, dict[str, str]]:
+    """What sparkctl would write: per node and path the content."""
+    nodes = json.loads(sparkctl("render", inventory, "--format", "json"))["nodes"]
+    return {node: {path: f["content"] for path, f in made["files"].items()} for node, made in nodes.items()}
+
+
+@contextmanager
+def lab(inventory: Path) -> Iterator[Path]:
+    """The emulated nodes of `inventory`; taken down whatever happens."""
+    sparkctl("lab", "up", inventory)
+    try:
+        yield inventory
+    finally:
+        sparkctl("lab", "down", inventory)
+
+
+def state(inventory: Path) -> LabState:
+    """How the nodes of the running lab of `inventory` are reached."""
+    return find(inventory.stem)
+
+
+def inside(running: LabState) -> list[str]:
+    """The words that run a program inside the lab's network."""
+    return ["nsenter", f"--net=/proc/{running.supervisor.pid}/ns/net", "--"]
+
+
+def at_once(inventory: Path, words: dict[str, list[str]], text: str = "") -> dict[str, str]:
+    """Run a command as root on each node, all at once, with `text` on stdin; the standard outputs."""
+    running = state(inventory)
+
+    def one(node: str) -> str:
+        remote = [shlex.join(["sudo", "-n", *words[node]])]
+        return ran([*inside(running), *ssh_words(running.node(node), remote)], text=text)
+
+    with ThreadPoolExecutor(len(words)) as pool:
+        return dict(zip(words, pool.map(one, words), strict=True))
