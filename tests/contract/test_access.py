@@ -34,7 +34,7 @@ class Person:
     async def __call__(self, question: str) -> str | None:
         assert not self.busy, "two questions at the same time"
         self.busy = True
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.3)  # longer than it takes another node to connect
         self.busy = False
         self.asked.append(question)
         return self.answers.pop(0) if self.answers else None
@@ -553,7 +553,7 @@ def test_a_connection_that_went_silent_is_noticed_by_the_keepalive(
             await transport.run(command())
             asyncio.get_running_loop().call_later(0.3, valve.open.clear)
             begun = time.monotonic()
-            first = await transport.run(command("sleep 60", timeout=60))
+            first = await transport.run(command("sleep 15", timeout=15))
             lasted = time.monotonic() - begun
             valve.open.set()
             second = await transport.run(command())
