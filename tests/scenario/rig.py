@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sparkctl.errors import Refused
 from sparkctl.execute.fleet import Fleet
 from sparkctl.execute.session import Session
-from sparkctl.plan.playbook import Playbook, load
+from sparkctl.plan.playbook import load
 from sparkctl.render import render
 from sparkctl.rules import study
 from tests.scenario.transport import Event, Fault, Killed, ScenarioTransport, Wire, played
@@ -80,6 +81,7 @@ class Rig:
     world: World
     path: Path
     base: dict[str, str] = field(default_factory=dict)
+    controllers: int = 0
 
     def __post_init__(self) -> None:
         found = study(self.path)
@@ -109,7 +111,8 @@ class Rig:
         wire = wire or Wire(self.world, fault)
         notes: list[str] = []
         error: BaseException | None = None
-        with dice():
+        self.controllers += 1
+        with dice(self.controllers):
             try:
                 played(self.world, lambda: verb(self.session(wire, notes)))
             except (Exception, Killed) as raised:
@@ -118,31 +121,46 @@ class Rig:
 
 
 @contextmanager
-def dice() -> Iterator[None]:
-    """Every run has the same id, so that a node that is in the same state is seen to be."""
+def dice(controller: int) -> Iterator[None]:
+    """The first controller of a cell always throws the same, so that a node in the same state is seen to be."""
     real = secrets.token_hex
-    secrets.token_hex = lambda nbytes=None: "5a" * (nbytes or 32)
+    secrets.token_hex = lambda nbytes=None: f"{controller:02x}" * (nbytes or 32)
     try:
         yield
     finally:
         secrets.token_hex = real
 
 
-def playbook(name: str) -> Playbook:
-    """A shipped one."""
-    return load(name)
+BOOKS = {name: load(name) for name in ("up", "down")}
 
 
 async def up(session: Session) -> None:
     """As `sparkctl cluster up --yes`."""
-    book = playbook("up")
-    plan = await session.plan(book)
+    plan = await session.plan(BOOKS["up"])
     if not plan.empty:
-        await session.execute(plan, book)
+        await session.execute(plan, BOOKS["up"])
 
 
 async def down(session: Session) -> None:
     """As `sparkctl cluster down --yes`."""
-    plan = await session.plan_down()
+    plan, silent = await session.plan_down()
+    if silent:
+        raise Refused(f"{silent} would be left for another time")
     if not plan.empty:
-        await session.execute(plan, playbook("down"))
+        await session.execute(plan, BOOKS["down"])
+
+
+async def reprovision(session: Session) -> None:
+    """As `sparkctl cluster reprovision --yes`."""
+    plan = await session.plan_reprovision(BOOKS["up"])
+    if not plan.empty:
+        await session.execute(plan, BOOKS["up"])
+
+
+async def recover(session: Session) -> None:
+    """As `sparkctl cluster recover --yes`."""
+    found, silent = await session.recovery()
+    if found is not None:
+        await session.recover(found, silent, break_lock=False)
+    if silent:
+        raise Refused(f"{silent} is left for another time")

@@ -103,9 +103,9 @@ class World:
         for machine in self.machines.values():
             machine.sandbox.close()
 
-    def reset(self, states: Mapping[str, str]) -> None:
-        """Every node into one of its states, and the clock to the beginning."""
-        self.now = STARTED_AT
+    def reset(self, states: Mapping[str, str], clock: float = STARTED_AT) -> None:
+        """Every node into one of its states, and the clock to a given time."""
+        self.now = clock
         self.fired.clear()
         for name, state in states.items():
             self.machines[name] = Machine(self.machines[name].sandbox, state)
