@@ -67,7 +67,8 @@ class SshTransport:
     async def _takes(self, connection: asyncssh.SSHClientConnection, password: str) -> bool:
         """Stdin ends after the password, so that sudo takes nothing else for a second attempt."""
         words = quote(("env", "LC_ALL=C", *ASKING, "true"))
-        async with asyncio.timeout(SUDO_SECONDS), connection.create_process(words, stdin=asyncssh.PIPE) as channel:
+        async with asyncio.timeout(SUDO_SECONDS):
+            channel = await connection.create_process(words)
             with suppress(OSError):
                 channel.stdin.write(f"{password}\n")
                 channel.stdin.write_eof()
@@ -89,12 +90,15 @@ class SshTransport:
         on_line: LineSink | None,
         password: str | None,
     ) -> Result:
-        async with connection.create_process(words, encoding=None) as channel:
+        channel = await connection.create_process(words, encoding=None)
+        try:
             with suppress(OSError):  # a command that needs no stdin may have ended by now; its status tells the rest
                 channel.stdin.write(_stdin(command, password))
                 channel.stdin.write_eof()
             out, err = await asyncio.gather(_read(channel.stdout, on_line), channel.stderr.read())
             await channel.wait_closed()
+        finally:
+            channel.close()  # without waiting for a node that may be gone: a timeout is a timeout
         stdout, stderr = out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
         if channel.exit_status is None or channel.exit_status < 0:
             return Lost(f"the command was cut off ({channel.exit_signal or 'no exit status'})")

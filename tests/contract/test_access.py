@@ -498,6 +498,28 @@ def test_a_node_that_does_not_let_the_user_use_sudo_is_no_matter_of_passwords(
 # Connections that die without a word
 
 
+def test_a_timeout_holds_on_a_connection_that_went_silent(node: Sshd, home: Path) -> None:
+    key = make_key(home / "mine")
+    node.authorise(key)
+    with closing(Valve(node.port)) as valve:
+        access = replace(login(node, home, key), port=valve.port)
+        Path(str(access.known_hosts)).write_text(f"[127.0.0.1]:{valve.port} {public(node.host)}\n")
+
+        async def work() -> tuple[Result, float]:
+            transport = SshTransport(access)
+            await transport.run(command())
+            asyncio.get_running_loop().call_later(0.3, valve.open.clear)
+            begun = time.monotonic()
+            result = await transport.run(command("sleep 60", timeout=1))
+            lasted = time.monotonic() - begun
+            await transport.close()
+            return result, lasted
+
+        result, lasted = asyncio.run(work())
+    assert isinstance(result, Lost) and "no answer within 1 s" in result.reason
+    assert lasted < 4
+
+
 class Valve:
     """A wire to `port` that can stop carrying anything, without closing."""
 
