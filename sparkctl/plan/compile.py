@@ -82,7 +82,7 @@ def _netplan_checks(plan: Plan, node: str) -> Iterator[Words]:
     if changes:
         yield netplan.scratch()
         yield from (netplan.scratch_file(c.path, _blob(c, i)) for i, c in changes)
-        yield netplan.check()
+        yield netplan.check(_netdevs(plan, node))
 
 
 def _blob(change: FileChange, number: int) -> str:
@@ -189,7 +189,7 @@ def _file_step(change: FileChange, number: int) -> Words:
 
 
 def _network_steps(change: NetworkChange) -> Iterator[Words]:
-    yield netplan.apply()
+    yield netplan.apply(target.netdev for target in change.netdevs)
     for target in change.netdevs:
         if target.after_mtu is None or target.after_address is None:
             yield netplan.undo_netdev(target.netdev, "baseline")
@@ -213,7 +213,7 @@ def _undo_files(numbered: Iterable[tuple[int, FileChange]], stage: str) -> list[
 
 def _undo_network(plan: Plan, node: str) -> Iterator[Words]:
     if plan.network(node):
-        yield netplan.apply()
+        yield netplan.apply(_netdevs(plan, node))
         for name in _netdevs(plan, node):
             yield netplan.undo_netdev(name, "run/before")
 
