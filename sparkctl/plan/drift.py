@@ -238,7 +238,7 @@ def _images(desired: Mapping[str, Desired], facts: Mapping[str, NodeFacts]) -> I
             yield Drift(node, image or "", "image", f"{ids[first]}, as on {first}", str(ids[node]), remedy)
         container = known.container
         if isinstance(container, Known) and ids[node] and container.value.image != ids[node]:
-            remedy = "stop and start all ranks: sparkctl cluster restart"
+            remedy = "sudo systemctl stop sparkctl-engine on every node, then sparkctl cluster up starts all ranks"
             yield Drift(node, "container", "image", str(ids[node]), container.value.image, remedy)
 
 
