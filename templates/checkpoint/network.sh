@@ -199,13 +199,13 @@ await_written() { # OLD NEW DEV...
   shift 2
   tries=0
   while [ $tries -lt 60 ]; do
-    bad=
-    for dev in "$@"; do as_written "$old" "$new" "$dev" $((tries >= 20)) || bad=$dev; done
-    [ -n "$bad" ] || return 0
+    behind=
+    for dev in "$@"; do as_written "$old" "$new" "$dev" $((tries >= 20)) || behind=$dev; done
+    [ -n "$behind" ] || return 0
     sleep 0.05
     tries=$((tries + 1))
   done
-  err "$bad did not come to what netplan's files say by itself"
+  err "$behind did not come to what netplan's files say by itself"
   return 1
 }
 
