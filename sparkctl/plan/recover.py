@@ -44,7 +44,7 @@ def recovery(cluster: str, facts: Mapping[str, NodeFacts], silent: tuple[str, ..
         raise Refused("nothing was changed, because\n  " + "\n  ".join(found), f"look at the node; by hand: {BY_HAND}")
     left = {node: known.run.value for node, known in facts.items() if isinstance(known.run, Known)}
     if not left:
-        return None
+        return _only_locked(facts)
     headers = {state.header.run: state.header for state in left.values() if state.header}
     if len(headers) > 1:
         runs = ", ".join(f"{node}: run {s.header.run}" for node, s in left.items() if s.header)
@@ -53,6 +53,12 @@ def recovery(cluster: str, facts: Mapping[str, NodeFacts], silent: tuple[str, ..
     direction, reason = _direction(left, header, facts, silent)
     prints = {node: state.header.fingerprint for node, state in left.items() if state.header}
     return Recovery(direction, reason, tuple(left), header, prints)
+
+
+def _only_locked(facts: Mapping[str, NodeFacts]) -> Recovery | None:
+    """A controller that died early leaves locks, whose leases end, and whose files stay."""
+    locked = tuple(node for node, known in facts.items() if not isinstance(known.lock, Absent))
+    return Recovery("undo", "it held the lock and had changed nothing yet", locked, None, {}) if locked else None
 
 
 def _distrust(cluster: str, facts: Mapping[str, NodeFacts]) -> Iterator[str]:

@@ -9,7 +9,7 @@ import pytest
 
 from sparkctl.errors import Refused
 from sparkctl.facts.base import parsed
-from sparkctl.facts.record import Record, RunHeader, parse_journal, parse_run
+from sparkctl.facts.record import Record, RunHeader, parse_journal, parse_lock, parse_run
 from sparkctl.facts.snapshot import NodeFacts, Questions, snapshot
 from sparkctl.outcome import Absent, Fact, Known, Unknown
 from sparkctl.plan.recover import recovery
@@ -31,7 +31,7 @@ def node(state: str | None, *, journal: str = JOURNAL, stages: str = "network", 
     """A node with the remains of a run in `state`; None: with none."""
     text = f"{state} {stages}\n{(head or header()).model_dump_json()}\n"
     run = Absent() if state is None else parsed(Known(text), parse_run)
-    return replace(EMPTY, run=run, record=record or Absent(), journal=parsed(Known(journal), parse_journal))
+    return replace(EMPTY, run=run, record=record or Absent(), lock=Absent(), journal=parsed(Known(journal), parse_journal))
 
 
 def finished(run: str = RUN) -> NodeFacts:
@@ -45,6 +45,14 @@ def way(**facts: NodeFacts) -> str | None:
 
 def test_nothing_interrupted_is_nothing_to_recover() -> None:
     assert way(spark_1=node(None), spark_2=finished()) is None
+
+
+@pytest.mark.parametrize("lock", ["boot 100 abcd1234 2026-01-01T00:00:00Z me@here\n", "", "boot 1"])
+def test_a_lock_alone_is_taken_away(lock: str) -> None:
+    """Also one that was cut off."""
+    held = replace(node(None), lock=parsed(Known(lock), parse_lock))
+    found = recovery("dual", {"spark-1": held, "spark-2": node(None)})
+    assert found and (found.direction, found.nodes) == ("undo", ("spark-1",))
 
 
 def test_confirmed_everywhere_is_finished() -> None:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.lab.cluster.conftest import CAPTURE, ROOT, Rig, sparkctl, used
+from tests.lab.cluster.conftest import CAPTURE, ROOT, Rig, same, sparkctl, used
 from tests.lab.cluster.matrix.cells import Cell, Outcome, State, staged
 from tests.lab.cluster.matrix.driver import Event, Kind, Order, events
 
@@ -30,7 +30,7 @@ PLANNED = ("up", "down", "reprovision")
 REST = """
 for i in $(seq 600); do
   [ -d /var/lib/sparkctl/run ] || break
-  if [ "$(cat /var/lib/sparkctl/run/state)" = confirmed ]; then break; fi
+  case $(cat /var/lib/sparkctl/run/state 2>/dev/null) in armed | reverting) ;; *) break ;; esac
   sleep 0.1
 done
 cat /var/lib/sparkctl/run/state 2>/dev/null || if [ -e /var/lib/sparkctl/lock ]; then echo locked; else echo rest; fi
@@ -45,10 +45,13 @@ for dev in /sys/class/net/en*np*; do ip addr flush dev ${dev##*/}; ip link set $
 # before), the number of the outer end of its wires, the address that Docker gives its own bridge.
 OF_A_BOOT = re.compile(r'^ *"(?:qdisc": |link_index": |address": "02:42:).*\n', re.M)
 
+# Journal, record and the netdevs' history differ from run to run; what they must be is seen by `down` at the latest.
+OF_A_RUN = re.compile(r"^[0-9a-f]{64}  /var/lib/sparkctl/(?:journal|record\.json|baseline/net\..*)\n", re.M)
+
 
 def comparable(text: str) -> str:
-    """A capture without what any boot changes, and its routes in an order of their own."""
-    before, routes, after = re.split(r"^# (?:route|units)\n", OF_A_BOOT.sub("", text), flags=re.M)
+    """A capture without what any boot or run makes anew, and its routes in an order of their own."""
+    before, routes, after = re.split(r"^# (?:route|units)\n", OF_A_RUN.sub("", OF_A_BOOT.sub("", text)), flags=re.M)
     return before + "\n".join(sorted(json.dumps(route) for route in json.loads(routes))) + "\n" + after
 
 
@@ -70,6 +73,7 @@ class Course:
     known: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     healthy: dict[str, dict[str, list[Event]]] = field(default_factory=dict)
     turn: int = 0
+    last: dict[str, str] = field(default_factory=dict)
 
     @property
     def nodes(self) -> list[str]:
@@ -90,6 +94,7 @@ class Course:
         self.turn += 1
         log, order = self.folder / f"{self.turn}.log", self.folder / f"{self.turn}.json"
         where = (place.title, place.node, place.at) if place else ("", "", 0)
+        log.unlink(missing_ok=True)
         Order(self.rig.name, str(log), kind, *where, step, late).save(order)
         line = [sys.executable, "-m", "tests.lab.cluster.matrix.driver", str(order), *self.words(verb)]
         done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=300)
@@ -188,6 +193,7 @@ class Course:
         """Bring the nodes to where a cell begins."""
         if self.now == state:
             return
+        self.last = {}
         if state == "blank":
             self.well("down")
         elif self.now == "wiped":
@@ -243,12 +249,17 @@ class Course:
         states = tuple(dict.fromkeys((cell.begin, cell.goal)))
         if cell.verb == "recover":
             states = (cell.goal,)
-        outcome.ended = self.matching(self.capture(), states)
+        after = self.capture()
+        outcome.ended = self.matching(after, states)
+        if self.last and outcome.ended == cell.begin and cell.kind != "NODE_KILLED" and cell.verb in PLANNED:
+            same(self.last, after)
+        self.last = after
         self.now = outcome.ended  # type: ignore[assignment]
         assert code != 0 or outcome.ended == cell.goal, f"it said that all is well: {said}"
         assert code not in (4, 5) or cell.verb == "recover" or outcome.ended == cell.begin, f"it said that all is as before: {said}"
         if cell.kind == "NODE_KILLED" and self.now == "blank":
             self._use(place.node)
+            self.last = {}
 
     def _powered(self, cell: Cell, node: str) -> None:
         """The driver may have ended before it could give back what it took."""
