@@ -12,7 +12,7 @@ from typing import get_args
 
 from sparkctl.errors import RollbackIncomplete, SparkctlError, Unfinished
 from tests.scenario.rig import Outcome, Rig, Verb, recover
-from tests.scenario.transport import Event, Fault, Kind, Killed
+from tests.scenario.transport import Event, Fault, Killed, Kind
 from tests.scenario.world import STARTED_AT, State
 
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -85,7 +85,7 @@ class Rig:
 
     def __post_init__(self) -> None:
         found = study(self.path)
-        assert found.cluster is not None and found.fabric is not None and not found.errors, found.findings
+        assert found.cluster is not None and found.fabric is not None and not found.errors, found.errors
         self.cluster, self.fabric = found.cluster, found.fabric
         self.rendering = render(found.cluster, found.fabric)
         self.names = tuple(node.name for node in found.cluster.nodes)

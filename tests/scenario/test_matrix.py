@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 
 import pytest
 
@@ -24,14 +23,15 @@ class Cases:
 
     def __init__(self, topology: str, rig: Rig) -> None:
         self.topology, self.rig = topology, rig
+        self._made: dict[str, Case] = {}
 
-    @cache
     def of(self, verb: str) -> Case:
         """The case of a verb, with its healthy run behind it."""
-        made: Callable[[], Case] = getattr(self, "_" + verb.replace(" ", "_"))
-        case = made()
-        case.healthy()
-        return case
+        if verb not in self._made:
+            case: Case = getattr(self, "_" + verb.replace(" ", "_"))()
+            case.healthy()
+            self._made[verb] = case
+        return self._made[verb]
 
     def _up(self) -> Case:
         return Case(self.topology, "up", self.rig, up, self.rig.base)
