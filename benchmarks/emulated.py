@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -12,11 +13,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+from sparkctl.lab import cgroups
 from sparkctl.lab.enter import ssh_words
-from sparkctl.lab.state import LabState, find
+from sparkctl.lab.state import LabState, find, group
+from sparkctl.lab.state import folder as folder_of
 
 SPARKCTL = str(Path(sys.executable).with_name("sparkctl"))
 PATIENCE = 600  # seconds: bounds every command and every wait
+CONTROLLER_CORES = 0.5  # left to sparkctl itself and to the lab's bridges
+PERIOD = 20_000  # microseconds: short, so that a limited node is slow and does not stutter
 
 # The same network on any number of nodes: one switch, no engine.
 SWITCHED = """\
@@ -80,6 +85,26 @@ def lab(inventory: Path) -> Iterator[Path]:
         yield inventory
     finally:
         sparkctl("lab", "down", inventory)
+
+
+def alike(inventory: Path, most: int) -> None:
+    """Give each node of the running lab the share of the cores that it has in a lab of `most` nodes, and no more.
+
+    Real nodes bring their own cores; emulated ones share this machine's, so that more of them would be slower ones.
+    """
+    share = ((os.cpu_count() or 1) - CONTROLLER_CORES) / most
+    for home in cgroups.homes(group(folder_of(inventory.stem))):
+        for node in home.glob("node*"):
+            _limit(node, int(share * PERIOD))
+
+
+def _limit(node: Path, quota: int) -> None:
+    """In v1 and v2 words; other hierarchies have neither file."""
+    if (node / "cpu.max").exists():
+        (node / "cpu.max").write_text(f"{quota} {PERIOD}")
+    elif (node / "cpu.cfs_quota_us").exists():
+        (node / "cpu.cfs_period_us").write_text(str(PERIOD))
+        (node / "cpu.cfs_quota_us").write_text(str(quota))
 
 
 def state(inventory: Path) -> LabState:

@@ -1,6 +1,6 @@
 """What the network part of `cluster up` costs: over a bare `netplan apply`, with more nodes, by ansible-core, undone.
 
-python benchmarks/transaction.py [--json] [--only network|ansible|undo]      needs root; exit 1 when a limit is broken
+python benchmarks/transaction.py [--json] [--only network|growth|ansible|undo]  root; exit 1 when a limit is broken
 
 The network part is everything from the first to the last command of the run: lock, prepare, both waves, proof, confirm,
 record. The bare `netplan apply` runs on all nodes at the same moment, with the same file just put there; the slowest
@@ -20,7 +20,7 @@ from statistics import median
 from typing import TypedDict
 
 from against import ansible
-from emulated import at_once, files, lab, ran, sparkctl, switched
+from emulated import alike, at_once, files, lab, ran, sparkctl, switched
 from figures import Figure, measured
 
 HERE = Path(__file__).resolve().parent
@@ -107,23 +107,34 @@ def part_of(ups: Iterable[Up]) -> float:
 def network(folder: Path) -> list[Figure]:
     """Two, four and eight nodes, each over its own bare `netplan apply`."""
     figures: list[Figure] = []
-    parts: dict[int, float] = {}
     wholes: dict[int, float] = {}
     for count in (2, 4, 8):
         with lab(switched(folder, count)) as inventory:
             bare = median(bare_apply(inventory) for _ in range(ROUNDS))
             ups = [up_and_down(inventory) for _ in range(ROUNDS)]
-        parts[count], wholes[count] = part_of(ups), median(u.whole for u in ups)
+        wholes[count] = median(u.whole for u in ups)
         limit = 1.25 * bare + 1.0 if count == 4 else None
         figures += [
             Figure(f"netplan apply, {count} nodes at once, the slowest", bare, "s"),
-            Figure(f"network part of up, {count} nodes", parts[count], "s", limit),
+            Figure(f"network part of up, {count} nodes", part_of(ups), "s", limit),
             *(Figure(f"  of it: {title}", seconds, "s") for title, seconds in phases(ups).items()),
             Figure(f"cluster up as a whole, {count} nodes", wholes[count], "s"),
         ]
-    figures.append(Figure("network part, 8 nodes over 2 nodes", parts[8] / parts[2], "x", limit=4 / 3))
     figures.append(Figure("cluster up as a whole, 4 nodes over 2 nodes", wholes[4] / wholes[2], "x", limit=1.3))
     return figures
+
+
+def growth(folder: Path) -> list[Figure]:
+    """Two and eight nodes that are equally fast: what more nodes cost when each brings its own cores."""
+    parts = {}
+    for count in (2, 8):
+        with lab(switched(folder, count)) as inventory:
+            alike(inventory, 8)
+            parts[count] = part_of([up_and_down(inventory) for _ in range(ROUNDS)])
+    return [
+        *(Figure(f"network part of up, {count} equally slow nodes", parts[count], "s") for count in parts),
+        Figure("8 equally slow nodes over 2", parts[8] / parts[2], "x", limit=4 / 3),
+    ]
 
 
 def phases(ups: list[Up]) -> dict[str, float]:
@@ -173,4 +184,4 @@ def undo(folder: Path) -> list[Figure]:
 
 
 if __name__ == "__main__":
-    sys.exit(measured({"network": network, "ansible": compared, "undo": undo}, __doc__))
+    sys.exit(measured({"network": network, "growth": growth, "ansible": compared, "undo": undo}, __doc__))
