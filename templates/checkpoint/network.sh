@@ -170,7 +170,10 @@ generate_keeping() {
   netplan_generate >/dev/null 2>&1
   rc=$?
   for file in "$kept"/10-netplan-*; do
-    if [ -f "$file" ] && cmp -s "$file" "$network/${file##*/}"; then mv -f "$file" "$network/${file##*/}" || rc=1; fi
+    # What the generator did not write anew is the same file already.
+    if [ $rc = 0 ] && [ -f "$file" ] && cmp -s "$file" "$network/${file##*/}"; then
+      mv -f "$file" "$network/${file##*/}" 2>/dev/null
+    fi
   done
   rm -rf "$kept"
   return $rc
