@@ -145,6 +145,8 @@ def test_an_edit_while_taken_over_is_kept(bare: Rig) -> None:
         down = bare.cluster("down", "--yes")
         assert down.code == 0, down.err
         assert bare.root(NODE, "tail -n 1 /etc/netplan/10-user.yaml") == "# mine\n"
+        spared = bare.root(NODE, "cat /etc/netplan/10-user.yaml.before-sparkctl")
+        assert spared.replace("\r\n", "\n") == USER.replace("\r\n", "\n")
     finally:
         removed(bare, "10-user.yaml")
 
