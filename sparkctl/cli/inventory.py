@@ -215,9 +215,12 @@ def _agreed(chosen: Sequence[Standing], expected: Mapping[str, str], out: Consol
 
 
 def _silent(standings: Sequence[Standing]) -> None:
-    from sparkctl.execute.fleet import raise_refusals
+    from sparkctl.errors import AccessRefused
 
-    raise_refusals([standing.problem for standing in standings if standing.problem is not None])
+    problems = [standing.problem for standing in standings if standing.problem is not None]
+    if problems:
+        lines = "\n  ".join(problem.message for problem in problems)
+        raise AccessRefused(f"nothing was pinned for:\n  {lines}", "is the node switched on? then run it again")
 
 
 def _report(cluster: Cluster, standings: Sequence[Standing], pinned: Sequence[Standing]) -> dict[str, object]:
