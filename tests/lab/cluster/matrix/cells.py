@@ -96,9 +96,13 @@ def _varied(topology: Topology, verb: Verb, stage: str, kind: Kind, turn: int) -
 
 
 def every() -> Iterator[Cell]:
-    """Every kind at every stage of `up` on two nodes; elsewhere every kind for each verb, over all of its stages."""
+    """Every kind at every stage of `up` on two nodes; elsewhere every kind for each verb, over all of its stages.
+
+    Where a command only reads, half of the kinds are enough.
+    """
     for row, stage in enumerate(STAGES):
-        yield from (_varied("direct", "up", stage, kind, row + n) for n, kind in enumerate(STRIKES))
+        kinds = STRIKES[row % 2 :: 2] if stage in ("facts", "verify") else STRIKES
+        yield from (_varied("direct", "up", stage, kind, row + n) for n, kind in enumerate(kinds))
     for topology, shift in (("direct", 0), ("mesh", 2), ("switch", 5)):
         yield from _spread(topology, shift)  # type: ignore[arg-type]
 

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 
 from tests.lab.cluster.conftest import CAPTURE, ROOT, Rig, same, sparkctl, used
 from tests.lab.cluster.matrix.cells import Cell, Outcome, State, staged
@@ -26,6 +27,8 @@ confirm_timeout: 20
 stages: [{stage: network, settle_timeout: 6}]
 """
 EXAMPLES = {"direct": "dual", "mesh": "mesh-3", "switch": "quad-switch"}
+# One lab after the other: systemd gives up on a node that waits too long for its cores.
+BOOTING = Lock()
 PLANNED = ("up", "down", "reprovision")
 REST = """
 for i in $(seq 600); do
@@ -121,27 +124,14 @@ class Course:
         """Carry out a fault from outside; its message."""
         return sparkctl("lab", "fault", str(self.rig.inventory), verb, node, timeout=90).err
 
-    def booted(self, node: str) -> None:
-        """Take the power from a node, and give it back."""
-        for verb in ("kill", "boot"):
-            assert not (said := self.fault(verb, node)), said
-
     def learn(self) -> None:
-        """What the nodes look like blank and at the goal, used and freshly booted; and a healthy run of every verb."""
-        worker = self.nodes[1]
+        """What the nodes look like blank (fresh from a boot, and used), at the goal and wiped; a healthy run of each verb."""
+        self._remember("blank")
         self._used()
         self._remember("blank")
         self.well("up")
         self._remember("goal")
-        self._reboot_all()
-        self._remember("goal")
-        self.well("down")
-        self.matching(self.capture(), ("blank",))
-        self._reboot_all()
-        self._remember("blank")
-        self._used()
-        self.well("up")
-        self.rig.root(worker, WIPE)
+        self.rig.root(self.nodes[1], WIPE)
         self._remember("wiped")
         self.well("reprovision")
         self.well("down")
@@ -149,19 +139,13 @@ class Course:
         self.well("recover")
         self._dies(finish=True)
         self.well("recover", "finish")
-        self.well("down")
-        self.matching(self.capture(), ("blank",))
-        self.now = "blank"
+        self.now = "goal"
 
     def _remember(self, state: State) -> None:
         for node, text in self.capture().items():
             kept = self.known.setdefault(state, {}).setdefault(node, [])
             if text not in kept:
                 kept.append(text)
-
-    def _reboot_all(self) -> None:
-        for node in self.nodes:
-            self.booted(node)
 
     def _used(self) -> None:
         with ThreadPoolExecutor(len(self.nodes)) as pool:
@@ -209,7 +193,8 @@ class Course:
         """Where the fault of `cell` comes, in a healthy run: the head's command where it has one, else the first."""
         found = self.healthy["finish" if cell.finish else cell.verb].get(cell.stage)
         assert found, f"a healthy {cell.verb} has no command of stage {cell.stage!r}"
-        head = cell.stage in ("head",) or (self.turn % 3 == 2)
+        # A node that loses its power before it was armed keeps the link state of the boot: the workers' ports are down then, too.
+        head = cell.stage == "head" or (cell.kind != "NODE_KILLED" and sum(str(cell).encode()) % 3 == 0)
         wanted = self.nodes[0] if head else self.nodes[-1]
         return next((e for e in found if e.node == wanted), found[0])
 
@@ -295,5 +280,19 @@ class Course:
         self.struck("down", "NONE")
         self.each(f"systemctl stop sparkctl-revert.timer 2>/dev/null; {WIPE}")
         self._used()
-        self.now = "blank"
+        self.now, self.last = "blank", {}
 
+
+@contextmanager
+def running(topology: str, folder: Path, name: str) -> Iterator[Course]:
+    """Boot a lab of the example of `topology`; down at the end, whatever happened."""
+    folder.mkdir()
+    inventory = folder / f"{name}.yaml"
+    inventory.write_text(fabric_only(EXAMPLES[topology], name))
+    try:
+        with BOOTING:
+            up = sparkctl("lab", "up", str(inventory))
+        assert up.code == 0, up.err
+        yield Course(Rig(inventory, name), topology, folder)
+    finally:
+        sparkctl("lab", "down", str(inventory))

@@ -1,0 +1,86 @@
+"""Plays all cells of the fault matrix on several labs at once, and keeps the table of how they ended."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from dataclasses import asdict
+from pathlib import Path
+from threading import Lock, Thread
+
+from tests.lab.cluster.matrix.cells import Cell, Outcome
+from tests.lab.cluster.matrix.course import Course, running
+
+LABS = {"m-direct-a": "direct", "m-direct-b": "direct", "m-mesh": "mesh", "m-switch": "switch"}
+
+
+class Played:
+    """The outcomes to come, one per cell. Labs of one topology share its cells; each takes what begins where it is."""
+
+    def __init__(self, cells: Iterable[Cell], folder: Path) -> None:
+        self.folder = folder
+        self.outcomes: dict[Cell, Future[Outcome]] = {cell: Future() for cell in cells}
+        self.left = {topology: deque(c for c in self.outcomes if c.topology == topology) for topology in LABS.values()}
+        self.courses: dict[str, Course] = {}
+        self._lock = Lock()
+        self._threads = [Thread(target=self._play, args=lab) for lab in LABS.items() if self.left[lab[1]]]
+
+    def start(self) -> None:
+        """All labs at once: most of a cell is waiting."""
+        for thread in self._threads:
+            thread.start()
+
+    def join(self) -> None:
+        """Until the last lab is down."""
+        for thread in self._threads:
+            thread.join(1200)
+
+    def _play(self, name: str, topology: str) -> None:
+        try:
+            with running(topology, self.folder / name, name) as course:
+                course.learn()
+                self.courses[name] = course
+                while (cell := self._next(course)) is not None:
+                    self.outcomes[cell].set_result(course.run(cell))
+        except BaseException as error:  # else the tests would wait for ever
+            for future in self._unplayed(name, topology):
+                future.set_exception(error)
+            raise
+
+    def _next(self, course: Course) -> Cell | None:
+        with self._lock:
+            left = self.left[course.topology]
+            if not left:
+                return None
+            # The long ones first: what is left at the end is short.
+            fits = sorted(left, key=lambda cell: (cell.begin != course.now, cell.kind != "SSH_LOST"))
+            left.remove(fits[0])
+            return fits[0]
+
+    def _unplayed(self, name: str, topology: str) -> list[Future[Outcome]]:
+        with self._lock:
+            others = [n for n, t in LABS.items() if t == topology and n != name]
+            cells = [] if any(n in self.courses for n in others) else list(self.left[topology])
+            self.left[topology].clear() if cells else None
+            return [self.outcomes[cell] for cell in cells]
+
+
+def table(outcomes: Iterable[Outcome]) -> str:
+    """One line per cell."""
+    lines = [f"{'cell':<58} {'fault fired at':<32} exit outcome recovered  seconds"]
+    for o in outcomes:
+        ended = "WRONG" if o.wrong else o.ended
+        lines.append(f"{o.cell!s:<58} {o.fired:<32} {o.code!s:>4} {ended:<7} {o.recovered:<10} {o.seconds:>7.1f}")
+    return "\n".join(lines) + "\n"
+
+
+def keep(outcomes: list[Outcome], folder: Path) -> str:
+    """The table as text and as JSON below `folder`; the text."""
+    folder.mkdir(exist_ok=True)
+    text = table(outcomes)
+    (folder / "fault-matrix-lab.txt").write_text(text)
+    cells: list[Mapping[str, object]] = [{**asdict(o), "cell": str(o.cell)} for o in outcomes]
+    (folder / "fault-matrix-lab.json").write_text(json.dumps({"version": 1, "cells": cells}, indent=1) + "\n")
+    return text

@@ -1,0 +1,60 @@
+"""The fault matrix on real nodes: one fault per cell; then all nodes are as before, or all at the goal, never in between."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from tests.lab.cluster.conftest import ROOT
+from tests.lab.cluster.matrix import play
+from tests.lab.cluster.matrix.cells import STAGES, STRIKES, Cell, every
+from tests.lab.cluster.matrix.play import Played
+
+CELLS = tuple(every())
+LONGEST = 1500  # seconds: for the last cell, with all that come before it
+
+
+@pytest.fixture(scope="module")
+def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
+    """The cells of this session, being played; at the end the table is shown and kept."""
+    items = [i for i in request.session.items if isinstance(i, pytest.Function) and i.path == request.path]
+    wanted = [i.callspec.params["cell"] for i in items if hasattr(i, "callspec")]
+    made = Played(wanted, tmp_path_factory.mktemp("matrix"))
+    made.start()
+    try:
+        yield made
+    finally:
+        made.join()
+        done = [f.result() for f in made.outcomes.values() if f.done() and not f.exception()]
+        text = play.keep(done, ROOT / ".make")
+        reporter = request.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:
+            reporter.ensure_newline()
+            reporter.write_line(text)
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+def test_cell(played: Played, cell: Cell) -> None:
+    outcome = played.outcomes[cell].result(timeout=LONGEST)
+    assert outcome.fired, outcome.wrong
+    assert not outcome.wrong, "\n".join(outcome.wrong)
+
+
+def test_every_stage_of_a_healthy_run_has_cells(played: Played) -> None:
+    """The stages come from real runs: a step that is new has no cell, and is found here."""
+    for cell in CELLS[:1]:
+        played.outcomes[cell].result(timeout=LONGEST)
+    found = {stage for course in played.courses.values() for stage in course.healthy["up"]}
+    struck = Counter(cell.stage for cell in CELLS if (cell.topology, cell.verb) == ("direct", "up"))
+    assert found == set(struck) == set(STAGES)
+    assert all(struck[stage] == len(STRIKES) for stage in found - {"facts", "verify"}), struck
+
+
+def test_the_matrix_is_wide_enough() -> None:
+    """Every kind for every verb on every fabric, and sixty cells or more."""
+    assert len(CELLS) >= 60 and len(set(map(str, CELLS))) == len(CELLS)
+    triples = {(cell.topology, cell.verb, cell.kind) for cell in CELLS}
+    verbs = ("up", "down", "reprovision", "recover")
+    assert triples == {(t, v, k) for t in ("direct", "mesh", "switch") for v in verbs for k in STRIKES}
