@@ -115,7 +115,7 @@ def verdict(mutant: Mutant) -> str:
         done = tested(tree, f"{SUITE}::{mutant.test}")
     if done.returncode == 0:
         return f"SURVIVED: {mutant.test} passes without it"
-    if done.returncode != 1 or "1 failed" not in done.stdout:
+    if done.returncode != 1 or f"FAILED {SUITE}::{mutant.test}" not in done.stdout:
         return f"UNCLEAR: pytest ended with {done.returncode}: {done.stdout[-300:]}{done.stderr[-300:]}"
     return "killed"
 

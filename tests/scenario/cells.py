@@ -17,8 +17,8 @@ from tests.scenario.world import STARTED_AT, State
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 STRIKES = ("NODE_KILLED", "POWER_CUT")
-HALF_WAY = ("FAIL", "CONTROLLER_KILLED", "NODE_KILLED")
-"""Faults that may come between two steps of one script, too."""
+LEFT = ("/var/lib/sparkctl/run", "/var/lib/sparkctl/lock")
+"""What a dead run may leave until somebody recovers it."""
 PATIENCE = 600
 """Seconds after a dead controller in which every node must have come to rest: a lease of 120, the revert and its repetitions."""
 JOURNAL = "/var/lib/sparkctl/journal"
@@ -56,7 +56,10 @@ class Ends:
 
 @dataclass
 class Case:
-    """One verb on one cluster, from given states at a given time. `ending`: it ends what a dead run left."""
+    """One verb on one cluster, from given states at a given time. `ending`: it ends what a dead run left.
+
+    `every_step`: a command may fail at each of its steps; otherwise at the first, in the middle and after the last.
+    """
 
     topology: str
     verb: str
@@ -65,6 +68,7 @@ class Case:
     begin: Mapping[str, str]
     clock: float = STARTED_AT
     ending: bool = False
+    every_step: bool = False
     events: list[Event] = field(default_factory=list)
     tracked: dict[str, str] = field(default_factory=dict)
 
@@ -102,11 +106,13 @@ class Case:
                     yield Fault(kind, at, step)  # type: ignore[arg-type]
 
     def _steps(self, kind: str, event: Event) -> Iterable[int]:
-        if kind in HALF_WAY:
-            return range(event.steps + 1)
-        if kind == "POWER_CUT":
-            return sorted({0, event.steps // 2, event.steps})
-        return (event.steps,)
+        """A controller that dies after a command dies before the next: the last command alone has both."""
+        half, end = event.steps // 2, event.steps
+        if kind == "FAIL":
+            return range(end + 1) if self.every_step else sorted({0, half, end})
+        if kind == "CONTROLLER_KILLED":
+            return sorted({0, half, end} if event is self.events[-1] else {0, half})
+        return sorted({half, end}) if kind in STRIKES else (end,)
 
     def cell(self, fault: Fault) -> Cell:
         """Run with one fault and judge."""
@@ -126,7 +132,7 @@ class Case:
 
     def _recover(self, found: Cell) -> None:
         """What a dead run left is ended by another controller."""
-        if any("/var/lib/sparkctl/run" in self.rig.world.look(n)["tree"] for n in self.rig.names):
+        if any(path in self.rig.world.look(n)["tree"] for n in self.rig.names for path in LEFT):
             found.recovered = True
             outcome = self.rig.run(recover)
             if outcome.error is not None:

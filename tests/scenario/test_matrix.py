@@ -34,10 +34,10 @@ class Cases:
         return self._made[verb]
 
     def _up(self) -> Case:
-        return Case(self.topology, "up", self.rig, up, self.rig.base)
+        return Case(self.topology, "up", self.rig, up, self.rig.base, every_step=True)
 
     def _down(self) -> Case:
-        return Case(self.topology, "down", self.rig, down, self.of("up").goal)
+        return Case(self.topology, "down", self.rig, down, self.of("up").goal, every_step=True)
 
     def _reprovision(self) -> Case:
         """The last node was replaced by a new one."""
