@@ -161,6 +161,7 @@ def test_a_netdev_without_its_address_is_not_also_blamed_for_its_route() -> None
 
 def test_a_netdev_that_is_down_or_gone() -> None:
     assert only(netdev(up=False, carrier=False)).found == "down"
+    assert only(netdev(up=False, carrier=False, addresses=())).kind == "link", "the address went with the link"
     known = healthy()["spark-2"].netdevs
     assert isinstance(known, Known)
     rest = {name: state for name, state in known.value.items() if name != DEV}
