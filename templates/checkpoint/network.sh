@@ -35,14 +35,15 @@ nm_state() { # DEV
 
 # What `netplan generate` itself calls, where it can be found: it saves starting Python (0.2 s of a core). Where there is
 # a `configure` beside it (after netplan 1.1), the two share the work, and only netplan knows how.
+# Under our own umask it would make folders and rules that networkd's user cannot read.
 netplan_generate() {
   for dir in /usr/libexec/netplan /usr/lib/netplan /lib/netplan; do
     if [ -x "$dir/generate" ] && [ ! -e "$dir/configure" ]; then
-      briefly "$dir/generate" "$@"
+      (umask 022 && briefly "$dir/generate" "$@")
       return
     fi
   done
-  briefly netplan generate "$@"
+  (umask 022 && briefly netplan generate "$@")
 }
 
 # netplan's own opinion of the node's files as they will be, on a scratch copy.
