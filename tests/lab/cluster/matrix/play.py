@@ -33,7 +33,10 @@ class Played:
             thread.start()
 
     def join(self) -> None:
-        """Until the last lab is down."""
+        """No further cell is begun; until the last lab is down."""
+        with self._lock:
+            for left in self.left.values():
+                left.clear()
         for thread in self._threads:
             thread.join(1200)
 
@@ -43,7 +46,10 @@ class Played:
                 course.learn()
                 self.courses[name] = course
                 while (cell := self._next(course)) is not None:
-                    self.outcomes[cell].set_result(course.run(cell))
+                    outcome = course.run(cell)
+                    self.outcomes[cell].set_result(outcome)
+                    with (self.folder / "outcomes.txt").open("a") as book:
+                        book.write(line(outcome) + "".join(f"\n{wrong}" for wrong in outcome.wrong) + "\n")
         except BaseException as error:  # else the tests would wait for ever
             for future in self._unplayed(name, topology):
                 future.set_exception(error)
@@ -69,11 +75,14 @@ class Played:
 
 def table(outcomes: Iterable[Outcome]) -> str:
     """One line per cell."""
-    lines = [f"{'cell':<58} {'fault fired at':<32} exit outcome recovered  seconds"]
-    for o in outcomes:
-        ended = "WRONG" if o.wrong else o.ended
-        lines.append(f"{o.cell!s:<58} {o.fired:<32} {o.code!s:>4} {ended:<7} {o.recovered:<10} {o.seconds:>7.1f}")
-    return "\n".join(lines) + "\n"
+    head = f"{'cell':<58} {'fault fired at':<32} exit outcome recovered  seconds"
+    return "\n".join([head, *map(line, outcomes)]) + "\n"
+
+
+def line(o: Outcome) -> str:
+    """Its line of the table."""
+    ended = "WRONG" if o.wrong else o.ended
+    return f"{o.cell!s:<58} {o.fired:<32} {o.code!s:>4} {ended:<7} {o.recovered:<10} {o.seconds:>7.1f}"
 
 
 def keep(outcomes: list[Outcome], folder: Path) -> str:
