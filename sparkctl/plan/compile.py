@@ -79,7 +79,7 @@ def _netdevs(plan: Plan, node: str) -> tuple[str, ...]:
 
 def _netplan_checks(plan: Plan, node: str) -> Iterator[Words]:
     changes = [(i, c) for i, c in enumerate(plan.files(node)) if c.path.startswith(NETPLAN_FOLDER)]
-    if changes:
+    if changes or plan.network(node):
         yield netplan.scratch()
         yield from (netplan.scratch_file(c.path, _blob(c, i)) for i, c in changes)
         yield netplan.check(_netdevs(plan, node))

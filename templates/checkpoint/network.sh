@@ -68,7 +68,7 @@ check_netplan() { # [DEV...]: the fabric's netdevs
   out=$(netplan_generate --root-dir "$R/scratch" 2>&1)
   rc=$?
   rm -rf "$R/scratch"
-  [ $rc = 0 ] || { err "netplan generate refuses the node's files as they would be: $out"; return 1; }
+  [ "$rc" = 0 ] || { err "netplan generate refuses the node's files as they would be: $out"; return 1; }
   [ $# = 0 ] || nothing_pending "$@"
 }
 
@@ -226,7 +226,7 @@ as_written() { # OLD NEW DEV PATIENT
 
 await_netdev() { # DEV MTU ADDRESS SECONDS: the address may come a moment after netplan returns
   left=$(($4 * 10))
-  while [ $left -gt 0 ]; do
+  while [ "$left" -gt 0 ]; do
     if [ "$(cat "/sys/class/net/$1/mtu" 2>/dev/null)" = "$2" ] &&
       ip -o -4 addr show dev "$1" | grep -qF " $3 "; then return 0; fi
     sleep 0.1

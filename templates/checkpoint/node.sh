@@ -230,7 +230,7 @@ set_aside() { # PATH NUMBER DIGEST OURS NETDEV...
   shift 3
   python3 "$R/foreign.py" excise "$path" "$@" >"$R/after/$number"
   rc=$?
-  if [ $rc = 44 ]; then rm -f "$R/after/$number"; elif [ $rc != 0 ]; then return $rc; fi
+  if [ "$rc" = 44 ]; then rm -f "$R/after/$number"; elif [ "$rc" != 0 ]; then return "$rc"; fi
   now=$(digest "$R/after/$number")
   if [ "$now" != "$planned" ]; then
     err "$path: what would be left of it is not what was planned"

@@ -32,13 +32,13 @@ def sent() -> dict[str, str]:
         *(compiled.commit(PLAN, RUN, step, HEAD) for step in PLAN.steps if HEAD in step.changes),
         compiled.hold(RUN),
         compiled.disarm(RUN),
-        compiled.finish(PLAN, RUN, HEAD),
+        compiled.conclude(PLAN, RUN, HEAD),
         compiled.undo(RUN),
         compiled.unlock(RUN),
         batch(asked.probes()),
     ]
     members = dict(compiled._members(PLAN, RUN, HEAD, secrets))
-    return {c.title: c.script for c in commands} | {"revert.sh": members["revert.sh"].decode()}
+    return {c.title: c.script for c in commands} | {name: members[name].decode() for name in ("revert.sh", "finish.sh")}
 
 
 @pytest.mark.parametrize("title", sent())
