@@ -80,8 +80,8 @@ def files(inventory: Path) -> dict[str, dict[str, str]]:
 @contextmanager
 def lab(inventory: Path) -> Iterator[Path]:
     """The emulated nodes of `inventory`; taken down whatever happens."""
-    sparkctl("lab", "up", inventory)
     try:
+        sparkctl("lab", "up", inventory)
         yield inventory
     finally:
         sparkctl("lab", "down", inventory)
