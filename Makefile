@@ -9,7 +9,7 @@ PYTEST := $(BIN)/pytest
 OUT := .make
 SUITE = $(PYTEST) --junitxml=$(OUT)/$@.xml
 REAL := truth lab
-FAST := $(addprefix --ignore=tests/,$(REAL))
+FAST := $(addprefix --ignore=tests/,scenario $(REAL))
 
 .PHONY: help demo demo-down test lint golden bench bench-lab bench-network clean apt venv before fast long $(REAL) leftovers
 
@@ -22,8 +22,8 @@ demo: apt venv  ## two emulated nodes, one inventory, a completion that both of 
 demo-down: venv  ## take the demonstration down
 	@docs/demo.sh down
 
-test: before lint fast $(REAL) leftovers  ## everything: static checks, fast suites, then the lab
-	@$(BIN)/python .ci/total.py $(OUT)/fast.xml $(REAL:%=$(OUT)/%.xml)
+test: before lint fast scenario mutation $(REAL) leftovers  ## everything: static checks, fast suites, scenarios, then the lab
+	@$(BIN)/python .ci/total.py $(OUT)/fast.xml $(OUT)/scenario.xml $(REAL:%=$(OUT)/%.xml)
 
 apt:  ## Debian packages for the lab and the tests (as root; says what is missing otherwise)
 	@.ci/apt
@@ -42,6 +42,14 @@ lint: venv  ## ruff, mypy --strict, import layers
 fast: venv  ## unit, cases, contract and architecture tests
 	@echo "==> fast suites"
 	@$(SUITE) tests $(FAST)
+
+scenario: apt venv  ## the fault matrix in process: every fault at every command (as root, some minutes)
+	@echo "==> scenarios: real node scripts in namespaces, every fault at every command"
+	@ended=0; $(SUITE) tests/scenario || ended=$$?; cat $(OUT)/fault-matrix-scenario.txt; exit $$ended
+
+mutation: apt venv  ## every safety device taken out, one at a time: the test named after it must fail (as root)
+	@echo "==> mutation: each safety device taken out"
+	@$(BIN)/python tests/mutation.py
 
 long: venv  ## inventories: 10,000 mutated in each way, 1,000 made for each property (some minutes)
 	@echo "==> long: 10,000 mutated inventories, 1,000 made ones"

@@ -3,6 +3,7 @@
 `python tests/mutation.py [DEVICE...]`; ends with 1 when a mutant survives, or when a device is no longer where it was.
 """
 
+# ruff: noqa: T201
 from __future__ import annotations
 
 import os

@@ -332,7 +332,7 @@ class Disk:
 
     def _parents(self, path: str) -> None:
         while (path := os.path.dirname(path)) not in (*TREES, "/"):
-            self.kept.setdefault(path, ("folder", 0o755, 0, 0, ""))
+            self.kept.setdefault(path, ("folder", 0o700 if path.startswith("/var/lib/sparkctl") else 0o755, 0, 0, ""))
 
     def _close(self) -> None:
         """A name that the folder had not any more when it was flushed is gone, and all below it."""

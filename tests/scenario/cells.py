@@ -79,7 +79,7 @@ class Case:
         assert outcome.error is None, outcome.error
         self.events = outcome.events
         goal = self.rig.world.states()
-        self.ends = Ends(self._booted(self.begin), self._booted(goal))
+        self.ends = Ends(self._booted(self.rig.base if self.ending else self.begin), self._booted(goal))
         self.goal = goal
         return outcome
 
@@ -140,25 +140,29 @@ class Case:
 
     def _judge(self, found: Cell, outcome: Outcome, fault: Fault) -> None:
         at = {node: self._where(node) for node in self.rig.names}
-        found.nodes = ", ".join(sorted(set(at.values())))
-        if not self._allowed(set(at.values()), outcome, fault):
-            found.wrong += [f"{outcome.name}, but the nodes are {at}", *self._details()]
+        alike = set.intersection(*at.values())
+        found.nodes = next((end for end in ("goal", "before") if end in alike and self._said(end, outcome, fault)), "")
+        if not found.nodes:
+            shown = {node: " or ".join(sorted(ends)) or "in between" for node, ends in at.items()}
+            found.wrong += [f"{outcome.name}, but the nodes are {shown}", *self._details()]
         if isinstance(outcome.error, Exception) and not isinstance(outcome.error, SparkctlError):
             found.wrong.append(f"a bug: {outcome.error!r}")
 
-    def _allowed(self, at: set[str], outcome: Outcome, fault: Fault) -> bool:
-        """All alike, and the exit says which; a node that was struck, or a controller that died, cannot always know."""
-        if self.ending or at == {"goal"}:
-            unsure = fault.kind in ("CONTROLLER_KILLED", *STRIKES) or isinstance(outcome.error, Unfinished)
-            return at == {"goal"} and (self.ending or outcome.error is None or unsure)
+    def _said(self, end: str, outcome: Outcome, fault: Fault) -> bool:
+        """Whether the exit says which end it is; a node that was struck, or a controller that died, cannot always know."""
+        if self.ending:
+            return True
+        unfinished = isinstance(outcome.error, Unfinished)
+        if end == "goal":
+            return outcome.error is None or unfinished or fault.kind in ("CONTROLLER_KILLED", *STRIKES)
         unproved = isinstance(outcome.error, RollbackIncomplete) and fault.kind not in ("SSH_LOST", *STRIKES)
-        return at == {"before"} and outcome.error is not None and not unproved and not isinstance(outcome.error, Unfinished)
+        return outcome.error is not None and not unproved and not unfinished
 
-    def _where(self, node: str) -> str:
+    def _where(self, node: str) -> set[str]:
+        """The ends that this node could be at: nothing changes on some nodes, so that it may be both."""
         now = settled(self.rig.world.look(node))
-        if now in self.ends.before[node]:
-            return "before"
-        return "goal" if now in self.ends.goal[node] else "in between"
+        ends = {"before": self.ends.before, "goal": self.ends.goal}
+        return {name for name, states in ends.items() if now in states[node]}
 
     def _details(self) -> Iterator[str]:
         """How each node differs from the nearest of its allowed ends."""
