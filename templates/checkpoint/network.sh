@@ -11,7 +11,10 @@ save_netdev() { # DEV: everything that netplan changes and does not put back
   {
     printf 'mtu %s\n' "$(cat "/sys/class/net/$1/mtu")"
     if [ $(($(cat "/sys/class/net/$1/flags") & 1)) = 1 ]; then echo 'link up'; else echo 'link down'; fi
-    ip -o addr show dev "$1" scope global | while read -r _ _ family addr _; do printf 'addr %s %s\n' "$family" "$addr"; done
+    ip -o addr show dev "$1" scope global | while read -r _ _ family addr brd _; do
+      printf 'addr %s %s\n' "$family" "$addr"
+      if [ "$brd" = brd ]; then printf 'brd %s\n' "$addr"; fi
+    done
     nm_state "$1"
     systemctl is-active --quiet systemd-networkd || echo 'networkd idle'
     sysctls "$1"
@@ -257,10 +260,15 @@ undo_netdev() { # DEV SAVED
   while read -r key name value; do
     case $key in
     link) ip link set dev "$1" "$name" || rc=1 ;;
-    addr) ip -o addr show dev "$1" | grep -qF " $value " || [ "$name" != inet ] || ip addr add "$value" dev "$1" || rc=1 ;;
+    addr) ip -o addr show dev "$1" | grep -qF " $value " || [ "$name" != inet ] || add_address "$1" "$value" "$2" || rc=1 ;;
     esac
   done <"$2"
   return $rc
+}
+
+# Renderers set the broadcast address; `ip` does so only when told.
+add_address() { # DEV ADDRESS SAVED
+  if grep -qxF "brd $2" "$3"; then ip addr add "$2" broadcast + dev "$1"; else ip addr add "$2" dev "$1"; fi
 }
 
 undo_sysctls() { # DEV SAVED
