@@ -137,7 +137,7 @@ def test_a_clock_that_is_set_back_stretches_no_lease(bare: Rig, tmp_path: Path) 
     bare.root("spark-2", f"mv /bin/date /bin/date.real; cat >/bin/date <<'EOF'\n{BACKWARDS}EOF\nchmod 755 /bin/date")
     try:
         code, said, passed = course.struck("up", "CONTROLLER_KILLED", HEAD, late=True)
-        assert code == -9 and passed[-1].fired, said
+        assert code == -9 and any(e.fired for e in passed), said
         begun = time.monotonic()
         assert course.each(REST) == ALL_AT_REST
         assert time.monotonic() - begun < 45, "the lease is 20 s"
