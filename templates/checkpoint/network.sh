@@ -253,22 +253,22 @@ undo_netdev() { # DEV SAVED
   ip -o addr show dev "$1" scope global | while read -r _ _ family addr _; do
     grep -qxF "addr $family $addr" "$2" || ip addr del "$addr" dev "$1"
   done
-  mtu=$(sed -n 's/^mtu //p' "$2")
+  mtu=$(sed -n 's/^mtu //p' "$2") brds=$(sed -n 's/^brd //p' "$2")
   [ "$(cat "/sys/class/net/$1/mtu")" = "$mtu" ] || ip link set dev "$1" mtu "$mtu" || rc=1
   # NetworkManager sets and puts back the sysctls of the netdevs that it has.
   grep -q '^nm managed yes' "$2" || undo_sysctls "$1" "$2"
   while read -r key name value; do
     case $key in
     link) ip link set dev "$1" "$name" || rc=1 ;;
-    addr) ip -o addr show dev "$1" | grep -qF " $value " || [ "$name" != inet ] || add_address "$1" "$value" "$2" || rc=1 ;;
+    addr) ip -o addr show dev "$1" | grep -qF " $value " || [ "$name" != inet ] || add_address "$1" "$value" "$brds" || rc=1 ;;
     esac
   done <"$2"
   return $rc
 }
 
 # Renderers set the broadcast address; `ip` does so only when told.
-add_address() { # DEV ADDRESS SAVED
-  if grep -qxF "brd $2" "$3"; then ip addr add "$2" broadcast + dev "$1"; else ip addr add "$2" dev "$1"; fi
+add_address() { # DEV ADDRESS ADDRESSES-WITH-BROADCAST
+  if printf '%s\n' "$3" | grep -qxF "$2"; then ip addr add "$2" broadcast + dev "$1"; else ip addr add "$2" dev "$1"; fi
 }
 
 undo_sysctls() { # DEV SAVED
