@@ -260,7 +260,8 @@ class Course:
         if dead and not cell.wait:
             self._recover(outcome)
         found = self.each(REST)
-        if outcome.code in (0, 4, 5):
+        # A recovery that is refused leaves the dead run where it was.
+        if outcome.code in (0, 5) or (outcome.code == 4 and cell.verb != "recover"):
             assert set(found.values()) == {"rest\n"}, f"ended with {outcome.code}, and the nodes are not at rest: {found}"
         if set(found.values()) != {"rest\n"}:
             self._recover(outcome)
