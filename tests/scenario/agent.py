@@ -114,6 +114,11 @@ def sysctls(dev: str) -> dict[str, str]:
     return found
 
 
+def address(shown: State) -> str:
+    """One address as the kernel has it; `-` for no broadcast address."""
+    return f"{shown['family']} {shown['local']}/{shown['prefixlen']} {shown.get('broadcast', '-')} {shown['scope']}"
+
+
 def net() -> State:
     """MTU, link state, addresses, routes and sysctls of every netdev."""
     shown = tool("ip", "-j", "-batch", "-", text="addr\nroute show table all\n")
@@ -122,7 +127,7 @@ def net() -> State:
     found: State = {}
     for link in links:
         if link["ifname"] in NETDEVS:
-            addresses = sorted(f"{a['family']} {a['local']}/{a['prefixlen']} {a['scope']}" for a in link["addr_info"])
+            addresses = sorted(address(shown) for shown in link["addr_info"])
             found[link["ifname"]] = {"mtu": link["mtu"], "up": "UP" in link["flags"], "addresses": addresses}
     for dev, state in found.items():
         state["sysctls"] = sysctls(dev)
@@ -173,8 +178,9 @@ def restore_net(now: State, wanted: State) -> None:
             continue
         lines = [f"addr flush dev {dev}", f"link set dev {dev} mtu {right['mtu']}"]
         lines.append(f"link set dev {dev} {'up' if right['up'] else 'down'}")
-        for address in right["addresses"]:
-            lines.append(f"addr add {address.split()[1]} dev {dev}")
+        for text in right["addresses"]:
+            _, prefix, broadcast, _ = text.split()
+            lines.append(f"addr add {prefix} {'' if broadcast == '-' else f'broadcast {broadcast} '}dev {dev}")
         tool("ip", "-batch", "-", text="".join(line + "\n" for line in lines))
         for path, value in right["sysctls"].items():
             if Path(path).read_text().strip() != value:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from sparkctl.rules import study
-from tests.scenario.cells import Case, Matrix
-from tests.scenario.rig import Rig, down, inventory, recover, reprovision, up
+from tests.scenario.cells import Matrix
+from tests.scenario.rig import Rig, inventory
 from tests.scenario.world import World, folder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,5 +64,3 @@ def matrix() -> Iterator[Matrix]:
     if kept.cells:
         kept.keep(ROOT / ".make")
 
-
-__all__ = ["Case", "down", "recover", "reprovision", "up"]

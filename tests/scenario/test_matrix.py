@@ -85,7 +85,9 @@ def told(wrong: list[Cell]) -> str:
 @pytest.mark.parametrize("topology", TOPOLOGIES)
 def test_all_nodes_end_alike(topology: str, verb: str, kind: str, cases: Callable[[str], Cases], matrix: Matrix) -> None:
     case = cases(topology).of(verb)
+    before = len(matrix.cells)
     wrong = matrix.run(case, [kind], EVERY[topology])
+    assert len(matrix.cells) > before, "no cell was run"
     assert not wrong, told(wrong)
 
 

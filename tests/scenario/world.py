@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sparkctl.fabric.model import Fabric
-from tests.scenario.agent import NETDEVS, difference
+from tests.scenario.agent import difference
 
 HERE = Path(__file__).resolve().parent
 STARTED_AT = 1000
@@ -198,5 +198,3 @@ def folder() -> tempfile.TemporaryDirectory[str]:
     """Where the roots of nodes are mounted, in their own namespaces."""
     return tempfile.TemporaryDirectory(prefix="sparkctl-scenario-")
 
-
-__all__ = ["NETDEVS", "Machine", "Said", "World", "folder"]
