@@ -44,8 +44,7 @@ def test_cell(played: Played, cell: Cell) -> None:
 
 def test_every_stage_of_a_healthy_run_has_cells(played: Played) -> None:
     """The stages come from real runs: a step that is new has no cell, and is found here."""
-    for cell in CELLS[:1]:
-        played.outcomes[cell].result(timeout=LONGEST)
+    next(iter(played.outcomes.values())).result(timeout=LONGEST)
     found = {stage for course in played.courses.values() for stage in course.healthy["up"]}
     struck = Counter(cell.stage for cell in CELLS if (cell.topology, cell.verb) == ("direct", "up"))
     assert found == set(struck) == set(STAGES)
