@@ -34,7 +34,7 @@ def small(rig: Rig, folder: str, free: int) -> Iterator[None]:
     rig.root(
         "spark-2",
         f"set -e; [ -d {folder} ] || {{ mkdir {folder}; touch /run/made-folder; }}; mkdir -p {SMALL}; mount -t tmpfs -o size=64m,mode=755 tmpfs {SMALL};"
-        f"mkdir {SMALL}/it; cp -a {folder}/. {SMALL}/it; used=$(df -Pk {SMALL} | awk 'NR == 2 {{ print $3 }}');"
+        f"mkdir {SMALL}/it; head -c 4096 /dev/zero >{SMALL}/fill; cp -a {folder}/. {SMALL}/it; used=$(df -Pk {SMALL} | awk 'NR == 2 {{ print $3 }}');"
         f"mount -o remount,size=$((used + {free}))k {SMALL}; mount --bind {SMALL}/it {folder}",
         timeout=120,
     )
@@ -105,7 +105,7 @@ def test_a_read_only_folder_refuses(bare: Rig, folder: str) -> None:
     try:
         up = bare.cluster("up", "--yes", *fast(bare))
     finally:
-        bare.root("spark-2", f"umount {folder}")
+        bare.root("spark-2", f"umount --lazy {folder}")
     clear(up, "Read-only file system")
     same(before, bare.capture())
 
