@@ -107,7 +107,7 @@ def test_a_node_that_is_booted_in_the_middle_puts_itself_back(bare: Rig, course:
     for verb in ("kill", "boot"):
         assert sparkctl("lab", "fault", str(bare.inventory), verb, "spark-2").code == 0
     assert "10.20." not in bare.root("spark-2", f"{REST}ip -4 -o addr")
-    files = "ls -d /var/lib/sparkctl /etc/sparkctl /etc/netplan/95-sparkctl.yaml /etc/systemd/system/sparkctl* 2>/dev/null || :"
+    files = "ls -d /var/lib/sparkctl /etc/sparkctl /etc/netplan/95-sparkctl.yaml /etc/systemd/system/*boot-revert* /etc/systemd/system/*/*boot-revert* 2>/dev/null || :"
     assert bare.root("spark-2", files) == ""
     assert course.each(REST) == ALL_AT_REST
     assert "nothing" in json.dumps(bare.cluster("recover", "--yes", "--json").json["recovered"])
