@@ -13,7 +13,7 @@ from sparkctl.errors import Locked, Refused, SparkctlError, StalePlan, Unfinishe
 from sparkctl.execute.fleet import Fleet, problem
 from sparkctl.execute.undo import Undo
 from sparkctl.fabric.ports import NETDEVS
-from sparkctl.facts.snapshot import Questions, snapshot
+from sparkctl.facts.snapshot import NodeFacts, Questions, snapshot
 from sparkctl.outcome import Failed, Ok, Result
 from sparkctl.plan import compile as compiled
 from sparkctl.plan.compile import Run
@@ -50,6 +50,7 @@ class Runner:
     secrets: Mapping[str, Mapping[str, bytes]]
     prove: Mapping[str, Prove]
     stop: asyncio.Event = field(default_factory=asyncio.Event)
+    before: dict[str, NodeFacts] = field(default_factory=dict)
     locked: bool = False
     confirmed: bool = False
 
@@ -76,7 +77,7 @@ class Runner:
         """A second interruption cancels even this: then the timers of the nodes finish it."""
         if isinstance(cause, asyncio.CancelledError):
             raise cause
-        await Undo(self.fleet, self.plan, self.run, self.asked).all(cause)
+        await Undo(self.fleet, self.plan, self.run, self.asked, self.before).all(cause)
 
     async def _lock(self) -> None:
         """Lock every node of the cluster and read it again: the plan must still fit."""
@@ -102,8 +103,8 @@ class Runner:
             raise StepFailed(f"lock: {found}")
 
     def _refuse_stale(self, results: Mapping[str, Result]) -> None:
-        now = {n: snapshot(n, self.asked[n], r.stdout) for n, r in results.items() if isinstance(r, Ok)}
-        moved = [n for n, facts in now.items() if facts.fingerprint(NETDEVS) != self.plan.fingerprints[n]]
+        self.before = {n: snapshot(n, self.asked[n], r.stdout) for n, r in results.items() if isinstance(r, Ok)}
+        moved = [n for n, facts in self.before.items() if facts.fingerprint(NETDEVS) != self.plan.fingerprints[n]]
         if moved:
             message = f"{', '.join(moved)} changed since the plan was made"
             raise StalePlan(message, "make a new plan; nothing was changed")

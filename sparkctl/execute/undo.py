@@ -20,6 +20,8 @@ from sparkctl.plan.plan import Plan
 from sparkctl.report.events import Note
 
 RETRY_SECONDS = 2.0
+ENDED_SECONDS = 20.0
+"""After this a node whose revert has ended does not come nearer: addresses and carriers take some seconds at most."""
 
 
 @dataclass
@@ -30,6 +32,7 @@ class Undo:
     plan: Plan
     run: Run
     asked: Mapping[str, Questions]
+    before: Mapping[str, NodeFacts]
 
     async def all(self, cause: BaseException) -> None:
         """Always raises: ApplyFailed (or an interruption) when every node is as before, else RollbackIncomplete."""
@@ -51,29 +54,51 @@ class Undo:
 
     async def _proved(self) -> dict[str, str]:
         """Nodes that are not as before, with why. A silent one has until its timer must have fired."""
-        until = time.monotonic() + self.run.lease + checkpoint.REVERT_SECONDS
+        begun = time.monotonic()
         wrong = dict.fromkeys(self.plan.nodes, "not read yet")
         while wrong:
-            wrong = await self._differing(tuple(wrong))
-            if not wrong or time.monotonic() >= until:
+            wrong, waiting = await self._differing(tuple(wrong))
+            left = self._patience(waiting) - (time.monotonic() - begun)
+            if not wrong or left <= 0:
                 break
-            left = until - time.monotonic()
             self.fleet.observer(Note(f"waiting at most {left:.0f} s more for {', '.join(wrong)}: {_first(wrong)}"))
             await asyncio.sleep(RETRY_SECONDS)
             await self.fleet.each("undo", {node: compiled.undo(self.run) for node in wrong})
         return wrong
 
-    async def _differing(self, nodes: tuple[str, ...]) -> dict[str, str]:
+    def _patience(self, waiting: bool) -> float:
+        """Seconds to go on looking: as long as a timer may still fire, or until the kernel must have settled."""
+        return self.run.lease + checkpoint.REVERT_SECONDS if waiting else ENDED_SECONDS
+
+    async def _differing(self, nodes: tuple[str, ...]) -> tuple[dict[str, str], bool]:
+        """Which of `nodes` differ and why; and whether one is silent or has not ended its revert."""
         results = await self.fleet.each("read again", {n: batch(self.asked[n].probes()) for n in nodes})
-        wrong = {}
+        wrong, waiting = {}, False
         for node, result in results.items():
             if not isinstance(result, Ok):
-                wrong[node] = problem(result)
+                wrong[node], waiting = problem(result), True
                 continue
             facts = snapshot(node, self.asked[node], result.stdout)
-            if facts.fingerprint(NETDEVS) != self.plan.fingerprints[node]:
+            if not self._as_before(node, facts):
                 wrong[node] = _difference(facts)
-        return wrong
+                waiting = waiting or isinstance(facts.run, Known)
+        return wrong, waiting
+
+    def _as_before(self, node: str, facts: NodeFacts) -> bool:
+        """A node that was booted meanwhile has the links of its boot; all else must be as it was."""
+        if facts.fingerprint(NETDEVS) == self.plan.fingerprints[node]:
+            return True
+        old = self.before.get(node)
+        if old is None or not _booted(old, facts) or facts.fingerprint(()) != old.fingerprint(()):
+            return False
+        self.fleet.observer(Note(f"{node} was booted meanwhile: files are as before, links as its boot makes them"))
+        return True
+
+
+def _booted(old: NodeFacts, new: NodeFacts) -> bool:
+    if not (isinstance(old.system, Known) and isinstance(new.system, Known)):
+        return False
+    return old.system.value.boot_id != new.system.value.boot_id
 
 
 def _difference(facts: NodeFacts) -> str:

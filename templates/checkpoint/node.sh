@@ -163,6 +163,7 @@ hook() {
 [Unit]
 Description=Put back what an interrupted run of sparkctl changed
 After=network.target docker.service
+ConditionPathExists=$R/revert.sh
 [Service]
 Type=oneshot
 ExecStart=/bin/sh $R/revert.sh boot
@@ -175,7 +176,7 @@ EOF
 # Nothing of the hook is left; systemd is told only where it has read it.
 unhook() {
   [ -e "$UNITS/$HOOK" ] || [ -L "$UNITS/multi-user.target.wants/$HOOK" ] || return 0
-  rm -f "$UNITS/multi-user.target.wants/$HOOK" "$UNITS/$HOOK" || return
+  rm -f "$UNITS/multi-user.target.wants/$HOOK" "$UNITS/$HOOK" && sync "$UNITS/multi-user.target.wants" "$UNITS" || return
   undo_dir "$UNITS/multi-user.target.wants"
   if systemctl list-units --all --plain --no-legend "$HOOK" | grep -q .; then systemctl daemon-reload; fi
 }
@@ -221,7 +222,9 @@ put_file() { # PATH MODE BLOB
 }
 
 drop_file() { # PATH
-  rm -f "$1" "$(dirname "$1")/.sparkctl.new" && undo_dir "$(dirname "$1")"
+  dir=$(dirname "$1")
+  [ -d "$dir" ] || return 0
+  rm -f "$1" "$dir/.sparkctl.new" && sync "$dir" && undo_dir "$dir"
 }
 
 # What of PATH is not the fabric's, as the run's file NUMBER; refused when it is not what the plan was made from.
@@ -266,13 +269,17 @@ undo_file() { # PATH NUMBER DIGEST
 
 start_unit() { # UNIT
   systemctl daemon-reload && systemctl reset-failed "$1" 2>/dev/null
-  systemctl enable --quiet "$1" && systemctl start "$1"
+  systemctl enable --quiet "$1" && sync_wants && systemctl start "$1"
 }
+
+# systemd does not flush the links that it makes and removes.
+sync_wants() { [ ! -d "$UNITS/multi-user.target.wants" ] || sync "$UNITS/multi-user.target.wants"; }
 
 # Stopped means that nothing of it is left: a stale rank blocks the next start (EADDRINUSE on the master port).
 stop_unit() { # UNIT CONTAINER
   if systemctl cat "$1" >/dev/null 2>&1; then
     systemctl disable --quiet "$1" 2>/dev/null
+    sync_wants
     systemctl stop "$1" || { systemctl kill --signal=KILL "$1"; systemctl stop "$1"; }
     systemctl reset-failed "$1" 2>/dev/null
   fi
@@ -284,7 +291,7 @@ stop_unit() { # UNIT CONTAINER
 
 undo_unit() { # UNIT CONTAINER ENABLED ACTIVE (as they were before the run); its files are back already
   systemctl daemon-reload
-  if [ "$3" = enabled ]; then systemctl enable --quiet "$1"; fi
+  if [ "$3" = enabled ]; then systemctl enable --quiet "$1" && sync_wants; fi
   if [ "$4" = active ]; then systemctl start "$1"; fi
 }
 
@@ -321,7 +328,7 @@ finish() { # RUN
 
 # After a teardown nothing of sparkctl is left, the record included.
 forget() { # RUN
-  unhook && rm -rf "$S"
+  unhook && rm -rf "$S" && sync "${S%/*}"
 }
 
 # Finish a confirmed run with the script that it left here; once more does no harm, for an answer may be lost.
@@ -376,9 +383,9 @@ revert_ends() { # RUN FAILURES
   unhook || err "$UNITS/$HOOK could not be removed"
   if [ -f "$S/record.json" ]; then
     journal "$1" reverted run
-    rm -rf "$R" "$S/lock"
+    rm -rf "$R" "$S/lock" && sync "$S"
   else
-    rm -rf "$S"
+    rm -rf "$S" && sync "${S%/*}"
   fi
   systemctl stop "$UNIT.timer" 2>/dev/null
   exit 0
