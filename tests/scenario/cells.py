@@ -174,8 +174,8 @@ class Case:
 
 
 def settled(state: State) -> State:
-    """A state without the text of the journal, which tells of every attempt, and without the flush log."""
-    tree = {p: e for p, e in state["tree"].items() if not p.startswith("/tmp/")}
+    """A state without the journal's text (it tells of every attempt), the flush log, and what systemd has read."""
+    tree = {p: e for p, e in state["tree"].items() if not p.startswith(("/tmp/", "/run/scenario/loaded/"))}
     if JOURNAL in tree:
         tree[JOURNAL] = [*tree[JOURNAL][:4], ""]
     return {"tree": tree, "net": state["net"]}
