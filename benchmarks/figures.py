@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -48,6 +50,8 @@ def measured(parts: Mapping[str, Part], about: str | None) -> int:
     parser.add_argument("--json", action="store_true", help="machine-readable output")
     parser.add_argument("--only", choices=parts, help="measure one part")
     options = parser.parse_args()
+    # So that `timeout` and CI's end take the labs down as an error does.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="sparkctl-bench-") as folder:
         chosen = [parts[options.only]] if options.only else parts.values()
         figures = [figure for part in chosen for figure in part(Path(folder))]
