@@ -144,12 +144,10 @@ class Runner:
     async def _close_books(self) -> None:
         """Once more where the answer was lost or the disk was full for a moment: it does no harm."""
         commands = {n: compiled.conclude(self.plan, self.run, n) for n in self.nodes}
+        commands |= {n: compiled.unlock(self.run) for n in self.plan.nodes if n not in self.nodes}
         wrong = await self._recorded(commands)
         if wrong:
             wrong = await self._recorded({node: commands[node] for node in wrong})
-        idle = {n: compiled.unlock(self.run) for n in self.plan.nodes if n not in self.nodes}
-        if idle:
-            await self.fleet.each("unlock", idle)
         if wrong:
             lines = "".join(f"\n  {node}: {why}" for node, why in wrong.items())
             message = f"everything is as planned and confirmed, but the book could not be closed:{lines}"

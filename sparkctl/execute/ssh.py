@@ -21,6 +21,8 @@ SUDO_SECONDS = 30.0
 """For sudo to judge one password; PAM delays a refusal by 2 s (pam_unix), directory services take longer."""
 SENTINEL = "--sparkctl-stdin-begins--"
 DRAIN = f'while IFS= read -r line && [ "$line" != {SENTINEL} ]; do :; done\n'
+READ = 'eval "$(dd bs={} count=1 iflag=fullblock status=none)"\n'
+"""The program comes on stdin, for sudo logs its words: 30 KB a round (measured), and one word has at most 128 KiB."""
 ASKING = ("sudo", "-k", "-S", "-p", "", "--")
 """-k asks even when a password is cached, so that stdin is read the same way every time."""
 WRONG = ("incorrect password", "Sorry, try again", "no password was provided")
@@ -105,7 +107,8 @@ class SshTransport:
         return Ok(stdout, stderr) if channel.exit_status == 0 else Failed(channel.exit_status, stdout, stderr)
 
     def _words(self, command: Command, password: str | None) -> str:
-        shell = ("sh", "-c", command.script if password is None else DRAIN + command.script)
+        size = len(command.script.encode())
+        shell = ("sh", "-c", (DRAIN if password is not None else "") + READ.format(size))
         if self._user == "root":
             return quote(shell)
         return quote((*(("sudo", "-n", "--") if password is None else ASKING), *shell))
@@ -144,7 +147,8 @@ class SshTransport:
 
 
 def _stdin(command: Command, password: str | None) -> bytes:
-    return command.stdin if password is None else f"{password}\n{SENTINEL}\n".encode() + command.stdin
+    program = command.script.encode() + command.stdin
+    return program if password is None else f"{password}\n{SENTINEL}\n".encode() + program
 
 
 async def _read(stream: asyncssh.SSHReader[bytes], on_line: LineSink | None) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -13,6 +14,7 @@ from sparkctl.commands.shell import quote, quote_word
 from sparkctl.outcome import Absent, Fact, Known, Unknown
 
 T = TypeVar("T")
+_HEAD = re.compile(rb"(\S+) (\d+) (\d+)\n")
 NOT_THERE = 44
 NO_TOOL = 127
 
@@ -29,26 +31,37 @@ def batch(probes: Iterable[Probe]) -> Command:
     """All `probes` as one READ command."""
     body = "".join(quote(("probe", probe.name, *probe.words)) + "\n" for probe in probes)
     program = f"FOREIGN={quote_word(functions('facts/foreign.py'))}\n"
-    return Command("read facts", functions("facts/probe.sh") + program + body, Effect.READ)
+    return Command("read facts", functions("facts/probe.sh") + program + "{\n" + body + "} | base64 -w0\n", Effect.READ)
 
 
 def answers(stdout: str) -> dict[str, Fact[str]]:
     """The answers of a batch by the name of their probe."""
-    parsed = (line.split(" ") for line in stdout.splitlines())
-    return {parts[0]: _answer(*parts) for parts in parsed if len(parts) == 3}
+    found: dict[str, Fact[str]] = {}
+    left = _decoded(stdout)
+    while head := _HEAD.match(left):
+        name, status, size = head[1].decode(), head[2].decode(), int(head[3])
+        found[name] = _answer(name, status, left[head.end() : head.end() + size], size)
+        left = left[head.end() + size + 1 :]
+    return found
 
 
-def _answer(name: str, status: str, encoded: str) -> Fact[str]:
+def _decoded(stdout: str) -> bytes:
+    """What was cut off on the way is read as far as it came."""
+    last = stdout.strip().rpartition("\n")[2]
+    try:
+        return base64.b64decode(last[: len(last) // 4 * 4], validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def _answer(name: str, status: str, body: bytes, size: int) -> Fact[str]:
     if status == str(NOT_THERE):
         return Absent(f"{name}: not there")
     if status == str(NO_TOOL):
         return Absent(f"{name}: the tool is not installed")
     if status != "0":
         return Unknown(f"{name}: the command ended with status {status}")
-    try:
-        return Known(base64.b64decode(encoded, validate=True).decode("utf-8", "replace"))
-    except binascii.Error:
-        return Unknown(f"{name}: the answer was cut off")
+    return Known(body.decode("utf-8", "replace")) if len(body) == size else Unknown(f"{name}: the answer was cut off")
 
 
 def parsed(answer: Fact[str], parser: Callable[[str], T]) -> Fact[T]:

@@ -18,7 +18,7 @@ ENGINE_FOLDER = "/opt/sparkctl-lab/engine"
 ENGINE_IMAGE = "sparkctl-lab/vllm-cpu:0.32.0"
 _IMPORT = "sparkctl-lab-image.service"
 # Nobody on a node waits for the network, and on a busy machine it fails although the network is there (seen).
-_WAITS = "etc/systemd/system/network-online.target.wants/systemd-networkd-wait-online.service"
+_WAITS = "etc/systemd/system/systemd-networkd-wait-online.service"
 
 # The user of an inventory may be one that the image has already.
 _USER = """set -eu
@@ -78,7 +78,7 @@ def furnish(root: Path, spec: LabSpec, node: NodeSpec, keys: Keys) -> None:
     _write(root / "etc/ssh/ssh_host_ed25519_key", keys.host[node.name], 0o600)
     _write(root / "etc/ssh/lab_authorized", keys.authorized, 0o600)
     _write(root / "etc/sudoers.d/90-lab", f"{node.user} ALL=(ALL) NOPASSWD: ALL\n", 0o440)
-    (root / _WAITS).unlink(missing_ok=True)
+    (root / _WAITS).symlink_to("/dev/null")
     if spec.engine:
         _write(root / "opt/sparkctl-lab/image", ENGINE_IMAGE + "\n")
         wants = root / "etc/systemd/system/multi-user.target.wants"

@@ -213,7 +213,7 @@ made_dir() { # DIRECTORY: written down first, so that it goes again
 
 undo_dir() { # DIRECTORY: away with it when sparkctl made it and nobody uses it
   [ -d "$1" ] || return 0
-  if grep -qsxF -- "$1" "$R/made" "$S/baseline/made"; then rmdir --ignore-fail-on-non-empty "$1"; fi
+  if grep -qsxF -- "$1" "$R/made" "$S/baseline/made"; then rmdir --ignore-fail-on-non-empty "$1" && sync "$(dirname "$1")"; fi
 }
 
 put_file() { # PATH MODE BLOB
@@ -321,7 +321,7 @@ forget_netdev() { # DEV
 }
 
 finish() { # RUN
-  mkdir -p "$S/baseline" && cat "$R/made" >>"$S/baseline/made" && journal "$1" "finished" run && unhook &&
+  mkdir -p "$S/baseline" && cat "$R/made" >>"$S/baseline/made" && sync "$S/baseline/made" "$S/baseline" && journal "$1" "finished" run && unhook &&
     cp "$R/record.json" "$S/record.json.new" && sync "$S/record.json.new" && mv -f "$S/record.json.new" "$S/record.json" &&
     sync "$S" && rm -rf "$R" && sync "$S" && unlock "$1"
 }

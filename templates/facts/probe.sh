@@ -1,4 +1,5 @@
-# What the facts script is made of (POSIX sh, run as root, reads only). One line per probe: name, status, base64 of stdout.
+# What the facts script is made of (POSIX sh, run as root, reads only). Per probe a line of name, status
+# and length, and its stdout; all of it in base64, so that one program encodes and not one a probe.
 # Status 44: the thing is not there; 127: the tool is not there.
 LC_ALL=C
 export LC_ALL
@@ -7,7 +8,8 @@ probe() { # NAME COMMAND...
   name=$1
   shift
   if command -v "$1" >/dev/null 2>&1; then out=$("$@" 2>/dev/null; printf 'x%s' $?); else out=x127; fi
-  printf '%s %s %s\n' "$name" "${out##*x}" "$(printf '%s' "${out%x*}" | base64 -w0)"
+  body=${out%x*}
+  printf '%s %s %s\n%s\n' "$name" "${out##*x}" ${#body} "$body"
 }
 
 read_file() { # PATH

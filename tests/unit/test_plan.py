@@ -84,7 +84,7 @@ class FakeNode:
         for path in (*ASKED[self.name].paths, *ASKED[self.name].secrets):
             answers[f"file:{path}"] = self._file(path)
         lines = [self._line(name, text) for name, text in answers.items()]
-        return snapshot(self.name, ASKED[self.name], "".join(lines))
+        return snapshot(self.name, ASKED[self.name], base64.b64encode("".join(lines).encode()).decode())
 
     def _file(self, path: str) -> str | None:
         if path not in self.files:
@@ -95,9 +95,9 @@ class FakeNode:
 
     def _line(self, name: str, text: str | None) -> str:
         if name in self.broken:
-            return f"{name} 1 \n"
+            return f"{name} 1 0\n\n"
         status, body = (44, "") if text is None else (0, text)
-        return f"{name} {status} {base64.b64encode(body.encode()).decode()}\n"
+        return f"{name} {status} {len(body.encode())}\n{body}\n"
 
 
 def pair() -> dict[str, FakeNode]:

@@ -137,7 +137,7 @@ def test_a_corrupt_header_or_record_is_refused() -> None:
         way(spark_1=broken, spark_2=node(None))
     with pytest.raises(Refused, match=r"record.json is corrupt"):
         way(spark_1=node("armed", record=Unknown("unreadable")), spark_2=node(None))
-    with pytest.raises(Refused, match="run.json is missing"):
+    with pytest.raises(Refused, match=r"run.json is missing"):
         way(spark_1=replace(node("armed"), run=parsed(Known("armed network\n"), parse_run)), spark_2=node(None))
 
 
