@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 
 TESTS = Path(__file__).resolve().parent
-MUST_RUN = ("lab", "truth")
+MUST_RUN = ("lab", "scenario", "truth")
 Golden = Callable[[Path, str | bytes], None]
 
 

@@ -34,8 +34,10 @@ PROFILE = "90-NM-14f59568-5076-387a-aef6-10adfcca2e26.yaml"
 def planted(rig: Rig, name: str, text: str, address: str = "") -> None:
     """The file is there and in force, as on a node that was used with it before; a link-local address takes seconds."""
     shown = " && ".join(f"ip -4 addr show dev {dev} | grep -qF '{address}'" for dev in RAILS[: 2 if "169" in address else 1])
-    await_it = f"for i in $(seq 100); do {shown} && break; sleep 0.2; done; {shown}" if address else "sleep 2"
-    rig.root(NODE, f"printf '%s' '{quoted(text)}' >/etc/netplan/{name}; chmod 600 /etc/netplan/{name}; netplan apply; {await_it}")
+    # On a busy machine `netplan apply` gives up on udev or on networkd, and says so or not: once more then.
+    tried = f"for i in $(seq 50); do {shown} && break 2; sleep 0.2; done" if address else "sleep 2; break"
+    await_it = f"for turn in 1 2 3; do netplan apply; {tried}; systemctl reset-failed systemd-networkd; done; {shown if address else ':'}"
+    rig.root(NODE, f"printf '%s' '{quoted(text)}' >/etc/netplan/{name}; chmod 600 /etc/netplan/{name}; {await_it}", timeout=90)
 
 
 def back(rig: Rig, before: dict[str, str], seconds: float = 30) -> None:

@@ -13,7 +13,8 @@ from threading import Lock, Thread
 from tests.lab.cluster.matrix.cells import Cell, Outcome
 from tests.lab.cluster.matrix.course import Course, running
 
-LABS = {"m-direct-a": "direct", "m-direct-b": "direct", "m-mesh": "mesh", "m-switch": "switch"}
+# A node takes eight of root's 128 inotify instances, and another suite has its own nodes at the same time.
+LABS = {"m-direct": "direct", "m-mesh": "mesh", "m-switch": "switch"}
 
 
 class Played:
