@@ -274,8 +274,10 @@ def _again(lab: Lab, node: NodeSpec) -> str:
     if node.name in lab.running:
         return f"{node.name} is running"
     lab.plug(node)
-    lab.start(node)
-    lab.light()
+    try:
+        lab.start(node)
+    finally:
+        lab.light()  # a node that booted badly is plugged in all the same
     return ""
 
 
