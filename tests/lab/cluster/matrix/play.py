@@ -10,11 +10,12 @@ from dataclasses import asdict
 from pathlib import Path
 from threading import Lock, Thread
 
-from tests.lab.cluster.matrix.cells import Cell, Outcome
+from tests.lab.cluster.matrix.cells import Cell, Outcome, Topology
 from tests.lab.cluster.matrix.course import Course, running
 
-# A node takes eight of root's 128 inotify instances, and another suite has its own nodes at the same time.
-LABS = {"m-direct": "direct", "m-mesh": "mesh", "m-switch": "switch"}
+# One after the other within a turn: a node takes eight of root's 128 inotify instances, and another suite has its own
+# nodes at the same time.
+TURNS: tuple[dict[str, Topology], ...] = ({"m-direct": "direct"}, {"m-mesh": "mesh", "m-switch": "switch"})
 
 
 class Played:
@@ -23,13 +24,14 @@ class Played:
     def __init__(self, cells: Iterable[Cell], folder: Path) -> None:
         self.folder = folder
         self.outcomes: dict[Cell, Future[Outcome]] = {cell: Future() for cell in cells}
-        self.left = {topology: deque(c for c in self.outcomes if c.topology == topology) for topology in LABS.values()}
+        topologies = [topology for turn in TURNS for topology in turn.values()]
+        self.left = {topology: deque(c for c in self.outcomes if c.topology == topology) for topology in topologies}
         self.courses: dict[str, Course] = {}
         self._lock = Lock()
-        self._threads = [Thread(target=self._play, args=lab) for lab in LABS.items() if self.left[lab[1]]]
+        self._threads = [Thread(target=self._play_all, args=(turn,)) for turn in TURNS]
 
     def start(self) -> None:
-        """All labs at once: most of a cell is waiting."""
+        """All turns at once: most of a cell is waiting."""
         for thread in self._threads:
             thread.start()
 
@@ -41,7 +43,12 @@ class Played:
         for thread in self._threads:
             thread.join(1200)
 
-    def _play(self, name: str, topology: str) -> None:
+    def _play_all(self, turn: dict[str, Topology]) -> None:
+        for name, topology in turn.items():
+            if self.left[topology]:
+                self._play(name, topology)
+
+    def _play(self, name: str, topology: Topology) -> None:
         try:
             with running(topology, self.folder / name, name) as course:
                 course.learn()
@@ -52,9 +59,8 @@ class Played:
                     with (self.folder / "outcomes.txt").open("a") as book:
                         book.write(line(outcome) + "".join(f"\n{wrong}" for wrong in outcome.wrong) + "\n")
         except BaseException as error:  # else the tests would wait for ever
-            for future in self._unplayed(name, topology):
+            for future in self._unplayed(topology):
                 future.set_exception(error)
-            raise
 
     def _next(self, course: Course) -> Cell | None:
         with self._lock:
@@ -66,12 +72,10 @@ class Played:
             left.remove(fits[0])
             return fits[0]
 
-    def _unplayed(self, name: str, topology: str) -> list[Future[Outcome]]:
+    def _unplayed(self, topology: Topology) -> list[Future[Outcome]]:
         with self._lock:
-            others = [n for n, t in LABS.items() if t == topology and n != name]
-            cells = [] if any(n in self.courses for n in others) else list(self.left[topology])
-            self.left[topology].clear() if cells else None
-            return [self.outcomes[cell] for cell in cells]
+            self.left[topology].clear()
+            return [f for cell, f in self.outcomes.items() if cell.topology == topology and not f.done()]
 
 
 def table(outcomes: Iterable[Outcome]) -> str:
