@@ -12,7 +12,7 @@ REAL := truth lab
 HARD := test_matrix.py test_hardship.py
 FAST := $(addprefix --ignore=tests/,scenario $(REAL))
 
-.PHONY: help demo demo-down test real matrix lint golden bench bench-lab bench-network clean apt venv before fast long $(REAL) leftovers
+.PHONY: help demo demo-down test real hardship matrix lint golden bench bench-lab bench-network clean apt venv before fast long $(REAL) leftovers
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -23,14 +23,14 @@ demo: apt venv  ## two emulated nodes, one inventory, a completion that both of 
 demo-down: venv  ## take the demonstration down
 	@docs/demo.sh down
 
-test: before lint fast real leftovers  ## everything: static checks, fast suites, then all that takes long
-	@$(BIN)/python .ci/total.py $(patsubst %,$(OUT)/%.xml,fast scenario $(REAL) matrix)
+test: before lint fast real matrix leftovers  ## everything: static checks, fast suites, then all that takes long
+	@$(BIN)/python .ci/total.py $(patsubst %,$(OUT)/%.xml,fast scenario $(REAL) hardship matrix)
 
 # Most of the lab is waiting for leases and boots, so the rest goes on beside it.
 real: apt venv
 	@echo "==> lab, beside the next suites; its output comes at their end"
 	@$(MAKE) --no-print-directory lab >$(OUT)/lab.log 2>&1 & lab=$$!; ended=0; \
-	$(MAKE) --no-print-directory truth scenario mutation matrix || ended=$$?; \
+	$(MAKE) --no-print-directory truth scenario mutation hardship || ended=$$?; \
 	wait $$lab || ended=$$?; cat $(OUT)/lab.log; exit $$ended
 
 apt:  ## Debian packages for the lab and the tests (as root; says what is missing otherwise)
@@ -72,9 +72,13 @@ lab: apt venv  ## emulated nodes with real sshd, netplan, Docker and vLLM
 	@# a folder of its own: a later run of pytest removes those of older ones, also while they go on
 	@$(SUITE) tests/lab --basetemp=$(OUT)/lab.tmp $(addprefix --ignore=tests/lab/cluster/,$(HARD)) --durations=10
 
-matrix: apt venv  ## every kind of fault at every stage on emulated nodes, full disks, races, signals
+hardship: apt venv  ## full disks, cut journals, races and signals on emulated nodes
+	@echo "==> hardship on emulated nodes"
+	@$(SUITE) tests/lab/cluster/test_hardship.py
+
+matrix: apt venv  ## every kind of fault at every stage on emulated nodes
 	@echo "==> the fault matrix on emulated nodes"
-	@ended=0; $(SUITE) $(addprefix tests/lab/cluster/,$(HARD)) --durations=10 || ended=$$?; \
+	@ended=0; $(SUITE) tests/lab/cluster/test_matrix.py --durations=10 || ended=$$?; \
 	cat $(OUT)/fault-matrix-lab.txt; exit $$ended
 
 before: apt venv
