@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import typer
@@ -42,17 +41,12 @@ def diff(
       sparkctl cluster diff inventories/dual.yaml --json | jq '.drift[] | [.node, .kind, .subject]'
     """
     from sparkctl.cli.opening import Desk, run
-    from sparkctl.plan.drift import drift
     from sparkctl.report.drift import as_values, print_drift
 
     async def work(session: Session, desk: Desk) -> None:
-        from sparkctl.execute.gather import gather_reachable, questions
-
-        asked = {n: replace(q, routes=True) for n, q in questions(session.cluster, session.fabric).items()}
-        facts, silent = await gather_reachable(session.fleet, asked)
-        found = drift(session.cluster.name, session.desired(), facts, silent)
+        found = await session.drift()
         desk.fields["drift"] = as_values(found)
-        print_drift(found, len(asked), desk.people)
+        print_drift(found, len(session.cluster.nodes), desk.people)
         if found:
             raise typer.Exit(DRIFTED)
 

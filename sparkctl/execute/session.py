@@ -27,6 +27,7 @@ from sparkctl.outcome import Absent, Fact, Known, Unknown, Verdict
 from sparkctl.plan.build import newcomers, plan_down, plan_up
 from sparkctl.plan.compile import Run
 from sparkctl.plan.diff import PLAIN, Desired, Wishes
+from sparkctl.plan.drift import Drift, drift
 from sparkctl.plan.plan import Plan
 from sparkctl.plan.playbook import Playbook
 from sparkctl.plan.recover import Recovery, recovery
@@ -95,6 +96,13 @@ class Session:
         """What `down` would do, and the nodes that do not answer, with why: they are left for another time."""
         facts, silent = await gather_reachable(self.fleet, questions(self.cluster, self.fabric))
         return plan_down(self.cluster.name, facts, wishes), silent
+
+    async def drift(self) -> tuple[Drift, ...]:
+        """What is not as the inventory says; a node that does not answer is one of these."""
+        asked = questions(self.cluster, self.fabric)
+        asked = {node: replace(question, routes=True) for node, question in asked.items()}
+        facts, silent = await gather_reachable(self.fleet, asked)
+        return drift(self.cluster.name, self.desired(), facts, silent)
 
     async def recovery(self) -> tuple[Recovery | None, dict[str, str]]:
         """What is to become of a run that died, and the nodes that do not answer, with why."""
