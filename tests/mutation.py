@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 COPIED = ("sparkctl", "templates", "playbooks", "docs", "tests", "pyproject.toml")
 SUITE = "tests/scenario/test_safety.py"
 NODE, NETWORK = "templates/checkpoint/node.sh", "templates/checkpoint/network.sh"
+RUNNER = "sparkctl/execute/runner.py"
 AT_ONCE = 2
 """Mutants at the same time: each is mostly one shell."""
 
@@ -40,7 +41,7 @@ MUTANTS = (
     Mutant("gate", "sparkctl/execute/transport.py", "if command.effect > self.ceiling:", "if False:", "test_gate"),
     Mutant("lock", NODE, '[ "${until:-0}" -gt "$(uptime_s)" ]', "false", "test_lock"),
     Mutant("end of a lease", NODE, '[ "${until:-0}" -gt "$(uptime_s)" ]', "true", "test_lock_of_a_dead_controller_ends"),
-    Mutant("stale check", "sparkctl/execute/runner.py", "        if moved:", "        if False:", "test_stale_check"),
+    Mutant("stale check", RUNNER, "        if moved:", "        if False:", "test_stale_check"),
     Mutant("timer", NODE, '&& timer "$1"', "", "test_checkpoint_is_armed_before_the_first_change"),
     Mutant("timer's revert", NODE, '/bin/sh "$R/revert.sh" timer', "/bin/true", "test_checkpoint_puts_a_node_back_alone"),
     Mutant("boot hook", NODE, 'extend "$1" && hook &&', 'extend "$1" &&', "test_boot_hook"),
@@ -56,7 +57,7 @@ MUTANTS = (
     ),
     Mutant("digest check on teardown", "sparkctl/plan/diff.py", "if (_edited(path, facts) and", "if (False and", "test_digest_check_on_teardown"),
     Mutant("digest check of before-images", NODE, '[ "$(digest "$1")" = "$2" ] || {', "true || {", "test_digest_check_of_before_images"),
-    Mutant("new connections", "sparkctl/execute/runner.py", "await self.fleet.connect(self.nodes)", "pass", "test_confirm_over_new_connections"),
+    Mutant("new connections", RUNNER, "await self.fleet.connect(self.nodes)", "pass", "test_confirm_over_new_connections"),
     Mutant(
         "journal of the intention",
         "sparkctl/plan/compile.py",
@@ -74,7 +75,9 @@ MUTANTS = (
     Mutant("fsync of the journal", NODE, '>>"$S/journal" && sync "$S/journal" "$S"', '>>"$S/journal"', "test_journal_of_every_step"),
     Mutant("redaction", "sparkctl/facts/files.py", '"secret" if secret else "shown"', '"shown"', "test_redaction"),
     Mutant("hold", NODE, '  if [ "$run" != "$1" ]; then\n    err "the lock of run', '  if false; then\n    err "the lock of run', "test_hold"),
-    Mutant("keepalive", "sparkctl/execute/runner.py", "            await self._keep_alive()", "            pass", "test_keepalive"),
+    Mutant("hold after a boot", NODE, '  if [ "$on" != "$(boot)" ]; then', "  if false; then", "test_hold_after_a_boot"),
+    Mutant("confirmed for good", RUNNER, "if self.confirmed or (", "if (", "test_nothing_is_undone_after_the_confirmation"),
+    Mutant("keepalive", RUNNER, "            await self._keep_alive()", "            pass", "test_keepalive"),
     Mutant(
         "detached apply",
         NETWORK,

@@ -12,7 +12,7 @@ import pytest
 
 from sparkctl.commands import lock
 from sparkctl.commands.base import Effect, write
-from sparkctl.errors import AccessRefused, ApplyFailed, EffectRefused, Locked, RollbackIncomplete, StalePlan
+from sparkctl.errors import AccessRefused, ApplyFailed, EffectRefused, Locked, RollbackIncomplete, StalePlan, Unfinished
 from sparkctl.execute.session import Session
 from sparkctl.outcome import Ok
 from sparkctl.rules import study
@@ -353,6 +353,26 @@ def test_hold(rig: Rig) -> None:
     assert "engine, head" not in [e.title for e in outcome.events]
     assert not any(NETPLAN in str(entry) for entry in outcome.notes if "'" in entry and "changed" in entry)
     assert NETPLAN not in files(rig, HEAD)
+
+
+def test_hold_after_a_boot(rig: Rig) -> None:
+    """The node was booted while the run was on, so its timer is gone: nothing more may be changed there."""
+    wire = Wire(rig.world)
+    booted_since = "sed -i 's/^[^ ]*/an-earlier-boot/' /var/lib/sparkctl/lock"
+    wire.before[(HEAD, "network, head")] = lambda: rig.world.run(HEAD, booted_since) and None
+    outcome = rig.run(up, wire=wire)
+    assert isinstance(outcome.error, ApplyFailed | RollbackIncomplete), outcome.error
+    assert "was booted again" in outcome.error.message
+    assert NETPLAN not in files(rig, HEAD)
+
+
+def test_nothing_is_undone_after_the_confirmation(rig: Rig) -> None:
+    """A book that cannot be closed is no reason to take a proved change back."""
+    wire = Wire(rig.world)
+    wire.before[(HEAD, "record")] = lambda: rig.world.run(HEAD, f"echo exit 1 >{RUN}/finish.sh") and None
+    outcome = rig.run(up, wire=wire)
+    assert isinstance(outcome.error, Unfinished), outcome.error
+    assert NETPLAN in files(rig, HEAD) and NETPLAN in files(rig, WORKER)
 
 
 def test_keepalive(rig: Rig) -> None:
