@@ -19,7 +19,9 @@ def enter(state: LabState) -> None:
 
 def ssh_words(node: LabNode, command: list[str]) -> list[str]:
     """The ssh program for a node of the lab, trusting its pinned key only, and nothing of the user's own settings."""
-    options = ("StrictHostKeyChecking=yes", f"UserKnownHostsFile={node.known_hosts}", "IdentitiesOnly=yes")
-    chosen = [word for option in (*options, "LogLevel=ERROR") for word in ("-o", option)]
+    keys = ("StrictHostKeyChecking=yes", f"UserKnownHostsFile={node.known_hosts}", "IdentitiesOnly=yes")
+    # an isolated node answers nothing at all: without these, ssh waits for TCP's own two minutes
+    patience = ("ConnectTimeout=10", "ServerAliveInterval=5", "ServerAliveCountMax=4")
+    chosen = [word for option in (*keys, *patience, "LogLevel=ERROR") for word in ("-o", option)]
     to = ["-p", str(node.port), "-i", node.identity_file, f"{node.user}@{node.address}"]
     return ["ssh", "-F", "none", *chosen, *to, *command]
