@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
+from sparkctl.checks.thresholds import DEFAULTS, Thresholds
 from sparkctl.commands.canary import Answer
 from sparkctl.fabric.model import Attachment, Fabric
 from sparkctl.facts.snapshot import NodeFacts
+from sparkctl.facts.trials import Load
 from sparkctl.inventory.model import Cluster
 from sparkctl.outcome import Absent, Fact, State, Verdict
 from sparkctl.render.artifact import NodeRendering
@@ -18,7 +20,11 @@ NOT_ASKED = Absent("not asked")
 
 @dataclass(frozen=True)
 class View:
-    """One moment of a cluster. `canary` Absent: it was not asked for; Unknown: no token came."""
+    """One moment of a cluster. `canary` Absent: it was not asked for; Unknown: no token came.
+
+    `skews`: (least, most) seconds that each node's clock is ahead of the controller's. `load`: None without load tests.
+    `expect` lab: what this machine cannot show (speed, PCIe links, GPUs) is not judged, and the verdict says so.
+    """
 
     cluster: Cluster
     fabric: Fabric
@@ -27,6 +33,10 @@ class View:
     canary: Fact[Answer] = NOT_ASKED
     overlays: tuple[str, ...] = ()
     stages: frozenset[str] = field(default_factory=lambda: frozenset({"network", "engine"}))
+    skews: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    load: Load | None = None
+    thresholds: Thresholds = DEFAULTS
+    expect: Literal["real", "lab"] = "real"
 
 
 Check: TypeAlias = Callable[[View], Iterable[Verdict]]

@@ -14,6 +14,7 @@ from sparkctl.facts import record as record_facts
 from sparkctl.facts import routes as route_facts
 from sparkctl.facts import system as system_facts
 from sparkctl.facts.base import Probe, answers, parsed
+from sparkctl.facts.survey import NOTHING, Survey
 from sparkctl.outcome import Absent, Fact, Known, Unknown
 
 NOT_ASKED = Absent("not asked")
@@ -73,6 +74,7 @@ class NodeFacts:
     container: Fact[units.ContainerState]
     pings: Fact[dict[tuple[str, str], bool]]
     routes: Fact[tuple[route_facts.Route, ...]] = NOT_ASKED
+    survey: Survey = NOTHING
 
     def netdev(self, name: str) -> Fact[links.Netdev]:
         """One netdev; Absent when the node has none of that name."""

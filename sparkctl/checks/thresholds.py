@@ -1,0 +1,45 @@
+"""Every limit that a check compares with, in one place, each with its source; a user can override any of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+
+FAULTS = "field-faults"
+
+
+def limit(value: float, unit: str, source: str) -> float:
+    """A default with its unit and the source of the number."""
+    made: float = field(default=value, metadata={"unit": unit, "source": source})
+    return made
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Limits by name; `sparkctl cluster verify --threshold NAME=VALUE` overrides one."""
+
+    rail_pass: float = limit(90, "Gb/s", f"{FAULTS} 3.4: one rail alone passes from here; healthy is 109 to 112")
+    rail_fail: float = limit(80, "Gb/s", f"{FAULTS} 3.4: one rail alone fails below; NVIDIA's helper uses 80")
+    rails_pass: float = limit(175, "Gb/s", f"{FAULTS} 3.4: both rails together, NVIDIA's own gate")
+    degraded_low: float = limit(8, "Gb/s", f"{FAULTS} 3.4: lower end of the degraded ConnectX-7 state")
+    degraded_high: float = limit(25, "Gb/s", f"{FAULTS} 3.4: upper end of the degraded ConnectX-7 state")
+    bridge: float = limit(10, "Gb/s", f"{FAULTS} 3.4: below it through a switch: a bridge without hardware offload")
+    latency: float = limit(5, "us", f"{FAULTS} 3.4: 1.42 to 1.93 direct, about 1 to 3 through a switch")
+    gather: float = limit(21.875, "GB/s", f"{FAULTS} 3.4: NVIDIA's gate for all-gather, direct and switch")
+    gather_mesh: float = limit(10, "GB/s", f"{FAULTS} 3.4: NVIDIA's gate for all-gather on a mesh of three")
+    speed: float = limit(200000, "Mb/s", f"{FAULTS} 16: both halves of a 200G port")
+    pcie_speed: float = limit(32, "GT/s", f"{FAULTS} 24: Gen5")
+    pcie_width: float = limit(4, "lanes", f"{FAULTS} 24: x4 for each half")
+    carrier_losses: float = limit(3, "losses since boot", f"{FAULTS} 47: more than this warns")
+    memory_floor: float = limit(8, "GiB", "rules MEM002: less leaves no room for an engine's start")
+    clock_skew: float = limit(5, "s", "our choice: NTP keeps 0.1 s; beyond it two nodes' logs do not match")
+    disk_floor: float = limit(50, "GiB", f"{FAULTS} 41: images of 20 to 35 GB, unpacked beside the packed ones")
+    earlyoom_floor: float = limit(5, "%", f"{FAULTS} 32: the default of 10 % kills an engine that fills its memory")
+    clock_ratio: float = limit(0.5, "of the fastest GPU", f"{FAULTS} 25: a node capped at 30 W runs at a fraction")
+
+
+DEFAULTS = Thresholds()
+
+
+def sources() -> dict[str, tuple[float, str, str]]:
+    """Default, unit and source of each limit by its name."""
+    return {f.name: (float(f.default), f.metadata["unit"], f.metadata["source"]) for f in fields(Thresholds)}  # type: ignore[arg-type]
