@@ -66,7 +66,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """An online judgement by check `id` of one thing (`where`: a node, a rail, the cluster)."""
+    """An online judgement by check `id` of one thing (`where`: a node, a rail, the cluster).
+
+    `ends`: the ends of rails that it is about, each `node:port:rail`; none: not about any rail.
+    """
 
     id: str
     state: State
@@ -75,6 +78,7 @@ class Verdict:
     measured: str = ""
     expected: str = ""
     remedy: str = ""
+    ends: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from sparkctl.checks.thresholds import DEFAULTS, Thresholds
 from sparkctl.commands.canary import Answer
 from sparkctl.fabric.model import Attachment, Fabric
 from sparkctl.facts.snapshot import NodeFacts
+from sparkctl.facts.survey import NOTHING
 from sparkctl.facts.trials import Load
 from sparkctl.inventory.model import Cluster
 from sparkctl.outcome import Absent, Fact, State, Verdict
@@ -39,24 +40,61 @@ class View:
     expect: Literal["real", "lab"] = "real"
 
 
+    @property
+    def surveyed(self) -> bool:
+        """Whether any node was asked for more than a plan rests on."""
+        return any(facts.survey != NOTHING for facts in self.facts.values())
+
+
 Check: TypeAlias = Callable[[View], Iterable[Verdict]]
 CHECKS: dict[str, Check] = {}
 STAGES: dict[str, str] = {}
+AFTER: dict[str, tuple[str, ...]] = {}
+"""The checks whose failure at the same end of a rail explains a fault that this check finds there."""
+SURVEYING: set[str] = set()
+"""Checks that judge what only `verify` asks: they say nothing where it was not asked."""
 
 
-def check(id: str, stage: str) -> Callable[[Check], Check]:
-    """Register a check under its id and the stage that it proves."""
+def check(id: str, stage: str, *, after: tuple[str, ...] = (), survey: bool = False) -> Callable[[Check], Check]:
+    """Register a check under its id and the stage that it proves; its causes come first."""
 
     def register(function: Check) -> Check:
-        CHECKS[id], STAGES[id] = function, stage
+        CHECKS[id], STAGES[id], AFTER[id] = function, stage, after
+        if survey:
+            SURVEYING.add(id)
         return function
 
     return register
 
 
 def judge(view: View) -> tuple[Verdict, ...]:
-    """Every check of the view's stages, in order of registration."""
-    return tuple(v for id, run in CHECKS.items() if STAGES[id] in view.stages for v in run(view))
+    """Every check of the view's stages, in order of registration; consequences of a fault point to their cause."""
+    asked = (id for id in CHECKS if STAGES[id] in view.stages and (view.surveyed or id not in SURVEYING))
+    return explained(tuple(v for id in asked for v in CHECKS[id](view)))
+
+
+def explained(verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
+    """The verdicts, those that another one's failure explains turned into skipped, naming it: one fault, one failure."""
+    failed = tuple(v for v in verdicts if v.state == "fail")
+    return tuple(_explained(v, failed) for v in verdicts)
+
+
+def _explained(verdict: Verdict, failed: tuple[Verdict, ...]) -> Verdict:
+    cause = root(verdict, failed)
+    if verdict.state not in ("warn", "fail", "unknown") or cause is verdict:
+        return verdict
+    said = verdict.measured or verdict.message
+    reason = f"{said}: see {cause.id}, {cause.where}"
+    return Verdict(verdict.id, "skipped", verdict.where, reason, ends=verdict.ends)
+
+
+def root(verdict: Verdict, failed: tuple[Verdict, ...]) -> Verdict:
+    """The failure at the bottom of `verdict`: itself where nothing explains it."""
+    for id in AFTER.get(verdict.id, ()):
+        for cause in failed:
+            if cause.id == id and set(cause.ends) & set(verdict.ends):
+                return root(cause, failed)
+    return verdict
 
 
 def rail(attachment: Attachment) -> str:
@@ -64,12 +102,25 @@ def rail(attachment: Attachment) -> str:
     return f"{attachment.node} {attachment.half.port} rail {attachment.rail}"
 
 
-def unreadable(id: str, where: str, fact: Fact[object]) -> Iterator[Verdict]:
+def end(attachment: Attachment) -> str:
+    """One end of a rail as `Verdict.ends` names it."""
+    return f"{attachment.node}:{attachment.half.port}:{attachment.rail}"
+
+
+def ends(attachments: Iterable[Attachment]) -> tuple[str, ...]:
+    """The same for many."""
+    return tuple(end(attachment) for attachment in attachments)
+
+
+def unreadable(id: str, where: str, fact: Fact[object], ends: tuple[str, ...] = ()) -> Iterator[Verdict]:
     """The verdict on a fact that is not Known."""
-    if isinstance(fact, Absent):
-        yield Verdict(id, "fail", where, fact.reason, "absent", "present", "plug the cable in, or wake the port")
+    if fact == NOT_ASKED:
+        yield Verdict(id, "skipped", where, "not asked", ends=ends)
+    elif isinstance(fact, Absent):
+        yield Verdict(id, "fail", where, fact.reason, "absent", "present", "plug the cable in, or wake the port", ends)
     else:
-        yield Verdict(id, "unknown", where, getattr(fact, "reason", "unknown"), remedy="look at the node by hand")
+        reason = getattr(fact, "reason", "unknown")
+        yield Verdict(id, "unknown", where, reason, remedy="look at the node by hand", ends=ends)
 
 
 def state(right: bool) -> State:
