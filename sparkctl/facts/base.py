@@ -7,7 +7,8 @@ import binascii
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TypeVar
+from pathlib import PurePosixPath
+from typing import Literal, TypeAlias, TypeVar
 
 from sparkctl.commands.base import Command, Effect, Words, functions
 from sparkctl.commands.shell import quote, quote_word
@@ -19,19 +20,51 @@ NOT_THERE = 44
 NO_TOOL = 127
 
 
+Moment: TypeAlias = Literal["early", "then", "last"]
+"""`early`: runs beside all others from the beginning; `last`: after everything else has ended."""
+
+
 @dataclass(frozen=True)
 class Probe:
-    """One question to a node: its name in the batch and the words that answer it on stdout."""
+    """One question to a node: its name in the batch and the words that answer it on stdout.
+
+    `sources` are the templates that define the words: shell functions, or a Python program that goes into the
+    variable of its name (`facts/hello.py`: HELLO).
+    """
 
     name: str
     words: Words
+    sources: tuple[str, ...] = ()
+    moment: Moment = "then"
 
 
 def batch(probes: Iterable[Probe]) -> Command:
-    """All `probes` as one READ command."""
-    body = "".join(quote(("probe", probe.name, *probe.words)) + "\n" for probe in probes)
-    program = f"FOREIGN={quote_word(functions('facts/foreign.py'))}\n"
-    return Command("read facts", functions("facts/probe.sh") + program + "{\n" + body + "} | base64 -w0\n", Effect.READ)
+    """All `probes` as one READ command, with the sources that they need and no others."""
+    asked = tuple(probes)
+    at: dict[Moment, list[Probe]] = {"early": [], "then": [], "last": []}
+    for probe in asked:
+        at[probe.moment].append(probe)
+    sources = ("facts/foreign.py", *dict.fromkeys(source for probe in asked for source in probe.sources))
+    body = _beside(at["early"], _calls(at["then"])) + _calls(at["last"])
+    script = functions("facts/probe.sh") + "".join(map(_source, sources)) + "{\n" + body + "} | base64 -w0\n"
+    return Command("read facts", script, Effect.READ)
+
+
+def _source(path: str) -> str:
+    if path.endswith(".sh"):
+        return functions(path)
+    return f"{PurePosixPath(path).stem.upper()}={quote_word(functions(path))}\n"
+
+
+def _calls(probes: Iterable[Probe]) -> str:
+    return "".join(quote(("probe", probe.name, *probe.words)) + "\n" for probe in probes)
+
+
+def _beside(early: Iterable[Probe], body: str) -> str:
+    """Each early probe runs while `body` does and waits in a pipe until that has ended: answers never mix."""
+    for probe in early:
+        body = f"{_calls((probe,)).rstrip()} </dev/null | {{\n{{\n{body}}} </dev/null\ncat\n}}\n"
+    return body
 
 
 def answers(stdout: str) -> dict[str, Fact[str]]:

@@ -12,7 +12,8 @@ HEADERS = 28
 
 def probe(mtu: int, rails: Sequence[tuple[str, str]]) -> Probe:
     """Asks whether each (netdev, address of a peer) answers a packet of `mtu` bytes."""
-    return Probe("pings", ("ping_rails", str(mtu - HEADERS), *(f"{netdev}={peer}" for netdev, peer in rails)))
+    words = ("ping_rails", str(mtu - HEADERS), *(f"{netdev}={peer}" for netdev, peer in rails))
+    return Probe("pings", words, moment="early")
 
 
 def parse(text: str) -> dict[tuple[str, str], bool]:
