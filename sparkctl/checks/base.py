@@ -74,7 +74,7 @@ def judge(view: View) -> tuple[Verdict, ...]:
 
 
 def explained(verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
-    """The verdicts, those that another one's failure explains turned into skipped, naming it: one fault, one failure."""
+    """The verdicts, but what another one's failure explains is skipped and names it: one fault, one failure."""
     failed = tuple(v for v in verdicts if v.state == "fail")
     return tuple(_explained(v, failed) for v in verdicts)
 
