@@ -1,0 +1,185 @@
+"""What changed since an older report: verdicts that turned, measurements that moved, checks that came and went."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeAlias, cast, get_args
+
+from sparkctl.inventory.words import quoted, visible
+from sparkctl.outcome import State, Verdict
+from sparkctl.report.measures import BETTER, Row
+from sparkctl.report.verdicts import STYLE, WORST, Piece, told
+
+LARGEST = 64 * 2**20
+"""Bytes of an older report: far above any real one (500 verdicts make 200 KB)."""
+MOVED = 0.1
+"""Our choice: of a measurement, what is no noise; healthy rails of one pair differ by 3 % (field-faults 3.4)."""
+_NOISE = re.compile(r"\d+(?:\.\d+)?(?= ?(?:s|ms|us|KiB|MiB|GiB|TiB|GB|%|C|W|MHz|[GM]b/s|GB/s)\b)")
+Key: TypeAlias = tuple[str, str, int]
+
+
+@dataclass(frozen=True)
+class Old:
+    """An older report: of which cluster, when, and what it said."""
+
+    cluster: str
+    taken: str
+    verdicts: tuple[Verdict, ...]
+    rows: tuple[Row, ...] = ()
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A verdict whose state is another one; None: it was not judged then, or is not now."""
+
+    id: str
+    where: str
+    before: State | None
+    after: State | None
+    said: str
+    """What it says now, or said then when it is gone."""
+
+
+@dataclass(frozen=True)
+class Move:
+    """A value that is another one; `worse` None: neither better nor worse."""
+
+    id: str
+    where: str
+    before: str
+    after: str
+    worse: bool | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All that changed since `since`, new failures first."""
+
+    since: str
+    turns: tuple[Turn, ...] = ()
+    moves: tuple[Move, ...] = field(default=())
+
+    @property
+    def empty(self) -> bool:
+        """Nothing changed."""
+        return not self.turns and not self.moves
+
+
+def parse(text: str) -> Old:
+    """An older report; ValueError with the reason when it is none."""
+    try:
+        said = json.loads(text)
+        if not isinstance(said, dict) or "verdicts" not in said:
+            raise ValueError("it holds no verdicts; write one with `sparkctl cluster verify --save` or `--json`")
+        verdicts = tuple(_verdict(one) for one in said["verdicts"])
+        rows = tuple(_row(one) for one in said.get("load") or ())
+        return Old(_text(said["cluster"]), _text(said.get("taken", "")), verdicts, rows)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"line {error.lineno}, column {error.colno}: {error.msg}") from None
+    except (KeyError, TypeError, RecursionError, OverflowError) as error:
+        raise ValueError(f"it is not a report of `sparkctl cluster verify`: {visible(repr(error))[:200]}") from None
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{quoted(value)} is no text")
+    return value
+
+
+def _verdict(said: Mapping[str, Any]) -> Verdict:
+    if said["state"] not in get_args(State):
+        raise KeyError(f"state {quoted(said['state'])}")
+    message, measured, expected = (_text(said.get(name, "")) for name in ("message", "measured", "expected"))
+    return Verdict(_text(said["id"]), cast(State, said["state"]), _text(said["where"]), message, measured, expected)
+
+
+def _row(said: Mapping[str, Any]) -> Row:
+    value = None if said["value"] is None else float(said["value"])
+    return Row(_text(said["test"]), _text(said["where"]), value, _text(said["unit"]))
+
+
+def compare(old: Old, verdicts: Sequence[Verdict], rows: Sequence[Row]) -> Comparison:
+    """What of `verdicts` and `rows` is not as in `old`."""
+    before, after = _keyed(old.verdicts), _keyed(verdicts)
+    turns = [turn for key in (*after, *(k for k in before if k not in after)) for turn in _turn(key, before, after)]
+    moves = [*_moved(old.rows, rows), *_said_otherwise(before, after)]
+    ordered = sorted(moves, key=lambda move: (move.worse is None, not move.worse))
+    return Comparison(old.taken, tuple(sorted(turns, key=_rank)), tuple(ordered))
+
+
+def _keyed(verdicts: Sequence[Verdict]) -> dict[Key, Verdict]:
+    """By id and place; several of one place are counted."""
+    found: dict[Key, Verdict] = {}
+    for v in verdicts:
+        number = 0
+        while (v.id, v.where, number) in found:
+            number += 1
+        found[v.id, v.where, number] = v
+    return found
+
+
+def _turn(key: Key, before: Mapping[Key, Verdict], after: Mapping[Key, Verdict]) -> Iterator[Turn]:
+    old, new = before.get(key), after.get(key)
+    was, now = old.state if old else None, new.state if new else None
+    told_by = new or old
+    if was != now and told_by is not None:
+        yield Turn(key[0], key[1], was, now, told(told_by))
+
+
+def _rank(turn: Turn) -> tuple[int, int]:
+    """New failures first, then by how bad it is now; what is gone comes last."""
+    if turn.after is None:
+        return len(WORST), 0
+    return WORST.index(turn.after), 0 if turn.before is not None else 1
+
+
+def _moved(old: Sequence[Row], new: Sequence[Row]) -> Iterator[Move]:
+    before = {(row.test, row.where): row for row in old}
+    for row in new:
+        was = before.get((row.test, row.where))
+        if was is None or was.unit != row.unit or not was.value or row.value is None:
+            continue
+        change = row.value / was.value - 1
+        if abs(change) > MOVED:
+            worse = (change < 0) == (BETTER.get(row.test, "more") == "more")
+            shown = f"{row.value:g} {row.unit} ({change:+.0%})"
+            yield Move(row.test, row.where, f"{was.value:g} {row.unit}", shown, worse)
+
+
+def _said_otherwise(before: Mapping[Key, Verdict], after: Mapping[Key, Verdict]) -> Iterator[Move]:
+    """Values of verdicts in the same state, such as a kernel's version; but for numbers that never repeat."""
+    for key, new in after.items():
+        old = before.get(key)
+        if old is None or old.state != new.state or not old.measured or not new.measured:
+            continue
+        if _NOISE.sub("#", old.measured) != _NOISE.sub("#", new.measured):
+            yield Move(key[0], key[1], old.measured, new.measured)
+
+
+def as_values(found: Comparison) -> dict[str, object]:
+    """For `--json`."""
+    return asdict(found)
+
+
+def pieces(found: Comparison) -> Iterator[Piece]:
+    """For people, as styled text."""
+    since = f" {visible(found.since)}" if found.since else " the older report"
+    yield f"changed since{since}\n" if not found.empty else f"nothing changed since{since}\n", "bold"
+    for turn in found.turns:
+        yield f"  {change_of(turn):<18}", STYLE[turn.after] if turn.after else "dim"
+        yield f" {visible(turn.id)}  {visible(turn.where)}: {visible(turn.said)}\n", ""
+    for move in found.moves:
+        word = {True: "worse", False: "better", None: "changed"}[move.worse]
+        yield f"  {word:<18}", {True: "bold red", False: "green", None: ""}[move.worse]
+        yield f" {visible(move.id)}  {visible(move.where)}: {visible(move.before)} -> {visible(move.after)}\n", ""
+    yield "\n", ""
+
+
+def change_of(turn: Turn) -> str:
+    """`pass -> fail`, `new: warn`, `gone: pass`."""
+    if turn.before is None:
+        return f"new: {turn.after}"
+    return f"gone: {turn.before}" if turn.after is None else f"{turn.before} -> {turn.after}"
