@@ -1,0 +1,75 @@
+"""perftest on both ends of a rail: one command per node and trial, bounded, and stopped when nobody listens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sparkctl.commands.base import Command, Effect, Words, functions
+from sparkctl.commands.shell import quote
+
+PORT = 18515
+"""perftest's own default (--port); the lane of rail B has the next one."""
+PATIENCE = 12
+"""Seconds for a connection, beside the test itself; perftest alone waits for minutes."""
+ROOM = 15.0
+"""Seconds beyond the bound of the node's own script until its answer is Lost."""
+TOOLS = {"bandwidth": "ib_write_bw", "latency": "ib_write_lat"}
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long a trial takes. `depth`: writes in flight per queue pair; None: perftest's 128."""
+
+    seconds: int = 2
+    iterations: int = 5000
+    depth: int | None = None
+
+    @property
+    def bound(self) -> int:
+        """Seconds after which one end is stopped."""
+        return self.seconds + PATIENCE
+
+
+FULL = Effort()
+QUICK = Effort(seconds=1)
+EMULATED = Effort(seconds=2, iterations=50, depth=8)
+"""Soft-RoCE in an emulator moves 0.3 Gb/s: a write takes 20 ms, and 128 of them outlast the whole test."""
+EMULATED_QUICK = Effort(seconds=1, iterations=20, depth=4)
+
+
+@dataclass(frozen=True)
+class End:
+    """One end of a lane: RDMA device, own address; `peer`, whom a client writes to."""
+
+    device: str
+    address: str
+    peer: str | None = None
+
+
+def command(token: str, tool: str, ends: Iterable[End], effort: Effort) -> Command:
+    """The ends of one trial on one node, all at once. `token` marks the run, for `stop`."""
+    steps: list[Words] = [("load_begins", token)]
+    steps += [_lane(k, tool, end, effort) for k, end in enumerate(ends)]
+    steps.append(("load_ends",))
+    script = functions("load/perftest.sh") + "".join(quote(step) + "\n" for step in steps)
+    return Command(f"{tool} under load", script, Effect.LOAD, timeout=effort.bound + ROOM)
+
+
+def _lane(key: int, tool: str, end: End, effort: Effort) -> Words:
+    size = _bandwidth(effort) if tool == "bandwidth" else ("-s", "2", "-n", str(effort.iterations))
+    words = (TOOLS[tool], "-d", end.device, "-p", str(PORT + key), "-R", "-F", *size)
+    role = ("server",) if end.peer is None else ("client", end.address, end.peer)
+    return ("lane", str(key), str(effort.bound), *role, *words)
+
+
+def _bandwidth(effort: Effort) -> Words:
+    """Four queue pairs, as in the published measures of 111.7 Gb/s (field-faults 3.4)."""
+    depth = () if effort.depth is None else ("-t", str(effort.depth))
+    return ("--report_gbits", "-s", "65536", "-q", "4", *depth, "-D", str(effort.seconds))
+
+
+def stop(token: str) -> Command:
+    """Stop whatever the run `token` has on the node; fails when something is left."""
+    script = functions("load/perftest.sh") + quote(("load_stops", token)) + "\n"
+    return Command("stop the tests under load", script, Effect.LOAD, timeout=ROOM)

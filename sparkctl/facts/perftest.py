@@ -1,0 +1,124 @@
+"""What perftest says: its JSON, the JSON of older releases that is none, its text; and why it said nothing."""
+
+from __future__ import annotations
+
+import base64
+import math
+import re
+from dataclasses import dataclass
+
+from sparkctl.facts.trials import Measure
+from sparkctl.outcome import Absent, Unknown
+
+MOST = 65536
+"""Characters; a report has 2,000."""
+NO_TOOL, BUSY, SLOW, KILLED = 127, 75, 124, 137
+_PAIR = re.compile(r'"?([A-Za-z_][\w.]*)"?[ \t]{0,8}:[ \t]{0,8}"?([^",{}\n]{0,80})')
+_TITLE = re.compile(r"^ {0,8}(\w[\w .*#]{0,30}?)[ \t]{1,20}: (.{0,60}?)(?:\t|$)")
+_EVENT = re.compile(r"CM event\D{0,20}(\d+)")
+_EVENTS = {
+    1: "no route to the peer's address",
+    3: "no route to the peer's address",
+    6: "the connection broke while it was made",
+    7: "the peer does not answer on RDMA: is UDP port 4791 blocked by a firewall, or its RDMA device gone?",
+    8: "the peer refused: no perftest listens there",
+}
+
+
+def parse(text: str) -> Measure:
+    """A report in any of its three forms; ValueError or KeyError for one that is cut off or says no number."""
+    text = text[:MOST].strip()
+    return _json(text) if text.startswith("{") else _text(text)
+
+
+def _json(text: str) -> Measure:
+    if not re.search(r"\}\s*,?\s*\}$", text):
+        raise ValueError("the report is cut off")
+    return _measure({name: value.strip() for name, value in _PAIR.findall(text)})
+
+
+def _text(text: str) -> Measure:
+    lines = text.splitlines()
+    columns = next(k for k, line in enumerate(lines) if line.lstrip().startswith("#bytes"))
+    row = lines[columns + 1].split()
+    if not any(line.startswith("-----") for line in lines[columns + 2 :]):
+        raise ValueError("the report is cut off")
+    found = {m[1].strip().replace(" ", "_"): m[2] for line in lines[:columns] if (m := _TITLE.match(line))}
+    found["n_iterations"] = row[1]
+    if "BW average[Gb/sec]" in lines[columns]:
+        found["BW_average"] = row[3]
+    elif "t_typical[usec]" in lines[columns]:
+        found["t_typical"] = row[4]
+    return _measure(found)
+
+
+def _measure(found: dict[str, str]) -> Measure:
+    gid, mtu = _whole(found.get("GID_index")), _whole(found.get("Mtu"))
+    iterations = int(found["n_iterations"])
+    if "t_typical" in found:
+        return Measure("latency", None, _number(found["t_typical"]), gid, mtu, iterations)
+    return Measure("bandwidth", _number(found["BW_average"]), None, gid, mtu, iterations)
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value) or value < 0:
+        raise ValueError(f"not a measure: {text[:40]!r}")
+    return value
+
+
+def _whole(text: str | None) -> int | None:
+    """`4096[B]` is 4096."""
+    found = re.match(r"[0-9]{1,9}", text or "")
+    return int(found[0]) if found else None
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """What one end of a lane left: exit status, report, stderr."""
+
+    status: int
+    report: str
+    stderr: str
+
+
+def ends(stdout: str) -> dict[int, Spoken]:
+    """The output of the node's script by the lane's place in the trial; blank lines are its heartbeat."""
+    found: dict[int, Spoken] = {}
+    for line in stdout.splitlines():
+        if line.startswith("lane "):
+            _, key, status, report, said = line.split(" ")
+            found[int(key)] = Spoken(int(status), _decoded(report), _decoded(said))
+    return found
+
+
+def _decoded(word: str) -> str:
+    return base64.b64decode(word.removeprefix("="), validate=True).decode("utf-8", "replace")
+
+
+def reason(status: int, stderr: str, seconds: float) -> Absent | Unknown:
+    """Why a perftest that was given `seconds` said nothing; Absent where RDMA certainly does not work."""
+    said = stderr[-MOST:]
+    event = _EVENT.search(said)
+    missing = re.search(r"IB device (\S{1,40}) not found", said)
+    if status == NO_TOOL:
+        return Absent("perftest is not installed")
+    if status == BUSY:
+        return Unknown("another test under load runs here")
+    if missing or "Unable to find the Infiniband" in said or "Did not detect devices" in said:
+        return Absent(f"no RDMA device {missing[1]}" if missing else "no RDMA device")
+    if status in (SLOW, KILLED):
+        return Absent(f"no RDMA connection within {seconds:.0f} s: is UDP port 4791 blocked by a firewall?")
+    if event:
+        return Absent(_EVENTS.get(int(event[1][:6]), f"the connection ended with RDMA event {event[1][:6]}"))
+    return _local(status, said)
+
+
+def _local(status: int, said: str) -> Absent | Unknown:
+    """Reasons of this end alone."""
+    if "rdma_bind_addr" in said:
+        return Unknown("its port is taken: another perftest runs here")
+    if "allocate MR" in said or "memory region" in said:
+        return Unknown("memory could not be registered: raise the memlock limit")
+    last = next((line.strip() for line in reversed(said.splitlines()) if line.strip()), "")
+    return Unknown(last[:200] or f"perftest ended with status {status} and said nothing")
