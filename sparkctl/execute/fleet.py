@@ -24,6 +24,8 @@ class Fleet:
     observer: Observer = silent
     rounds: int = 0
     gates: dict[str, Gate] = field(init=False)
+    moments: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """When each node's latest command was given and had ended, by this machine's clock."""
 
     def __post_init__(self) -> None:
         self.gates = {node: Gate(transport) for node, transport in self.transports.items()}
@@ -77,8 +79,9 @@ class Fleet:
 
     async def _one(self, title: str, node: str, command: Command, on_line: Callable[[str, str], None] | None) -> Result:
         sink: LineSink | None = (lambda line: on_line(node, line)) if on_line else None
-        begun = time.monotonic()
+        begun, asked = time.monotonic(), time.time()
         result = await self.gates[node].run(command, sink)
+        self.moments[node] = (asked, time.time())
         self.observer(Ended(title, node, time.monotonic() - begun, problem(result)))
         return result
 

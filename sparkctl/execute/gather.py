@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import secrets as entropy
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from sparkctl.errors import AccessRefused, Unreachable
 from sparkctl.execute.fleet import Fleet
 from sparkctl.fabric.model import Fabric
+from sparkctl.fabric.ports import NETDEVS
+from sparkctl.facts import survey as survey_facts
 from sparkctl.facts.base import batch
 from sparkctl.facts.snapshot import NodeFacts, Questions, snapshot
-from sparkctl.inventory.model import Cluster
+from sparkctl.facts.survey import Inquiry
+from sparkctl.inventory.model import Cluster, EngineIntent
 from sparkctl.outcome import Ok
 from sparkctl.render.artifact import API_KEY, ENGINE_ENV, ENGINE_SCRIPT, ENGINE_UNIT, NCCL_ENV, NETPLAN
 
 SHOWN = (NETPLAN, NCCL_ENV, ENGINE_ENV, ENGINE_SCRIPT, ENGINE_UNIT)
 
 
-def questions(cluster: Cluster, fabric: Fabric, *, pings: bool = False, journal: bool = False) -> dict[str, Questions]:
+def questions(
+    cluster: Cluster, fabric: Fabric, *, pings: bool = False, journal: bool = False, survey: bool = False
+) -> dict[str, Questions]:
     """What to ask each node; always about every path that sparkctl may own, so that leftovers are seen too."""
     image = cluster.engine.runtime.docker if cluster.engine else None
+    token = entropy.token_hex(8)
     return {
         node.name: Questions(
             paths=SHOWN,
@@ -29,6 +37,7 @@ def questions(cluster: Cluster, fabric: Fabric, *, pings: bool = False, journal:
             mtu=cluster.fabric.mtu,
             rails=_rails(fabric, node.name) if pings else (),
             journal=journal,
+            survey=_inquiry(cluster, fabric, node.name, token) if survey else None,
         )
         for node in cluster.nodes
     }
@@ -36,6 +45,26 @@ def questions(cluster: Cluster, fabric: Fabric, *, pings: bool = False, journal:
 
 def _rails(fabric: Fabric, node: str) -> tuple[tuple[str, str], ...]:
     return tuple((a.netdev, str(p.address.ip)) for a in fabric.of(node) for p in fabric.peers(a))
+
+
+def _inquiry(cluster: Cluster, fabric: Fabric, node: str, token: str) -> Inquiry:
+    planned = {a.netdev: tuple(p.node for p in fabric.peers(a)) for a in fabric.of(node)}
+    return Inquiry(
+        node=node,
+        token=token,
+        ears=tuple((planned | {netdev: () for netdev in NETDEVS if netdev not in planned}).items()),
+        ways=tuple((str(a.address.ip), str(p.address.ip)) for a in fabric.of(node) for p in fabric.peers(a)),
+        rails=_rails(fabric, node),
+        folders=tuple(dict.fromkeys(_folders(cluster.engine))) if cluster.engine else (),
+        image=cluster.engine.runtime.docker if cluster.engine else None,
+        venv=cluster.engine.runtime.venv if cluster.engine else None,
+    )
+
+
+def _folders(engine: EngineIntent) -> Iterator[str]:
+    yield from (source for source in engine.volumes if source.startswith("/"))
+    if engine.model.startswith("/") and not engine.volumes:
+        yield engine.model
 
 
 async def gather(fleet: Fleet, asked: Mapping[str, Questions], title: str = "read facts") -> dict[str, NodeFacts]:
@@ -60,5 +89,12 @@ async def gather_reachable(fleet: Fleet, asked: Mapping[str, Questions]) -> Reac
 
 async def _read(fleet: Fleet, asked: Mapping[str, Questions], title: str, *, patient: bool) -> Reached:
     results = await fleet.ask(title, {node: batch(q.probes()) for node, q in asked.items()}, patient=patient)
-    facts = {n: snapshot(n, asked[n], result.stdout) for n, result in results.items() if isinstance(result, Ok)}
+    facts = {n: _facts(fleet, n, asked[n], result.stdout) for n, result in results.items() if isinstance(result, Ok)}
     return facts, {node: result.reason for node, result in results.items() if not isinstance(result, Ok)}
+
+
+def _facts(fleet: Fleet, node: str, asked: Questions, stdout: str) -> NodeFacts:
+    facts = snapshot(node, asked, stdout)
+    if asked.survey is None or node not in fleet.moments:
+        return facts
+    return replace(facts, skew=survey_facts.skew(stdout, *fleet.moments[node]))

@@ -98,10 +98,10 @@ def _answer(name: str, status: str, body: bytes, size: int) -> Fact[str]:
 
 
 def parsed(answer: Fact[str], parser: Callable[[str], T]) -> Fact[T]:
-    """`parser` applied to what is known; text that it cannot read (ValueError, KeyError) is Unknown."""
+    """`parser` applied to what is known; text that it cannot read is Unknown."""
     if not isinstance(answer, Known):
         return answer
     try:
         return Known(parser(answer.value))
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-        return Unknown(f"unreadable answer: {error!r}")
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
+        return Unknown(f"unreadable answer: {error!r:.300}")

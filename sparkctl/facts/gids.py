@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
+
+from sparkctl.facts.base import Probe
+
+PROBE = Probe("gids", ("rdma_gids",), ("facts/survey.sh",))
 
 
 @dataclass(frozen=True)
@@ -16,3 +20,13 @@ class Gid:
     type: str
     netdev: str
     address: IPv4Address | None
+
+
+def parse(text: str) -> tuple[Gid, ...]:
+    """By device and index; ValueError where a line is not the five columns of `rdma_gids`."""
+    return tuple(sorted(map(_gid, text.splitlines()), key=lambda gid: (gid.device, gid.index)))
+
+
+def _gid(line: str) -> Gid:
+    device, index, gid, kind, netdev = line.split("\t")
+    return Gid(device, int(index), gid, kind, netdev, IPv6Address(gid).ipv4_mapped)

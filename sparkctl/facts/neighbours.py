@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from sparkctl.facts.base import Probe
+
+SECONDS = 2.5
+"""How long to call: the nodes are asked within a second of one another, and call five times a second."""
+LLDP_PROBE = Probe("lldp", ("lldp_neighbours",), ("facts/survey.sh",))
 
 
 @dataclass(frozen=True)
@@ -21,3 +30,43 @@ class Lldp:
     netdev: str
     system: str
     port: str
+
+
+def probe(token: str, node: str, ears: Mapping[str, Iterable[str]], seconds: float = SECONDS) -> Probe:
+    """Calls on each netdev of `ears` as `node`, until every peer that belongs there says that it has heard."""
+    words = (f"{netdev}={','.join(peers)}" for netdev, peers in ears.items())
+    sources = ("facts/survey.sh", "facts/hello.py")
+    return Probe("hellos", ("call_hello", token, node, str(seconds), *words), sources, "early")
+
+
+def parse(text: str) -> tuple[Hello, ...]:
+    """One JSON object per line; ValueError with the reason where a netdev could not be listened on."""
+    said = [json.loads(line) for line in text.splitlines()]
+    reasons = [str(entry["why"]) for entry in said if "why" in entry]
+    if reasons:
+        raise ValueError("; ".join(reasons))
+    return tuple(Hello(**{key: _word(value) for key, value in entry.items()}) for entry in said)
+
+
+def _word(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"not a name: {value!r:.40}")
+    return value
+
+
+def parse_lldp(text: str) -> tuple[Lldp, ...]:
+    """`lldpctl -f json`: what is one and what are many differ in shape at every level."""
+    found = json.loads(text)["lldp"].get("interface", {})
+    return tuple(_neighbour(netdev, said) for entry in _many(found) for netdev, said in entry.items())
+
+
+def _many(found: Any) -> Iterator[dict[str, Any]]:
+    yield from found if isinstance(found, list) else [found]
+
+
+def _neighbour(netdev: str, said: dict[str, Any]) -> Lldp:
+    chassis, port = said["chassis"], said["port"]
+    named = next((name for name, value in chassis.items() if isinstance(value, dict) and "id" in value), None)
+    id = port["id"]
+    label = id["value"] if id["type"] == "ifname" else port.get("descr", id["value"])
+    return Lldp(_word(netdev), _word(named or chassis["id"]["value"]), _word(label))

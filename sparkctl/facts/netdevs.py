@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sparkctl.facts.base import Probe
+
+SOURCE = "facts/survey.sh"
+PROBE = Probe("ethernet", ("ethernet_netdevs",), (SOURCE,))
+_UP = 0x1  # IFF_UP, linux/if.h
+
 
 @dataclass(frozen=True)
 class Ethernet:
@@ -27,3 +33,46 @@ class Ethernet:
     pcie_speed: float | None
     pcie_width: int | None
     rdma: str | None
+
+
+def parse(text: str) -> dict[str, Ethernet]:
+    """By name; ValueError where a line is not the fourteen columns of `ethernet_netdevs`."""
+    return {netdev.netdev: netdev for netdev in map(_ethernet, text.splitlines())}
+
+
+def _ethernet(line: str) -> Ethernet:
+    name, mac, flags, carrier, mtu, losses, speed, duplex, driver, firmware, pci, gts, lanes, rdma = line.split("\t")
+    if not name:
+        raise ValueError("a netdev has a name")
+    return Ethernet(
+        netdev=name,
+        mac=mac,
+        up=bool(int(flags, 16) & _UP),
+        carrier={"": None, "0": False, "1": True}[carrier],
+        mtu=int(mtu),
+        losses=int(losses),
+        speed=_positive(speed),
+        duplex=duplex,
+        driver=driver,
+        firmware=firmware,
+        pcie_address=pci,
+        pcie_speed=_gigatransfers(gts),
+        pcie_width=_positive(lanes),
+        rdma=rdma or None,
+    )
+
+
+def _positive(text: str) -> int | None:
+    """sysfs has nothing, -1 or 0 for what it does not know."""
+    value = int(text or 0)
+    return value if value > 0 else None
+
+
+def _gigatransfers(text: str) -> float | None:
+    """`32.0 GT/s PCIe` on new kernels, `32 GT/s` on old ones, `Unknown` where there is no link."""
+    if text in ("", "Unknown", "Unknown speed"):
+        return None
+    number, unit = text.split()[:2]
+    if unit != "GT/s":
+        raise ValueError(f"not a PCIe speed: {text[:40]}")
+    return float(number)

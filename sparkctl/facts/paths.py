@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from sparkctl.facts.base import Probe
 
 
 @dataclass(frozen=True)
@@ -13,3 +18,31 @@ class Way:
     netdev: str
     gateway: str | None
     source: str
+
+
+def probe(pairs: Sequence[tuple[str, str]]) -> Probe:
+    """Asks for the way from each own address to the peer's; without an own address, for the way of any packet."""
+    return Probe("ways", ("peer_ways", *(f"{own}={peer}" for own, peer in pairs)), ("facts/survey.sh",))
+
+
+def parse(text: str) -> dict[str, Way]:
+    """By the peer's address; a peer that the kernel has no way to is not in it. From our own address comes first."""
+    found: dict[str, Way] = {}
+    for entry in sorted(_entries(text), key=lambda entry: "from" in entry):
+        if "dev" in entry and entry.get("type", "unicast") in ("unicast", "local"):
+            found[entry["dst"]] = _way(entry)
+    return found
+
+
+def _entries(text: str) -> Iterator[dict[str, Any]]:
+    """One JSON array after another, as `ip -j -batch` prints them."""
+    decoder, at = json.JSONDecoder(), 0
+    while at < len(text):
+        listed, at = decoder.raw_decode(text, at)
+        yield from listed
+        at += len(text[at:]) - len(text[at:].lstrip())
+
+
+def _way(entry: dict[str, Any]) -> Way:
+    gateway = entry.get("gateway") or entry.get("via", {}).get("host")
+    return Way(str(entry["dst"]), str(entry["dev"]), gateway, str(entry.get("from") or entry.get("prefsrc") or ""))

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from sparkctl.facts import files as file_facts
 from sparkctl.facts import foreign as foreign_facts
-from sparkctl.facts import links, pings, units
+from sparkctl.facts import links, pings, survey, units
 from sparkctl.facts import record as record_facts
 from sparkctl.facts import routes as route_facts
 from sparkctl.facts import system as system_facts
 from sparkctl.facts.base import Probe, answers, parsed
-from sparkctl.facts.survey import NOTHING, Survey
+from sparkctl.facts.survey import NOTHING, Inquiry, Survey
 from sparkctl.outcome import Absent, Fact, Known, Unknown
 
 NOT_ASKED = Absent("not asked")
@@ -26,7 +26,7 @@ NETPLAN_FOLDER = "/etc/netplan/"
 class Questions:
     """What to ask one node. `rails` are (netdev, peer) pairs to ping at `mtu` bytes; none: no pings.
 
-    `journal`, `routes`: whether to ask for these too. A plan rests on neither.
+    `journal`, `routes`, `survey`: whether to ask for these too. A plan rests on none of them.
     """
 
     paths: tuple[str, ...]
@@ -38,6 +38,7 @@ class Questions:
     rails: tuple[tuple[str, str], ...] = ()
     journal: bool = False
     routes: bool = False
+    survey: Inquiry | None = None
 
     def probes(self) -> tuple[Probe, ...]:
         """The whole batch, in a fixed order."""
@@ -50,7 +51,8 @@ class Questions:
         tools = system_facts.tools_probe(("docker",) if self.image else ())
         rails = (pings.probe(self.mtu, self.rails),) if self.rails else ()
         more = ((record_facts.JOURNAL_PROBE,) if self.journal else ()) + ((route_facts.PROBE,) if self.routes else ())
-        return (*fixed, *more, tools, *netplan, units.unit_probe(), *engine, *shown, *hidden, *rails)
+        surveyed = survey.probes(self.survey) if self.survey else ()
+        return (*surveyed, *fixed, *more, tools, *netplan, units.unit_probe(), *engine, *shown, *hidden, *rails)
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,8 @@ class NodeFacts:
     pings: Fact[dict[tuple[str, str], bool]]
     routes: Fact[tuple[route_facts.Route, ...]] = NOT_ASKED
     survey: Survey = NOTHING
+    skew: Fact[tuple[float, float]] = NOT_ASKED
+    """(least, most) seconds that the node's clock is ahead of the controller's; only with a survey."""
 
     def netdev(self, name: str) -> Fact[links.Netdev]:
         """One netdev; Absent when the node has none of that name."""
@@ -148,4 +152,5 @@ def snapshot(node: str, questions: Questions, stdout: str) -> NodeFacts:
         container=parsed(answer("container"), units.parse_container) if questions.image else no_image,
         pings=parsed(answer("pings"), pings.parse) if questions.rails else NOT_ASKED,
         routes=parsed(answer("routes"), route_facts.parse) if questions.routes else NOT_ASKED,
+        survey=survey.read(answer) if questions.survey else NOTHING,
     )

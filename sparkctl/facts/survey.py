@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
 
+from sparkctl.facts import clock, counters, gids, neighbours, netdevs, paths
+from sparkctl.facts.base import Probe, answers, parsed
 from sparkctl.facts.counters import Counters
 from sparkctl.facts.firewall import Firewall
 from sparkctl.facts.gids import Gid
@@ -13,9 +17,28 @@ from sparkctl.facts.neighbours import Hello, Lldp
 from sparkctl.facts.netdevs import Ethernet
 from sparkctl.facts.paths import Way
 from sparkctl.facts.profiles import Profile
-from sparkctl.outcome import Absent, Fact
+from sparkctl.outcome import Absent, Fact, Known, Unknown
 
 _NOT_ASKED = Absent("not asked")
+
+
+@dataclass(frozen=True)
+class Inquiry:
+    """What the survey of one node needs to know.
+
+    `token`: marks the hellos of this run. `ears`: (netdev, names of the nodes that should be at its other end), with
+    the ports that nothing is planned for. `ways`: (own address, a peer's). `rails`: (netdev, a peer's address).
+    `folders`: where the engine keeps what is large. `image`, `venv`: where the engine's libraries are.
+    """
+
+    node: str
+    token: str
+    ears: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    ways: tuple[tuple[str, str], ...] = ()
+    rails: tuple[tuple[str, str], ...] = ()
+    folders: tuple[str, ...] = ()
+    image: str | None = None
+    venv: str | None = None
 
 
 @dataclass(frozen=True)
@@ -50,3 +73,38 @@ class Survey:
 
 
 NOTHING = Survey()
+CLOCK_AGAIN = replace(clock.PROBE, name="clock-again", moment="last")
+PARSERS: dict[str, Callable[[str], Any]] = {
+    "ethernet": netdevs.parse,
+    "gids": gids.parse,
+    "counters": counters.parse,
+    "ways": paths.parse,
+    "hellos": neighbours.parse,
+    "lldp": neighbours.parse_lldp,
+    "clock": clock.parse,
+}
+"""By the name of the probe, which is the field's with dashes, and the folder of its cases."""
+
+
+def probes(asked: Inquiry) -> tuple[Probe, ...]:
+    """The part of the batch that only a survey has."""
+    fabric = (netdevs.PROBE, gids.PROBE, counters.PROBE, neighbours.LLDP_PROBE)
+    hellos = neighbours.probe(asked.token, asked.node, dict(asked.ears))
+    return (clock.PROBE, *fabric, paths.probe(asked.ways), hellos, CLOCK_AGAIN)
+
+
+def read(answer: Callable[[str], Fact[str]]) -> Survey:
+    """The survey from the answers of a batch, by the name of the probe."""
+    return Survey(**{name.replace("-", "_"): parsed(answer(name), parser) for name, parser in PARSERS.items()})
+
+
+def skew(stdout: str, asked: float, answered: float) -> Fact[tuple[float, float]]:
+    """(least, most) seconds by which a node's clock is ahead of ours, which read `asked` and `answered` around it.
+
+    The node reads its clock first and last in the batch: how long the batch takes makes the bounds no wider.
+    """
+    said = answers(stdout)
+    first, last = (parsed(said.get(name, Unknown("not answered")), clock.parse) for name in ("clock", "clock-again"))
+    if not isinstance(first, Known):
+        return first
+    return Known(((last.value if isinstance(last, Known) else first.value) - answered, first.value - asked))
