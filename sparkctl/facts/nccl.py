@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
+
+from sparkctl.facts.base import Probe
+from sparkctl.inventory.words import visible
+
+SOURCES = ("facts/host.sh", "facts/nccl.py")
 
 
 @dataclass(frozen=True)
@@ -12,3 +19,20 @@ class Nccl:
     path: str
     version: str
     digest: str
+
+
+def probe(*, image: str | None = None, venv: str | None = None) -> Probe:
+    """Asks for libnccl of the engine's image, or of its venv. It reads 250 MB, so it runs beside the others."""
+    where = ("image", image) if image else ("venv", venv or "")
+    return Probe("nccl", ("nccl_library", *where), SOURCES, "early")
+
+
+def parse(text: str) -> Nccl:
+    """The JSON of facts/nccl.py; ValueError with the reason where it could not be found out."""
+    said = json.loads(text)
+    if "why" in said:
+        raise ValueError(visible(str(said["why"])[:300]))
+    path, version, digest = (str(said[key]) for key in ("path", "version", "digest"))
+    if not re.fullmatch(r"\d{1,3}\.\d{1,4}\.\d{1,4}", version, re.ASCII) or not re.fullmatch(r"[0-9a-f]{64}", digest):
+        raise ValueError("no version or no digest")
+    return Nccl(visible(path[:1000]), version, digest)

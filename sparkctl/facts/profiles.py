@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+from sparkctl.facts.base import Probe
+from sparkctl.inventory.words import visible
+
+PROBE = Probe("profiles", ("network_profiles",), ("facts/host.sh",))
 
 
 @dataclass(frozen=True)
@@ -13,3 +19,20 @@ class Profile:
     netdev: str
     active: str
     method: str
+
+
+def parse(text: str) -> tuple[Profile, ...]:
+    """Ethernet profiles as `key:value` lines with an empty line between; a profile that is not active has no device."""
+    return tuple(_profile(block) for block in re.split(r"\n{2,}", text.strip("\n")) if block)
+
+
+def _profile(block: str) -> Profile:
+    keyed = dict(line.split(":", 1) for line in block.split("\n"))
+    name, netdev, method = (keyed[k] for k in ("connection.id", "connection.interface-name", "ipv4.method"))
+    active = keyed.get("GENERAL.DEVICES", "")
+    return Profile(*(visible(_unescaped(value)[:200]) for value in (name, netdev, active, method)))
+
+
+def _unescaped(value: str) -> str:
+    r"""Terse nmcli writes `\:` and `\\`."""
+    return re.sub(r"\\(.)", r"\1", value)
