@@ -56,7 +56,10 @@ Measured: TypeAlias = Mapping[Trial, tuple[Fact[Measure], ...]]
 
 @dataclass(frozen=True)
 class Gathered:
-    """All-gather over all ranks: `bus` bandwidth in GB/s, `backend` nccl or gloo (no GPU), `size` in bytes."""
+    """All-gather over all ranks: `bus` bandwidth in GB/s, `backend` nccl or gloo (no GPU), `size` in bytes.
+
+    `sweep` has size and bandwidth of every step, `devices` the RDMA devices that NCCL found.
+    """
 
     backend: str
     version: str
@@ -65,6 +68,8 @@ class Gathered:
     bus: float
     network: str
     """What NCCL's own log said it uses: `NET/IB`, `NET/Socket`, or empty."""
+    sweep: tuple[tuple[int, float], ...] = ()
+    devices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sparkctl.engines import Rank
 from sparkctl.engines.flags import positional
@@ -22,9 +22,23 @@ def container_words(rank: Rank, argv: Sequence[str]) -> Groups:
     """The engine's words become the entrypoint and its arguments."""
     image = positional(rank.intent.runtime.docker or "")
     start = [["docker", "run", "--rm", "--name", CONTAINER]]
-    env = [["--env-file", NCCL_ENV], ["--env-file", ENGINE_ENV]]
     program = [["--entrypoint", argv[0]], *flag_groups([image, *argv[1:]])]
-    return start + HOST + LIMITS + _devices(rank) + env + _secret(rank) + _volumes(rank) + program
+    return start + _surroundings(rank) + _secret(rank) + _volumes(volumes(rank)) + program
+
+
+def trial_words(rank: Rank, name: str, argv: Sequence[str]) -> Groups:
+    """The same container for a program that comes on stdin and ends by itself.
+
+    No key, no cache of models, and no download of 20 GB. Groups are of no use here, but the form is the same.
+    """
+    start = [["docker", "run", "--rm", "--interactive", "--pull", "never", "--name", name]]
+    program = [["--entrypoint", argv[0]], [positional(rank.intent.runtime.docker or ""), *argv[1:]]]
+    return start + _surroundings(rank) + _volumes(rank.intent.volumes) + program
+
+
+def _surroundings(rank: Rank) -> Groups:
+    """What decides which network the ranks find, and how fast it is."""
+    return HOST + LIMITS + _devices(rank) + [["--env-file", NCCL_ENV], ["--env-file", ENGINE_ENV]]
 
 
 def flag_groups(words: Sequence[str]) -> Groups:
@@ -47,13 +61,17 @@ def _secret(rank: Rank) -> Groups:
     return [["--env", "VLLM_API_KEY"]] if rank.intent.api_key_file else []
 
 
-def _volumes(rank: Rank) -> Groups:
+def volumes(rank: Rank) -> dict[str, str]:
     """A hub model is kept where the login user's own downloads are, as NVIDIA's playbooks do; `volumes` may differ."""
-    volumes = dict(rank.intent.volumes)
-    targets = {target.split(":")[0].rstrip("/") for target in volumes.values()}
+    chosen = dict(rank.intent.volumes)
+    targets = {target.split(":")[0].rstrip("/") for target in chosen.values()}
     if not rank.intent.model.startswith("/") and HUB_CACHE not in targets:
-        volumes[f"{home(rank.user)}/.cache/huggingface"] = HUB_CACHE
-    return [["--volume", f"{host}:{target}"] for host, target in sorted(volumes.items())]
+        chosen[f"{home(rank.user)}/.cache/huggingface"] = HUB_CACHE
+    return chosen
+
+
+def _volumes(chosen: Mapping[str, str]) -> Groups:
+    return [["--volume", f"{host}:{target}"] for host, target in sorted(chosen.items())]
 
 
 def home(user: str) -> str:

@@ -1,0 +1,73 @@
+"""One rank of the all-gather: a transient unit around the engine's own container or venv, bounded in time and size."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+
+from sparkctl.commands.base import Command, Effect
+from sparkctl.commands.shell import quote
+from sparkctl.resources import share
+
+NAME = "sparkctl-gather"
+"""Of the unit and of the container: a second one at the same time is refused by systemd."""
+SECONDS = 150
+"""For everything, whoever may have gone: some 20 s to start Python with torch, 60 to meet, 5 for each size."""
+MEET_SECONDS = 60
+STEP_SECONDS = 4.0
+MEBIBYTE = 1 << 20
+LEAST, MOST = 512 * MEBIBYTE, 4096 * MEBIBYTE
+"""field-faults 37: 512 MiB to 4 GiB; 16 GiB freezes hosts."""
+QUICK = 1024 * MEBIBYTE
+SHARE = 8
+"""Of MemAvailable, 1/8 at most: result, part and NCCL's buffers take about twice the size, and the rest is others'."""
+SPARE = 64 * MEBIBYTE
+"""Less than this tells nothing about bandwidth (nccl-tests come near the full rate at about 64 MiB)."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """One rank among `ranks`; they meet at `address`:`port` of the head."""
+
+    rank: int
+    ranks: int
+    address: str
+    port: int
+
+
+def sizes(available: int, *, quick: bool = False) -> tuple[int, ...]:
+    """Bytes of each step, ascending, with `available` KiB on the node that has least; none: too little memory."""
+    most = min(QUICK if quick else MOST, available * 1024 // SHARE)
+    if most < LEAST:
+        return (SPARE,) if most >= SPARE else ()
+    return tuple(size for n in range(4) if (size := LEAST << n) <= most)
+
+
+def argument(place: Place, steps: tuple[int, ...]) -> str:
+    """The argument of `templates/load/all_gather.py`."""
+    meeting = {"rank": place.rank, "ranks": place.ranks, "address": place.address, "port": place.port}
+    limits = {"sizes": steps, "seconds": STEP_SECONDS, "patience": MEET_SECONDS}
+    return json.dumps(meeting | limits, sort_keys=True)
+
+
+@cache
+def _program() -> bytes:
+    return (share("templates") / "load/all_gather.py").read_bytes()
+
+
+def command(script: str, *, docker: bool, user: str = "root") -> Command:
+    """Run one rank by `script`, which reads the program on stdin. systemd ends it, should nobody else."""
+    properties = [f"RuntimeMaxSec={SECONDS}", "TimeoutStopSec=10", "LimitMEMLOCK=infinity", "LimitNOFILE=1048576"]
+    properties += [f"ExecStopPost=-/usr/bin/docker rm --force {NAME}"] if docker else [f"User={user}"]
+    words = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", f"--unit={NAME}"]
+    words += [f"--property={written}" for written in properties]
+    # systemd puts variables into the words of a unit; `$$` is its way to write the sign itself.
+    line = quote((*words, "/bin/sh", "-c", script.replace("$", "$$")))
+    return Command("all-gather", f"exec {line}\n", Effect.LOAD, _program(), timeout=SECONDS + 30)
+
+
+def stop() -> Command:
+    """End a rank whose outcome nobody waits for any more; its unit takes the container with it."""
+    script = f"systemctl stop {NAME}.service 2>/dev/null || [ $? -eq 5 ]\n"
+    return Command("end the all-gather", script, Effect.LOAD)

@@ -1,0 +1,92 @@
+"""The all-gather over all ranks, in the engine's own environment, on nodes whose engine does not run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sparkctl.commands import gather
+from sparkctl.commands.base import Command, Effect
+from sparkctl.commands.gather import Place
+from sparkctl.engines import Rank, engine_of
+from sparkctl.execute.fleet import Fleet
+from sparkctl.fabric.model import Fabric
+from sparkctl.facts.gathered import together
+from sparkctl.facts.snapshot import NodeFacts
+from sparkctl.facts.trials import Gathered
+from sparkctl.inventory.model import Cluster, EngineIntent
+from sparkctl.outcome import Absent, Fact, Known, Ok, Result, Unknown
+from sparkctl.render.artifact import ENGINE_ENV, NCCL_ENV
+from sparkctl.render.trial import trial_script
+
+
+async def all_gather(
+    fleet: Fleet, cluster: Cluster, fabric: Fabric, facts: Mapping[str, NodeFacts], *, quick: bool = False
+) -> Fact[Gathered]:
+    """Measure it. Absent: it was not tried, with the reason; Unknown: it was tried, or could not be, and why."""
+    obstacle = obstacles(cluster, facts)
+    if obstacle is not None or cluster.engine is None:
+        return obstacle or Absent("the inventory has no engine")
+    steps = gather.sizes(_available(facts), quick=quick)
+    if not steps:
+        return Absent("too little memory is free for an all-gather that tells anything")
+    commands = _commands(cluster, fabric, cluster.engine, steps)
+    results: dict[str, Result] = {}
+    with fleet.allow(Effect.LOAD):
+        try:
+            results = await fleet.each("NCCL all-gather over all ranks", commands)
+        finally:
+            left = [node for node in commands if not isinstance(results.get(node), Ok)]
+            if left:
+                await fleet.each("end the all-gather", {node: gather.stop() for node in left})
+    return together(results)
+
+
+def _commands(cluster: Cluster, fabric: Fabric, intent: EngineIntent, steps: tuple[int, ...]) -> dict[str, Command]:
+    head = fabric.endpoints[cluster.head.name].address
+    port = engine_of(intent.kind).rendezvous_port(intent)
+    found: dict[str, Command] = {}
+    for node in cluster.nodes:
+        rank = Rank(cluster, fabric, node, intent)
+        place = Place(node.rank, len(cluster.nodes), head, port)
+        script = trial_script(rank, gather.NAME, gather.argument(place, steps))
+        found[node.name] = gather.command(script, docker=intent.runtime.docker is not None, user=rank.user)
+    return found
+
+
+def obstacles(cluster: Cluster, facts: Mapping[str, NodeFacts]) -> Absent | Unknown | None:
+    """Why no all-gather can be run now; None when one can."""
+    if cluster.engine is None:
+        return Absent("the inventory has no engine, whose environment it would be measured in")
+    if len(cluster.nodes) < 2:
+        return Absent("one node: nothing to gather")
+    for node, known in facts.items():
+        found = _obstacle(node, known, cluster.engine)
+        if found is not None:
+            return found
+    return None
+
+
+def _obstacle(node: str, facts: NodeFacts, intent: EngineIntent) -> Absent | Unknown | None:
+    if not isinstance(facts.unit, Known):
+        return Unknown(f"{node}: whether the engine runs is not known: {facts.unit.reason}")
+    if facts.unit.value.running:
+        return Absent(f"the engine is running on {node}, and needs the memory; engine-canary judges its own traffic")
+    if intent.runtime.docker is not None and not isinstance(facts.image, Known):
+        return _missing(node, f"the image {intent.runtime.docker}", facts.image)
+    for path in (NCCL_ENV, ENGINE_ENV):
+        fact = facts.file(path)
+        if not isinstance(fact, Known):
+            return _missing(node, path, fact)
+    return None
+
+
+def _missing(node: str, what: str, fact: Absent | Unknown) -> Absent | Unknown:
+    if isinstance(fact, Absent):
+        return Absent(f"{what} is not on {node} yet: sparkctl cluster up brings it")
+    return Unknown(f"{node}: {what}: {fact.reason}")
+
+
+def _available(facts: Mapping[str, NodeFacts]) -> int:
+    """KiB on the node that has least; where it is not known, enough for the smallest size."""
+    known = (one.system.value.memory_available for one in facts.values() if isinstance(one.system, Known))
+    return min(known, default=gather.LEAST * gather.SHARE // 1024)
