@@ -152,5 +152,5 @@ def snapshot(node: str, questions: Questions, stdout: str) -> NodeFacts:
         container=parsed(answer("container"), units.parse_container) if questions.image else no_image,
         pings=parsed(answer("pings"), pings.parse) if questions.rails else NOT_ASKED,
         routes=parsed(answer("routes"), route_facts.parse) if questions.routes else NOT_ASKED,
-        survey=survey.read(answer) if questions.survey else NOTHING,
+        survey=survey.read(questions.survey, answer) if questions.survey else NOTHING,
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sparkctl.facts import clock, counters, gids, neighbours, netdevs, paths
+from sparkctl.facts import clock, counters, gids, host, nccl, neighbours, netdevs, paths, perftest_tool, profiles
 from sparkctl.facts.base import Probe, answers, parsed
 from sparkctl.facts.counters import Counters
 from sparkctl.facts.firewall import Firewall
@@ -81,21 +81,45 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "ways": paths.parse,
     "hellos": neighbours.parse,
     "lldp": neighbours.parse_lldp,
+    "kernel": host.parse_kernel,
+    "memory": host.parse_memory,
+    "release": host.parse_release,
+    "gpus": host.parse_gpus,
+    "profiles": profiles.parse,
+    "docker": host.parse_docker,
+    "nccl": nccl.parse,
+    "space": host.parse_space,
+    "earlyoom": host.parse_earlyoom,
+    "pcie-errors": host.parse_pcie_errors,
     "clock": clock.parse,
+    "perftest": perftest_tool.parse,
 }
-"""By the name of the probe, which is the field's with dashes, and the folder of its cases."""
+"""By the name of the probe, which is the field's with dashes, and of the folder of its cases."""
 
 
 def probes(asked: Inquiry) -> tuple[Probe, ...]:
     """The part of the batch that only a survey has."""
-    fabric = (netdevs.PROBE, gids.PROBE, counters.PROBE, neighbours.LLDP_PROBE)
+    fabric = (netdevs.PROBE, gids.PROBE, counters.PROBE, neighbours.LLDP_PROBE, paths.probe(asked.ways))
     hellos = neighbours.probe(asked.token, asked.node, dict(asked.ears))
-    return (clock.PROBE, *fabric, paths.probe(asked.ways), hellos, CLOCK_AGAIN)
+    return (clock.PROBE, hellos, *_engine(asked), *fabric, *_machine(asked), CLOCK_AGAIN)
 
 
-def read(answer: Callable[[str], Fact[str]]) -> Survey:
+def _machine(asked: Inquiry) -> tuple[Probe, ...]:
+    state = (host.KERNEL_PROBE, host.MEMORY_PROBE, host.RELEASE_PROBE, host.GPUS_PROBE, host.EARLYOOM_PROBE)
+    tools = (perftest_tool.PROBE, profiles.PROBE, host.PCIE_ERRORS_PROBE)
+    return (*state, *tools, host.space_probe(asked.folders))
+
+
+def _engine(asked: Inquiry) -> tuple[Probe, ...]:
+    docker = (host.DOCKER_PROBE,) if asked.image else ()
+    return (*docker, nccl.probe(image=asked.image, venv=asked.venv)) if asked.image or asked.venv else ()
+
+
+def read(asked: Inquiry, answer: Callable[[str], Fact[str]]) -> Survey:
     """The survey from the answers of a batch, by the name of the probe."""
-    return Survey(**{name.replace("-", "_"): parsed(answer(name), parser) for name, parser in PARSERS.items()})
+    names = {probe.name for probe in probes(asked)}
+    found = {name: parsed(answer(name), parser) for name, parser in PARSERS.items() if name in names}
+    return Survey(**{name.replace("-", "_"): fact for name, fact in found.items()})
 
 
 def skew(stdout: str, asked: float, answered: float) -> Fact[tuple[float, float]]:
