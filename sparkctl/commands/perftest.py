@@ -12,6 +12,8 @@ PORT = 18515
 """perftest's own default (--port); the lane of rail B has the next one."""
 PATIENCE = 12
 """Seconds for a connection, beside the test itself; perftest alone waits for minutes."""
+LONGER = 4
+"""Seconds that a server outlives its client, which may have begun later."""
 ROOM = 15.0
 """Seconds beyond the bound of the node's own script until its answer is Lost."""
 TOOLS = {"bandwidth": "ib_write_bw", "latency": "ib_write_lat"}
@@ -59,8 +61,9 @@ def command(token: str, tool: str, ends: Iterable[End], effort: Effort) -> Comma
 def _lane(key: int, tool: str, end: End, effort: Effort) -> Words:
     size = _bandwidth(effort) if tool == "bandwidth" else ("-s", "2", "-n", str(effort.iterations))
     words = (TOOLS[tool], "-d", end.device, "-p", str(PORT + key), "-R", "-F", *size)
-    role = ("server",) if end.peer is None else ("client", end.address, end.peer)
-    return ("lane", str(key), str(effort.bound), *role, *words)
+    if end.peer is None:
+        return ("lane", str(key), str(effort.bound + LONGER), "server", *words)
+    return ("lane", str(key), str(effort.bound), "client", end.address, end.peer, *words)
 
 
 def _bandwidth(effort: Effort) -> Words:

@@ -7,12 +7,14 @@ import math
 import re
 from dataclasses import dataclass
 
-from sparkctl.facts.trials import Measure
-from sparkctl.outcome import Absent, Unknown
+from sparkctl.facts.base import parsed
+from sparkctl.facts.trials import Lane, Measure
+from sparkctl.outcome import Absent, Fact, Known, Unknown
 
 MOST = 65536
 """Characters; a report has 2,000."""
-NO_TOOL, BUSY, SLOW, KILLED = 127, 75, 124, 137
+NO_TOOL, BUSY, STOPPED, SLOW, KILLED = 127, 75, 76, 124, 137
+WAITED = Unknown("stopped, because the other end had failed")
 _PAIR = re.compile(r'"?([A-Za-z_][\w.]*)"?[ \t]{0,8}:[ \t]{0,8}"?([^",{}\n]{0,80})')
 _TITLE = re.compile(r"^ {0,8}(\w[\w .*#]{0,30}?)[ \t]{1,20}: (.{0,60}?)(?:\t|$)")
 _EVENT = re.compile(r"CM event\D{0,20}(\d+)")
@@ -122,3 +124,23 @@ def _local(status: int, said: str) -> Absent | Unknown:
         return Unknown("memory could not be registered: raise the memlock limit")
     last = next((line.strip() for line in reversed(said.splitlines()) if line.strip()), "")
     return Unknown(last[:200] or f"perftest ended with status {status} and said nothing")
+
+
+def outcome(lane: Lane, client: Fact[Spoken], server: Fact[Spoken], seconds: float) -> Fact[Measure]:
+    """The client's report; where there is none, why, by the end that knows more, and which node that is."""
+    if isinstance(client, Known) and client.value.status == 0:
+        return parsed(Known(client.value.report), parse)
+    ends = ((lane.server.node, server), (lane.client.node, client))
+    node, why = min(((node, _why(end, seconds)) for node, end in ends), key=lambda found: _vague(found[1]))
+    return type(why)(f"{node}: {why.reason}")
+
+
+def _why(end: Fact[Spoken], seconds: float) -> Absent | Unknown:
+    if not isinstance(end, Known):
+        return end
+    return reason(end.value.status, end.value.stderr, seconds) if end.value.status else WAITED
+
+
+def _vague(why: Absent | Unknown) -> int:
+    """A refusal or a timeout only says that the other end was not there."""
+    return 2 if why == WAITED else int(why.reason in _EVENTS.values() or "within" in why.reason)
