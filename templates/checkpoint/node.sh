@@ -320,8 +320,15 @@ forget_netdev() { # DEV
   rm -f "$S/baseline/net.$1"
 }
 
+# Each directory once: a node may die in the middle of this and finish again.
+keep_made() {
+  mkdir -p "$S/baseline" || return
+  { cat "$S/baseline/made" 2>/dev/null; cat "$R/made"; } | sort -u >"$S/baseline/.new" &&
+    sync "$S/baseline/.new" && mv -f "$S/baseline/.new" "$S/baseline/made" && sync "$S/baseline"
+}
+
 finish() { # RUN
-  mkdir -p "$S/baseline" && cat "$R/made" >>"$S/baseline/made" && sync "$S/baseline/made" "$S/baseline" && journal "$1" "finished" run && unhook &&
+  keep_made && journal "$1" "finished" run && unhook &&
     cp "$R/record.json" "$S/record.json.new" && sync "$S/record.json.new" && mv -f "$S/record.json.new" "$S/record.json" &&
     sync "$S" && rm -rf "$R" && sync "$S" && unlock "$1"
 }
