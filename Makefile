@@ -12,7 +12,7 @@ REAL := truth lab
 HARD := test_matrix.py test_hardship.py
 FAST := $(addprefix --ignore=tests/,scenario $(REAL))
 
-.PHONY: help demo demo-down test real hardship matrix lint golden bench bench-lab bench-network clean apt venv before fast long $(REAL) leftovers
+.PHONY: help demo demo-down test real hardship matrix matrix-all lint golden bench bench-lab bench-network clean apt venv before fast long $(REAL) leftovers
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -80,6 +80,9 @@ matrix: apt venv  ## every kind of fault at every stage on emulated nodes
 	@echo "==> the fault matrix on emulated nodes"
 	@ended=0; $(SUITE) tests/lab/cluster/test_matrix.py --durations=10 || ended=$$?; \
 	cat $(OUT)/fault-matrix-lab.txt; exit $$ended
+
+matrix-all: apt venv  ## the same with every kind for every verb on every fabric (117 cells, about 17 minutes)
+	@EVERY_CELL=1 $(MAKE) --no-print-directory matrix
 
 before: apt venv
 	@rm -rf $(OUT) && mkdir -p $(OUT)

@@ -95,16 +95,21 @@ def _varied(topology: Topology, verb: Verb, stage: str, kind: Kind, turn: int) -
     return Cell(topology, verb, stage, kind, step=(0, 3, -1)[turn % 3], late=turn % 2 == 1, wait=turn % 2 == 0)
 
 
-def every() -> Iterator[Cell]:
+TOPOLOGIES: tuple[Topology, ...] = ("direct", "mesh", "switch")
+
+
+def every(whole: bool = True) -> Iterator[Cell]:
     """Every kind at every stage of `up` on two nodes; elsewhere every kind for each verb, over all of its stages.
 
-    Where a command only reads, half of the kinds are enough.
+    Where a command only reads, half of the kinds are enough. Not `whole`: each kind for each verb on one fabric only.
     """
     for row, stage in enumerate(STAGES):
         kinds = STRIKES[row % 2 :: 2] if stage == "facts" else STRIKES
         yield from (_varied("direct", "up", stage, kind, row + n) for n, kind in enumerate(kinds))
-    for topology, shift in (("direct", 0), ("mesh", 2), ("switch", 5)):
-        yield from _spread(topology, shift)  # type: ignore[arg-type]
+    for turn, (topology, shift) in enumerate(zip(TOPOLOGIES, (0, 2, 5), strict=True)):
+        for cell in _spread(topology, shift):
+            if whole or STRIKES.index(cell.kind) % len(TOPOLOGIES) == turn:
+                yield cell
 
 
 def _spread(topology: Topology, shift: int) -> Iterator[Cell]:
