@@ -20,6 +20,8 @@ GPUS_PROBE = Probe("gpus", ("gpu_state",), SOURCES)
 DOCKER_PROBE = Probe("docker", ("docker_version",), SOURCES)
 EARLYOOM_PROBE = Probe("earlyoom", ("earlyoom_state",), SOURCES)
 PCIE_ERRORS_PROBE = Probe("pcie-errors", ("kernel_faults",), SOURCES)
+PROBES = (KERNEL_PROBE, MEMORY_PROBE, RELEASE_PROBE, GPUS_PROBE, EARLYOOM_PROBE, PCIE_ERRORS_PROBE)
+"""What needs no arguments and is asked of every node."""
 
 MOST_KIB = 1 << 50
 """More memory or disk than any machine has: such a number is not an answer."""

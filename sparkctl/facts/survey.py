@@ -6,7 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sparkctl.facts import clock, counters, gids, host, nccl, neighbours, netdevs, paths, perftest_tool, profiles
+from sparkctl.facts import (
+    clock,
+    counters,
+    firewall,
+    gids,
+    host,
+    nccl,
+    neighbours,
+    netdevs,
+    paths,
+    perftest_tool,
+    profiles,
+)
 from sparkctl.facts.base import Probe, answers, parsed
 from sparkctl.facts.counters import Counters
 from sparkctl.facts.firewall import Firewall
@@ -81,16 +93,10 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "ways": paths.parse,
     "hellos": neighbours.parse,
     "lldp": neighbours.parse_lldp,
-    "kernel": host.parse_kernel,
-    "memory": host.parse_memory,
-    "release": host.parse_release,
-    "gpus": host.parse_gpus,
+    **host.PARSERS,
     "profiles": profiles.parse,
-    "docker": host.parse_docker,
+    "firewall": firewall.parse,
     "nccl": nccl.parse,
-    "space": host.parse_space,
-    "earlyoom": host.parse_earlyoom,
-    "pcie-errors": host.parse_pcie_errors,
     "clock": clock.parse,
     "perftest": perftest_tool.parse,
 }
@@ -105,9 +111,8 @@ def probes(asked: Inquiry) -> tuple[Probe, ...]:
 
 
 def _machine(asked: Inquiry) -> tuple[Probe, ...]:
-    state = (host.KERNEL_PROBE, host.MEMORY_PROBE, host.RELEASE_PROBE, host.GPUS_PROBE, host.EARLYOOM_PROBE)
-    tools = (perftest_tool.PROBE, profiles.PROBE, host.PCIE_ERRORS_PROBE)
-    return (*state, *tools, host.space_probe(asked.folders))
+    tools = (perftest_tool.PROBE, profiles.PROBE, firewall.probe(asked.rails))
+    return (*host.PROBES, *tools, host.space_probe(asked.folders))
 
 
 def _engine(asked: Inquiry) -> tuple[Probe, ...]:
