@@ -58,14 +58,21 @@ def unit(view: View) -> Iterator[Verdict]:
 
 @check("engine-image", "engine")
 def image(view: View) -> Iterator[Verdict]:
-    """All ranks run one image: two pulls of one tag on different days do not fit together (field-faults 15)."""
+    """Every rank has the image; whether it is one image is for same-image to say."""
     if view.cluster.engine is None or view.cluster.engine.runtime.docker is None:
         return
-    ids = {n: f.value for n, known in view.facts.items() if isinstance(f := known.image, Known)}
-    one = len(set(ids.values())) == 1 and len(ids) == len(view.facts)
-    shown = ", ".join(f"{n} {i.removeprefix('sha256:')[:12]}" for n, i in ids.items()) or "none"
-    remedy = "" if one else "pull the image by digest on every node"
-    yield Verdict("engine-image", state(one), "all ranks", view.cluster.engine.runtime.docker, shown, "one id", remedy)
+    name = view.cluster.engine.runtime.docker
+    for node in view.cluster.nodes:
+        where, fact = f"rank {node.rank} on {node.name}", view.facts[node.name].image
+        if isinstance(fact, Known):
+            yield Verdict("engine-image", "pass", where, name, fact.value.removeprefix("sha256:")[:12], "present")
+        elif isinstance(fact, Absent):
+            yield Verdict(
+                "engine-image", "fail", where, name, "absent", "present", f"on {node.name}: docker pull {name}"
+            )
+        else:
+            remedy = f"on {node.name}: `docker image inspect {name}` tells why"
+            yield Verdict("engine-image", "unknown", where, fact.reason, remedy=remedy)
 
 
 @check("engine-canary", "engine")

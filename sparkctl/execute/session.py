@@ -220,7 +220,7 @@ class Session:
     ) -> View:
         """What the checks see."""
         asked = canary if canary is not None else Absent("not asked")
-        chosen = frozenset(stages or {"network", "engine"})
+        chosen = frozenset(stages or {"network", "host", "engine"})
         return View(self.cluster, self.fabric, self.rendering.nodes, facts, asked, self.overlays, chosen)
 
     async def serving(self) -> tuple[Verdict, ...]:

@@ -1,0 +1,36 @@
+"""Check of packet filters: nothing drops what the ranks say to one another over the fabric."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sparkctl.checks.base import View, check
+from sparkctl.checks.hosts import STAGE, known, surveyed, unread
+from sparkctl.facts.firewall import Firewall
+from sparkctl.outcome import Verdict
+
+SHOWN = 3  # rules in one verdict; more do not help
+
+
+@check("firewall", STAGE, survey=True)
+def firewall(view: View) -> Iterator[Verdict]:
+    """No rule may drop what comes in on the fabric: NCCL, Gloo and vLLM listen on ports of any number (ff 31)."""
+    facts = surveyed(view, lambda survey: survey.firewall)
+    yield from unread("firewall", "firewall", facts)
+    for node, it in known(facts).items():
+        expected = "nothing that drops what comes in on the fabric"
+        if it.drops:
+            measured = "; ".join(it.drops[:SHOWN])
+            more = f" and {len(it.drops) - SHOWN} more" if len(it.drops) > SHOWN else ""
+            yield Verdict("firewall", "fail", node, "firewall", measured + more, expected, _remedy(view, node, it))
+        else:
+            yield Verdict("firewall", "pass", node, "firewall", f"ufw {it.ufw}, no such rule", expected)
+
+
+def _remedy(view: View, node: str, firewall: Firewall) -> str:
+    """A rule for each rail: ufw's where ufw is in charge, else what has to come before the rule that drops."""
+    rails = [(attachment.netdev, attachment.address.network) for attachment in view.fabric.of(node)]
+    if firewall.ufw == "active":
+        return f"on {node}: " + "; ".join(f"sudo ufw allow in on {netdev} from {subnet}" for netdev, subnet in rails)
+    wanted = " and ".join(f"on {netdev} from {subnet}" for netdev, subnet in rails)
+    return f"on {node}: accept what comes in {wanted}, before the rule that drops it (`sudo nft list ruleset`)"

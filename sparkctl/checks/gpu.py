@@ -1,0 +1,63 @@
+"""Check of the GPU's clock: a node that is held back holds back all ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sparkctl.checks.base import NOT_ASKED, View, check
+from sparkctl.checks.hosts import STAGE, known, skipped, surveyed, unasked, unreadable
+from sparkctl.facts.host import Gpu
+from sparkctl.outcome import Absent, Unknown, Verdict
+
+HELD = ("hardware slowdown", "software thermal slowdown", "hardware thermal slowdown", "hardware power brake")
+"""Reasons that a healthy node never has; power caps and clock settings can be somebody's choice."""
+EXPECTED = "the clock of the other nodes, nothing that holds it back"
+REMEDY = (
+    "shut {node} down, unplug its power supply for 60 s, use the supply and the cable that came with it, let it cool; "
+    "`nvidia-smi -q -d PERFORMANCE,POWER` under load tells; if it stays, it is a case for the maker"
+)
+
+
+@check("gpu-clock", STAGE, survey=True)
+def gpu(view: View) -> Iterator[Verdict]:
+    """No GPU is throttled, or far slower than those of the other nodes while it works (field-faults 25)."""
+    facts = surveyed(view, lambda survey: survey.gpus)
+    fastest = max((clock for gpus in known(facts).values() for clock in _clocks(gpus)), default=0)
+    for node, fact in facts.items():
+        if isinstance(fact, Unknown):
+            yield unreadable("gpu-clock", node, "GPU", fact)
+        elif fact == NOT_ASKED:
+            yield unasked("gpu-clock", node)
+        elif isinstance(fact, Absent):
+            yield _without(view, node, fact)
+        else:
+            yield from (_judged(node, gpu, fastest, view.thresholds.clock_ratio) for gpu in fact.value)
+
+
+def _clocks(gpus: tuple[Gpu, ...]) -> list[int]:
+    return [gpu.clock for gpu in gpus if gpu.clock is not None and not gpu.idle]
+
+
+def _without(view: View, node: str, fact: Absent) -> Verdict:
+    """A Spark has a GPU; an emulated node has none, and nobody to compare with."""
+    reason = fact.reason or "no GPU"
+    if view.expect == "lab":
+        return skipped("gpu-clock", node, f"{reason}: an emulated node has none")
+    remedy = f"on {node}: `sudo dmesg | grep -i nvrm` tells why no driver runs; sudo apt full-upgrade, then reboot"
+    return Verdict("gpu-clock", "warn", node, reason, "no GPU", "a GPU", remedy)
+
+
+def _judged(node: str, gpu: Gpu, fastest: int, ratio: float) -> Verdict:
+    clock = "clock not known" if gpu.clock is None else f"{gpu.clock} MHz"
+    power = [] if gpu.power is None else [f"{gpu.power:.1f} W"]
+    shown = ", ".join([clock, *power, *(["idle"] if gpu.idle else []), *gpu.reasons])
+    held = [reason for reason in gpu.reasons if reason in HELD]
+    slow = gpu.clock is not None and not gpu.idle and gpu.clock < ratio * fastest
+    if held:
+        return Verdict("gpu-clock", "warn", node, "throttled", shown, EXPECTED, REMEDY.format(node=node))
+    if slow:
+        expected = f"{ratio * fastest:.0f} MHz at least: the fastest runs at {fastest}"
+        return Verdict(
+            "gpu-clock", "warn", node, "slow, and no reason given", shown, expected, REMEDY.format(node=node)
+        )
+    return Verdict("gpu-clock", "pass", node, gpu.name, shown, EXPECTED)

@@ -1,0 +1,97 @@
+"""Checks that all nodes are alike: kernel, driver, firmware, release, image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sparkctl.checks.alike import Alike
+from sparkctl.checks.base import View, check
+from sparkctl.checks.hosts import NO_ENGINE, STAGE, said, skipped, surveyed
+from sparkctl.facts.host import Gpu, Release
+from sparkctl.outcome import Absent, Fact, Known, Verdict
+
+NO_IMAGE = "the engine runs from a venv, not from an image"
+_UPDATE = "sudo apt update && sudo apt full-upgrade on every node, then reboot each"
+_NO_FIRMWARE = ("", "n/a", "unknown")  # what drivers of virtual netdevs say
+
+
+@check("same-kernel", STAGE, survey=True)
+def kernel(view: View) -> Iterator[Verdict]:
+    """All nodes run one kernel (field-faults 26)."""
+    remedy = f"{_UPDATE}; `uname -r` then says the same everywhere"
+    facts = surveyed(view, lambda survey: said(survey.kernel, lambda it: it.release))
+    yield from Alike("same-kernel", "kernel", remedy).judge(facts)
+
+
+@check("same-driver", STAGE, survey=True)
+def driver(view: View) -> Iterator[Verdict]:
+    """All nodes run one NVIDIA driver (field-faults 26)."""
+    remedy = f"{_UPDATE}; `nvidia-smi --query-gpu=driver_version --format=csv` then says the same everywhere"
+    facts = surveyed(view, lambda survey: _driver(survey.gpus))
+    yield from Alike("same-driver", "NVIDIA driver", remedy).judge(facts)
+
+
+def _driver(gpus: Fact[tuple[Gpu, ...]]) -> Fact[str]:
+    if not isinstance(gpus, Known):
+        return gpus
+    versions = sorted({gpu.driver for gpu in gpus.value})
+    return Known(", ".join(versions)) if versions else Absent("no GPU: nvidia-smi lists none")
+
+
+@check("same-release", STAGE, survey=True)
+def release(view: View) -> Iterator[Verdict]:
+    """All nodes run one release of the system (field-faults 26)."""
+    remedy = f"{_UPDATE}; `cat /etc/dgx-release` then says the same everywhere"
+    facts = surveyed(view, lambda survey: said(survey.release, _release))
+    yield from Alike("same-release", "release", remedy).judge(facts)
+
+
+def _release(release: Release) -> str:
+    system = f"{release.name} {release.version}".strip()
+    return f"{system}, DGX OS {release.dgx}" if release.dgx else system
+
+
+@check("same-firmware", STAGE, survey=True)
+def firmware(view: View) -> Iterator[Verdict]:
+    """The ConnectX-7 of all nodes run one firmware (field-faults 26); the netdevs of the fabric say which."""
+    remedy = "sudo fwupdmgr refresh && sudo fwupdmgr update on the node that differs, then shut it down and unplug it"
+    facts = {node.name: _firmware(view, node.name) for node in view.cluster.nodes}
+    gone = [node for node, fact in facts.items() if fact is None]
+    yield from (skipped("same-firmware", node, "no netdev of the fabric is there: see rail-carrier") for node in gone)
+    rest = {node: fact for node, fact in facts.items() if fact is not None}
+    if rest:
+        yield from Alike("same-firmware", "ConnectX-7 firmware", remedy).judge(rest)
+
+
+def _firmware(view: View, node: str) -> Fact[str] | None:
+    """None: the node has no netdev of the fabric, which is not a matter of firmware."""
+    ethernet = view.facts[node].survey.ethernet
+    if not isinstance(ethernet, Known):
+        return ethernet
+    ours = [ethernet.value[a.netdev] for a in view.fabric.of(node) if a.netdev in ethernet.value]
+    # The version alone: behind it stands the board's id, and boards of several makers fit together.
+    versions = {it.firmware.split()[0] for it in ours if it.firmware.strip().lower() not in _NO_FIRMWARE}
+    drivers = ", ".join(sorted({it.driver for it in ours if it.driver})) or "unnamed"
+    if not ours:
+        return None
+    return Known(", ".join(sorted(versions))) if versions else Absent(f"the driver ({drivers}) has no firmware")
+
+
+@check("same-image", "engine")
+def image(view: View) -> Iterator[Verdict]:
+    """All ranks that have the engine's image have the same: a tag moves between two pulls (field-faults 15)."""
+    engine = view.cluster.engine
+    if engine is None or engine.runtime.docker is None:
+        yield skipped("same-image", "cluster", NO_ENGINE if engine is None else NO_IMAGE)
+        return
+    facts = {node.name: said(view.facts[node.name].image, _image) for node in view.cluster.nodes}
+    missing = [node for node, fact in facts.items() if isinstance(fact, Absent)]
+    yield from (skipped("same-image", node, "the image is not there: see engine-image") for node in missing)
+    remedy = "docker pull NAME@sha256:... on every node, and write NAME@sha256:... into engine.runtime.docker"
+    rest = {node: fact for node, fact in facts.items() if node not in missing}
+    if rest:
+        yield from Alike("same-image", "image", remedy).judge(rest)
+
+
+def _image(id: str) -> str:
+    return id.removeprefix("sha256:")[:12]
