@@ -24,6 +24,9 @@ class Thresholds:
     degraded_high: float = limit(25, "Gb/s", f"{FAULTS} 3.4: upper end of the degraded ConnectX-7 state")
     bridge: float = limit(10, "Gb/s", f"{FAULTS} 3.4: below it through a switch: a bridge without hardware offload")
     latency: float = limit(5, "us", f"{FAULTS} 3.4: 1.42 to 1.93 direct, about 1 to 3 through a switch")
+    retransmissions: float = limit(
+        1e-4, "of all packets", "our choice: go-back-N sends a window again for each; any at all warns, this fails"
+    )
     gather: float = limit(21.875, "GB/s", f"{FAULTS} 3.4: NVIDIA's gate for all-gather, direct and switch")
     gather_mesh: float = limit(10, "GB/s", f"{FAULTS} 3.4: NVIDIA's gate for all-gather on a mesh of three")
     gather_mtu: float = limit(18, "GB/s", f"{FAULTS} 3.4: MTU 1500 leaves 18.9 to 20.9")

@@ -16,6 +16,8 @@ LONGER = 4
 """Seconds that a server outlives its client, which may have begun later."""
 ROOM = 15.0
 """Seconds beyond the bound of the node's own script until its answer is Lost."""
+SIZE = 65536
+"""Bytes of one write of a bandwidth test; perftest's default."""
 TOOLS = {"bandwidth": "ib_write_bw", "latency": "ib_write_lat"}
 
 
@@ -69,7 +71,7 @@ def _lane(key: int, tool: str, end: End, effort: Effort) -> Words:
 def _bandwidth(effort: Effort) -> Words:
     """Four queue pairs, as in the published measures of 111.7 Gb/s (field-faults 3.4)."""
     depth = () if effort.depth is None else ("-t", str(effort.depth))
-    return ("--report_gbits", "-s", "65536", "-q", "4", *depth, "-D", str(effort.seconds))
+    return ("--report_gbits", "-s", str(SIZE), "-q", "4", *depth, "-D", str(effort.seconds))
 
 
 def stop(token: str) -> Command:

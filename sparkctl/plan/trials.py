@@ -62,7 +62,7 @@ Ends: TypeAlias = tuple[tuple[Attachment, ...], ...]
 
 
 def _segments(fabric: Fabric) -> list[Ends]:
-    """Ports by segment. Cables between two nodes come in the order of a walk along them, so that a ring has two rounds."""
+    """Ports by segment; cables between two nodes in the order of a walk along them, so that a ring has two rounds."""
     found: dict[int, list[tuple[Attachment, ...]]] = {}
     ordered = sorted(fabric.attachments, key=lambda a: (a.segment, a.node, a.half.port, a.rail))
     for (segment, _, _), halves in groupby(ordered, key=lambda a: (a.segment, a.node, a.half.port)):

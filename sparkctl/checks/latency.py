@@ -1,0 +1,37 @@
+"""Check of RDMA latency on every rail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sparkctl.checks.base import View, check
+from sparkctl.checks.transport import CAUSES, EVERYWHERE, LAB, ends_of, loaded, trials, unasked, unmeasured
+from sparkctl.facts.trials import Lane
+from sparkctl.outcome import Known, State, Verdict
+
+
+@check("rail-latency", "network", after=("rail-bandwidth", *CAUSES), survey=True)
+def latency(view: View) -> Iterator[Verdict]:
+    """A write of two bytes arrives within some microseconds."""
+    yield from unasked(view, "rail-latency")
+    load = loaded(view)
+    if load is None:
+        return
+    if not any(trials(load, "latency", 1)):
+        reason = "not measured: verify --load without --quick does"
+        yield Verdict("rail-latency", "skipped", EVERYWHERE, reason)
+    for trial, (fact,) in trials(load, "latency", 1):
+        if isinstance(fact, Known):
+            yield _judged(view, trial.lanes[0], fact.value.microseconds or 0.0)
+        else:
+            yield unmeasured(view, "rail-latency", str(trial.lanes[0]), fact, trial.lanes)
+
+
+def _judged(view: View, lane: Lane, typical: float) -> Verdict:
+    limit, about = view.thresholds.latency, ends_of((lane,))
+    if view.expect == "lab":
+        return Verdict("rail-latency", "pass", str(lane), LAB, f"{typical:.2f} us", "a measure", ends=about)
+    state: State = "pass" if typical <= limit else "warn"
+    remedy = "" if state == "pass" else "is another load on these nodes, or a long way through switches? Measure again"
+    measured, expected = f"{typical:.2f} us", f"at most {limit:g} us"
+    return Verdict("rail-latency", state, str(lane), "typical write of 2 bytes", measured, expected, remedy, about)

@@ -1,0 +1,64 @@
+"""What the checks of tests under load share: when they are skipped, and why a test gave no number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from sparkctl.checks.base import NOT_ASKED, View, ends, see
+from sparkctl.facts.trials import Lane, Load, Measure, Tool, Trial
+from sparkctl.outcome import Absent, Fact, Known, Unknown, Verdict
+
+CAUSES = (
+    "rail-carrier", "cabling", "rail-address", "rail-ping", "roce-device", "rail-gid", "rail-path", "rail-speed",
+    "pcie-link",
+)  # fmt: skip
+"""What explains that a test does not run or is slow. Not rail-mtu: MTU 1500 costs 20 % at most (field-faults 3.4)."""
+LAB = "judged that it runs, not how fast"
+EVERYWHERE = "all rails"
+
+
+def unasked(view: View, id: str) -> Iterator[Verdict]:
+    """One verdict that says why nothing was measured; none where something was."""
+    if view.cluster.fabric.transport == "tcp":
+        yield Verdict(id, "skipped", EVERYWHERE, "transport is tcp: no RDMA anywhere")
+    elif view.load is None:
+        yield Verdict(id, "skipped", EVERYWHERE, "not asked: verify --load measures it")
+
+
+def loaded(view: View) -> Load | None:
+    """What was measured under load; None where `unasked` has a reason."""
+    return None if view.cluster.fabric.transport == "tcp" else view.load
+
+
+def trials(load: Load, tool: Tool, lanes: int) -> Iterator[tuple[Trial, tuple[Fact[Measure], ...]]]:
+    """The trials of `tool` with so many lanes at once, and what came of each."""
+    return ((t, facts) for t, facts in load.measured.items() if t.tool == tool and len(t.lanes) == lanes)
+
+
+def ends_of(lanes: Iterable[Lane]) -> tuple[str, ...]:
+    """Both ends of every lane, as verdicts name them."""
+    return ends(end for lane in lanes for end in (lane.client, lane.server))
+
+
+def unmeasured(view: View, id: str, where: str, fact: Absent | Unknown, lanes: tuple[Lane, ...]) -> Verdict:
+    """A test that gave no number: Absent where RDMA certainly does not work, which is a failure of its own."""
+    about = ends_of(lanes)
+    cause = _cause(view, fact, lanes)
+    if cause:
+        return see(id, where, fact.reason, cause, about)
+    if isinstance(fact, Unknown):
+        remedy = "see the reason, then run it again; `sparkctl explain rail-bandwidth` tells how to try it by hand"
+        return Verdict(id, "unknown", where, fact.reason, "no measure", "a measure", remedy, about)
+    remedy = "does `rdma link` show ACTIVE at both ends, and does `rping` connect? UDP port 4791 must pass"
+    return Verdict(id, "fail", where, fact.reason, "no measure", "a measure", remedy, about)
+
+
+def _cause(view: View, fact: Absent | Unknown, lanes: tuple[Lane, ...]) -> str:
+    """The check of a host whose failure explains it, and where: a tool that is not there, a packet filter."""
+    for node in dict.fromkeys(end.node for lane in lanes for end in (lane.client, lane.server)):
+        survey = view.facts[node].survey
+        if isinstance(survey.perftest, Absent) and survey.perftest != NOT_ASKED:
+            return f"perftest, {node}"
+        if isinstance(fact, Absent) and isinstance(survey.firewall, Known) and survey.firewall.value.drops:
+            return f"firewall, {node}"
+    return ""
