@@ -62,6 +62,7 @@ def _calls(probes: Iterable[Probe]) -> str:
 
 def _beside(early: Iterable[Probe], body: str) -> str:
     """Each early probe runs while `body` does and waits in a pipe until that has ended: answers never mix."""
+    body = body or ":\n"  # the shell knows no empty group
     for probe in early:
         body = f"{_calls((probe,)).rstrip()} </dev/null | {{\n{{\n{body}}} </dev/null\ncat\n}}\n"
     return body
