@@ -63,7 +63,7 @@ class Desk:
     def show(self, verdicts: tuple[Verdict, ...]) -> None:
         """Print and keep the verdicts; ChecksFailed when something is not right."""
         self.fields["verdicts"] = as_values(verdicts)
-        print_verdicts(verdicts, self.people)
+        print_verdicts(verdicts, self.people, every=self.verbose)
         bad = wrong(verdicts)
         if bad:
             raise ChecksFailed(f"{len(bad)} checks failed; the first: {words(bad[0])}", "see `do:` above")
@@ -152,7 +152,9 @@ def opened(desk: Desk) -> Session:
     observer = ConsoleObserver(desk.progress, verbose=desk.verbose, quiet=desk.quiet)
     logins = logins_of(cluster, lab=desk.lab)
     owner = f"{getpass.getuser()}@{socket.gethostname()}"
-    return Session(cluster, fabric, render(cluster, fabric), Fleet.of(logins, observer), owner, overlays)
+    session = Session(cluster, fabric, render(cluster, fabric), Fleet.of(logins, observer), owner, overlays)
+    session.expect = "lab" if desk.lab else "real"
+    return session
 
 
 def _twin(cluster: Cluster) -> tuple[Cluster, tuple[str, ...]]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from sparkctl.commands.base import Command, Effect
 from sparkctl.commands.lock import HELD, INTERRUPTED, STALE
@@ -20,6 +20,7 @@ from sparkctl.plan.compile import Run
 from sparkctl.plan.diff import INTERRUPTED as INTERRUPTED_HELP
 from sparkctl.plan.plan import Plan, Step
 
+T = TypeVar("T")
 LOCKED_HELP = (
     "wait for the other run; if its controller is dead, the nodes put themselves back when its lease ends "
     "(at once: sparkctl cluster recover --break-lock)"
@@ -162,12 +163,19 @@ class Runner:
         kept = (self.fleet.gates[node].run(compiled.keepalive(self.run)) for node in self.nodes)
         await asyncio.gather(*kept, return_exceptions=True)
 
+    async def kept_alive(self, work: Coroutine[Any, Any, T]) -> T:
+        """What `work` makes; while it lasts, the nodes hear that the controller lives."""
+        task = asyncio.create_task(work)
+        try:
+            while not (await asyncio.wait({task}, timeout=self.run.lease / 3))[0]:
+                await self._keep_alive()
+        finally:
+            task.cancel()
+        return task.result()
+
     async def _all(self, title: str, commands: Mapping[str, Command]) -> None:
         """Run one command per node; StepFailed names every node that did not end well."""
-        work = asyncio.create_task(self.fleet.each(title, commands))
-        while not (await asyncio.wait({work}, timeout=self.run.lease / 3))[0]:
-            await self._keep_alive()
-        results = work.result()
+        results = await self.kept_alive(self.fleet.each(title, commands))
         failures = [f"{node}: {title}: {problem(r)}" for node, r in results.items() if not isinstance(r, Ok)]
         if failures:
             raise StepFailed("\n  ".join(failures))

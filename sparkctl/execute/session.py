@@ -11,17 +11,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sparkctl.checks import View, judge, words
+from sparkctl.checks.thresholds import DEFAULTS, Thresholds
 from sparkctl.commands.base import Effect
 from sparkctl.commands.canary import Answer, Watch
 from sparkctl.engines import engine_of
 from sparkctl.errors import AccessRefused, Refused
 from sparkctl.execute.fleet import Fleet
 from sparkctl.execute.gather import gather, gather_reachable, questions
+from sparkctl.execute.measure import Expect, LoadLevel, measured
 from sparkctl.execute.prove import Wait, ask_once
 from sparkctl.execute.recover import Recoverer
 from sparkctl.execute.runner import Prove, Runner, StepFailed
 from sparkctl.fabric.model import Fabric
 from sparkctl.facts.snapshot import NodeFacts
+from sparkctl.facts.trials import Load
 from sparkctl.inventory.model import Cluster
 from sparkctl.outcome import Absent, Fact, Known, Unknown, Verdict
 from sparkctl.plan.build import newcomers, plan_down, plan_up
@@ -38,6 +41,8 @@ SHOWN_TOKENS = 16
 """Length of the completion that `up` shows to people; a canary needs one token only."""
 RECOVER_LEASE = 300
 """Seconds that a recovery holds the nodes: one revert takes at most 180."""
+LOADED = frozenset({"perftest", "rail-bandwidth", "rails-bandwidth", "rail-latency", "rdma-counters", "nccl-gather"})
+"""Checks of what the hardware does: no configuration of ours makes a link slow, so they do not undo one."""
 SETTLE_PAUSE = 0.3
 """Between two looks while the kernel settles; management may be away for about a second (field-faults 20)."""
 
@@ -55,15 +60,29 @@ class Session:
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     answer: Answer | None = None
     running: bool = False
+    expect: Expect = "real"
+    load: Load | None = None
+    seen: dict[str, NodeFacts] = field(default_factory=dict)
+    _slow: tuple[Verdict, ...] = ()
     _seen: dict[str, NodeFacts] = field(default_factory=dict)
     _proof: tuple[Verdict, ...] = ()
     _secrets: dict[str, dict[str, bytes]] = field(default_factory=dict)
 
+    @property
+    def raw(self) -> dict[str, str]:
+        """What every node said to the last `verify`, as it came."""
+        return {node: facts.raw for node, facts in self.seen.items()}
+
     async def facts(
-        self, nodes: Iterable[str] | None = None, *, pings: bool = False, title: str = "read facts"
+        self,
+        nodes: Iterable[str] | None = None,
+        *,
+        pings: bool = False,
+        survey: bool = False,
+        title: str = "read facts",
     ) -> dict[str, NodeFacts]:
         """One round trip per node (of `nodes`; all); the gates let only READ pass."""
-        asked = questions(self.cluster, self.fabric, pings=pings)
+        asked = questions(self.cluster, self.fabric, pings=pings, survey=survey)
         return await gather(self.fleet, {n: asked[n] for n in (asked if nodes is None else nodes)}, title)
 
     def secrets(self, node: str) -> Mapping[str, bytes]:
@@ -132,6 +151,8 @@ class Session:
         async def network(runner: Runner) -> None:
             stage = playbook.network()
             await self._settled(stage.settle_timeout if stage else 15)
+            if stage and stage.load != "none" and self.cluster.fabric.transport == "roce":
+                await self._loaded(runner, stage.load)
 
         async def engine_ready(runner: Runner) -> None:
             stage = playbook.engine()
@@ -162,6 +183,24 @@ class Session:
         verdicts = judge(self.view(facts, stages={"network"}))
         self._proof = verdicts
         return [words(v) for v in verdicts if v.state in ("fail", "unknown")]
+
+    async def _loaded(self, runner: Runner, level: LoadLevel) -> None:
+        """RoCE as it is now. What is wrong with the configuration fails the run; a slow link does not: it is reported."""
+        verdicts = await runner.kept_alive(self._proven_roce(level))
+        wrong = [words(v) for v in verdicts if v.state in ("fail", "unknown") and v.id not in LOADED]
+        if wrong:
+            raise StepFailed("RoCE is not right:\n  " + "\n  ".join(wrong))
+        self._proof = verdicts
+        self._slow = tuple(v for v in verdicts if v.id in LOADED)
+
+    async def _proven_roce(self, level: LoadLevel) -> tuple[Verdict, ...]:
+        self.seen = await self.facts(pings=True, survey=True, title="look at RoCE")
+        self.load = await self._measured(level, gather=False)
+        return judge(replace(self.view(self.seen, stages={"network"}), load=self.load))
+
+    async def _measured(self, level: LoadLevel, *, gather: bool = True) -> Load | None:
+        lab = self.expect == "lab"
+        return await measured(self.fleet, self.cluster, self.fabric, self.seen, level, emulated=lab, gather=gather)
 
     async def _serving(self, runner: Runner, seconds: float) -> None:
         watches = {node.name: self.watch(node.name) for node in self.cluster.nodes}
@@ -220,8 +259,10 @@ class Session:
     ) -> View:
         """What the checks see."""
         asked = canary if canary is not None else Absent("not asked")
+        skews = {node: known.skew.value for node, known in facts.items() if isinstance(known.skew, Known)}
         chosen = frozenset(stages or {"network", "host", "engine"})
-        return View(self.cluster, self.fabric, self.rendering.nodes, facts, asked, self.overlays, chosen)
+        seen = View(self.cluster, self.fabric, self.rendering.nodes, facts, asked, self.overlays, chosen)
+        return replace(seen, skews=skews, expect=self.expect)
 
     async def serving(self) -> tuple[Verdict, ...]:
         """The engine's checks on the facts that the plan was made from, and one real token: one round trip."""
@@ -231,7 +272,22 @@ class Session:
         """What a run was confirmed on; with an engine it is read once more, with a longer completion for people."""
         if self._proof and (self.cluster.engine is None or playbook.engine() is None):
             return self._proof
-        return await self.verdicts(pings=True, tokens=SHOWN_TOKENS)
+        return (*await self.verdicts(pings=True, tokens=SHOWN_TOKENS), *self._slow)
+
+    async def verify(
+        self,
+        *,
+        pings: bool = True,
+        load: LoadLevel = "none",
+        expect: Expect | None = None,
+        thresholds: Thresholds = DEFAULTS,
+    ) -> tuple[Verdict, ...]:
+        """Every check: facts, pings and survey in one round trip, the canary in a second, then what loads the nodes."""
+        self.expect = expect or self.expect
+        self.seen = await self.facts(pings=pings, survey=True)
+        canary = await self.canary(self.seen)
+        self.load = await self._measured(load)
+        return judge(replace(self.view(self.seen, canary), load=self.load, thresholds=thresholds))
 
     async def verdicts(self, *, pings: bool, tokens: int = 1) -> tuple[Verdict, ...]:
         """Every check: facts (with pings, if asked for) in one round trip, the canary in a second."""

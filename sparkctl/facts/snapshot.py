@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sparkctl.facts import files as file_facts
 from sparkctl.facts import foreign as foreign_facts
@@ -79,6 +79,8 @@ class NodeFacts:
     survey: Survey = NOTHING
     skew: Fact[tuple[float, float]] = NOT_ASKED
     """(least, most) seconds that the node's clock is ahead of the controller's; only with a survey."""
+    raw: str = field(default="", repr=False, compare=False)
+    """What the node said, as it came: for `verify --save`."""
 
     def netdev(self, name: str) -> Fact[links.Netdev]:
         """One netdev; Absent when the node has none of that name."""
@@ -136,6 +138,7 @@ def snapshot(node: str, questions: Questions, stdout: str) -> NodeFacts:
     no_image = Absent("the engine uses no image")
     return NodeFacts(
         node=node,
+        raw=stdout,
         system=parsed(answer("system"), system_facts.parse),
         netdevs=parsed(answer("links"), links.parse),
         files={p: parsed(answer(f"file:{p}"), file_facts.parse) for p in (*questions.paths, *questions.secrets)},

@@ -22,6 +22,9 @@ class NetworkStage(BaseModel):
     settle_timeout: int = Field(
         15, ge=1, le=300, description="Seconds until the kernel must agree; management may vanish for 1 s (ff20)."
     )
+    load: Literal["none", "quick", "full"] = Field(
+        "full", description="RDMA tests between the nodes before the engine starts, with transport roce (ff2)."
+    )
 
 
 class EngineStage(BaseModel):

@@ -1,0 +1,36 @@
+"""What `verify --load` measures: RDMA between the nodes, then an all-gather over all ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal, TypeAlias
+
+from sparkctl.execute.collective import all_gather
+from sparkctl.execute.fleet import Fleet
+from sparkctl.execute.load import load
+from sparkctl.fabric.model import Fabric
+from sparkctl.facts.snapshot import NodeFacts
+from sparkctl.facts.trials import Load
+from sparkctl.inventory.model import Cluster
+
+LoadLevel: TypeAlias = Literal["none", "quick", "full"]
+Expect: TypeAlias = Literal["real", "lab"]
+
+
+async def measured(
+    fleet: Fleet,
+    cluster: Cluster,
+    fabric: Fabric,
+    facts: Mapping[str, NodeFacts],
+    level: LoadLevel,
+    *,
+    emulated: bool,
+    gather: bool = True,
+) -> Load | None:
+    """Everything under load; None when nothing was asked for. `gather`: also the all-gather, which needs the image."""
+    if level == "none":
+        return None
+    quick, rdma = level == "quick", cluster.fabric.transport == "roce"
+    found = await load(fleet, fabric, facts, quick=quick, emulated=emulated) if rdma else Load()
+    return replace(found, gathered=await all_gather(fleet, cluster, fabric, facts, quick=quick)) if gather else found
