@@ -1,4 +1,4 @@
-"""`sparkctl inventory`: start one, and pin the host keys of its nodes."""
+"""`sparkctl inventory`: start one, or find one, and pin the host keys of its nodes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sparkctl.cli.discover import discover
 from sparkctl.cli.options import Nodes
 from sparkctl.cli.terminal import InventoryPath, Json, NoColor, console, reported
 from sparkctl.errors import InventoryError, Refused, UsageError
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from sparkctl.execute.trust import Standing
     from sparkctl.inventory.model import Cluster, TopologyName
 
-app = typer.Typer(help="Start an inventory, and pin the host keys of its nodes.", no_args_is_help=True)
+app = typer.Typer(help="Start or find an inventory, and pin the host keys of its nodes.", no_args_is_help=True)
+app.command("discover")(discover)
 
 Expect = Annotated[
     list[str] | None,

@@ -1,0 +1,221 @@
+"""`sparkctl inventory discover`: a running cluster, read by SSH alone, to an inventory that a person checks."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sparkctl.cli.options import Quiet, Verbose
+from sparkctl.cli.terminal import Json, NoColor, console, reported
+from sparkctl.errors import UsageError
+
+if TYPE_CHECKING:
+    from sparkctl.execute.route import Login
+    from sparkctl.execute.secrets import Secrets
+    from sparkctl.plan.discover import Found, Seen
+    from sparkctl.plan.draft import Access, Draft
+
+Targets = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[USER@]HOST[:PORT]...", help="The nodes in the order of their ranks.", show_default=False),
+]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Left out: print it.", show_default=False)
+]
+Name = Annotated[str, typer.Option("--name", help="Name of the cluster.")]
+KnownHosts = Annotated[
+    Path | None, typer.Option("--known-hosts", metavar="FILE", help="Pinned host keys.", show_default="~/.ssh's")
+]
+Identity = Annotated[
+    Path | None, typer.Option("--identity", "-i", metavar="FILE", help="Private key.", show_default="as ssh has it")
+]
+AskSudo = Annotated[bool, typer.Option("--ask-sudo", help="sudo wants a password on the nodes.")]
+Overwrite = Annotated[bool, typer.Option("--force", help="Write over a file that is there.")]
+LabOf = Annotated[
+    Path | None,
+    typer.Option("--lab", metavar="INVENTORY", help="The emulated nodes of this inventory.", show_default=False),
+]
+_TARGET = re.compile(
+    r"(?:(?P<user>[^@\s]+)@)?(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[^@:\s/]+))(?::(?P<port>[0-9]{1,5}))?"
+)
+MOST = 64
+"""As many as `inventory init` writes."""
+
+
+def discover(
+    targets: Targets = None,
+    output: Output = None,
+    name: Name = "sparks",
+    known_hosts: KnownHosts = None,
+    identity: Identity = None,
+    ask_sudo: AskSudo = False,
+    force: Overwrite = False,
+    lab: LabOf = None,
+    as_json: Json = False,
+    no_color: NoColor = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Read a running cluster by SSH and write its inventory, cables included. Changes nothing on the nodes.
+
+    All nodes call on their fabric ports by raw Ethernet and listen, and say what LLDP has told them. Ports that are
+    down cannot be heard. Ends with 3 when a person has to settle something before the inventory is valid.
+
+    Examples:
+
+      sparkctl inventory discover nvidia@192.0.2.11 nvidia@192.0.2.12 -o sparks.yaml
+
+      sparkctl inventory discover --lab inventories/dual.yaml      what emulated nodes are cabled like
+    """
+    with reported():
+        from sparkctl.execute.discover import discover as listen
+        from sparkctl.plan.discover import found
+        from sparkctl.plan.draft import draft
+        from sparkctl.report.console import ConsoleObserver
+        from sparkctl.rules.study import desk
+
+        if output is not None and output.exists() and not force:
+            raise UsageError(f"{output} is there already, and is not overwritten", "name another file, or --force")
+        logins, access = _lab(lab) if lab else _logins(targets or [], known_hosts, identity, ask_sudo)
+        progress = console(stderr=True, no_color=no_color)
+        seen = asyncio.run(listen(logins, ConsoleObserver(progress, verbose=verbose, quiet=quiet)))
+        heard, place = found(seen), output or Path(f"{name}.yaml")
+        made = draft(name, seen, heard, access, str(place), desk(place))
+        if output is not None:
+            _write(output, made.text, force)
+        if as_json:
+            typer.echo(json.dumps(_report(name, output, seen, heard, made), indent=1))
+        elif output is None:
+            typer.echo(made.text, nl=False)
+        _tell(made, output, no_color)
+        if not made.settled:
+            raise typer.Exit(3)
+
+
+def _logins(
+    targets: Sequence[str], known_hosts: Path | None, identity: Path | None, ask_sudo: bool
+) -> tuple[list[Login], Access]:
+    from sparkctl.cli.asking import ask
+    from sparkctl.execute.secrets import Secrets
+    from sparkctl.plan.draft import Access
+
+    if not 2 <= len(targets) <= MOST:
+        raise UsageError(f"{len(targets)} nodes: a cluster has 2 to {MOST}", "name them: [USER@]HOST[:PORT]...")
+    twice = {target for target in targets if targets.count(target) > 1}
+    if twice:
+        raise UsageError(f"{sorted(twice)[0]} is named twice", "name every node once")
+    secrets = Secrets(ask)
+    pins, key = _absolute(known_hosts), _absolute(identity)
+    logins = [_login(target, pins, key, ask_sudo, secrets) for target in targets]
+    return logins, Access(pins, key, ask_sudo)
+
+
+def _absolute(path: Path | None) -> str | None:
+    return str(path.expanduser().absolute()) if path is not None else None
+
+
+def _login(target: str, known_hosts: str | None, identity: str | None, ask_sudo: bool, secrets: Secrets) -> Login:
+    from getpass import getuser
+
+    from sparkctl.execute.route import Login
+
+    said = _TARGET.fullmatch(target)
+    if said is None or int(said["port"] or 22) not in range(1, 65536):
+        raise UsageError(f"{target!r} is no [USER@]HOST[:PORT]", "such as nvidia@192.0.2.11")
+    unsaid = frozenset(name for name in ("user", "port") if said[name] is None)
+    host, port, user = said["six"] or said["host"], int(said["port"] or 22), said["user"] or getuser()
+    login = Login(target, host, port, user, known_hosts, identity, unsaid=unsaid)
+    return replace(login, sudo_asks=ask_sudo, secrets=secrets)
+
+
+def _lab(inventory: Path) -> tuple[list[Login], Access]:
+    """The emulated nodes, in the order of their inventory."""
+    from sparkctl.execute.route import Login
+    from sparkctl.lab.enter import enter
+    from sparkctl.lab.state import find
+    from sparkctl.plan.draft import Access
+    from sparkctl.rules import study
+
+    cluster = study(inventory).cluster
+    if cluster is None:
+        raise UsageError(f"{inventory} cannot be read", "sparkctl validate tells why")
+    state = find(cluster.name)
+    enter(state)
+    nodes = [state.node(node.name) for node in cluster.nodes]
+    logins = [Login(n.name, n.address, n.port, n.user, n.known_hosts, n.identity_file, own_config=False) for n in nodes]
+    return logins, Access(nodes[0].known_hosts, nodes[0].identity_file)
+
+
+def _write(path: Path, text: str, force: bool) -> None:
+    """As a whole or not at all; a file that came to be there meanwhile is not written over either."""
+    try:
+        descriptor, fresh = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                os.fchmod(file.fileno(), 0o644)
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            if force:
+                Path(fresh).replace(path)
+            else:
+                os.link(fresh, path)
+        finally:
+            Path(fresh).unlink(missing_ok=True)
+    except FileExistsError:
+        raise UsageError(f"{path} is there already, and is not overwritten", "name another file, or --force") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}", "name another file") from None
+
+
+def _tell(made: Draft, output: Path | None, no_color: bool) -> None:
+    from rich.markup import escape
+
+    from sparkctl.inventory.words import visible
+    from sparkctl.report.findings import print_findings
+
+    out = console(stderr=True, no_color=no_color)
+    for point in made.check:
+        out.print(f"[yellow]check:[/] {escape(visible(point))}", soft_wrap=True)
+    if made.findings:
+        print_findings(made.findings, out)
+    if output is not None:
+        what = "next: read it, then sparkctl validate" if made.settled else "settle the errors above, then validate it"
+        out.print(f"wrote {escape(str(output))}; {what}", soft_wrap=True)
+
+
+def _report(name: str, output: Path | None, seen: Sequence[Seen], heard: Found, made: Draft) -> dict[str, object]:
+    cables = [{"a": ":".join(cable.a), "b": ":".join(cable.b), "how": cable.how} for cable in heard.cables]
+    switches = {
+        switch.name: {
+            "model": switch.model,
+            "how": switch.how,
+            "ports": {":".join(p): n for p, n in switch.ports.items()},
+        }
+        for switch in heard.switches
+    }
+    return {
+        "version": 1,
+        "command": "inventory discover",
+        "cluster": name,
+        "file": str(output) if output else None,
+        "text": made.text,
+        "topology": made.topology,
+        "nodes": {one.name: {"address": one.address, "hostname": one.hostname} for one in seen},
+        "cables": cables,
+        "switches": switches,
+        "idle": {":".join(port): looks for port, looks in heard.idle.items()},
+        "check": list(made.check),
+        "findings": [
+            {"id": f.id, "severity": f.severity, "where": f.where, "message": f.message} for f in made.findings
+        ],
+    }
