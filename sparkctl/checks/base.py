@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from sparkctl.checks.thresholds import DEFAULTS, Thresholds
 from sparkctl.commands.canary import Answer
 from sparkctl.fabric.model import Attachment, Fabric
+from sparkctl.facts.links import Netdev
 from sparkctl.facts.snapshot import NodeFacts
 from sparkctl.facts.survey import NOTHING
 from sparkctl.facts.trials import Load
 from sparkctl.inventory.model import Cluster
+from sparkctl.inventory.words import visible
 from sparkctl.outcome import Absent, Fact, State, Verdict
 from sparkctl.render.artifact import NodeRendering
 
 NOT_ASKED = Absent("not asked")
+TCP_REASON = "transport is tcp: no RDMA anywhere"
+LONGEST = 1000
+"""Characters of one text of a verdict: a list of all routes of a node fits, a hostile file does not."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +38,11 @@ class View:
     facts: Mapping[str, NodeFacts]
     canary: Fact[Answer] = NOT_ASKED
     overlays: tuple[str, ...] = ()
-    stages: frozenset[str] = field(default_factory=lambda: frozenset({"network", "engine"}))
+    stages: frozenset[str] = field(default_factory=lambda: frozenset({"network", "host", "engine"}))
     skews: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     load: Load | None = None
     thresholds: Thresholds = DEFAULTS
     expect: Literal["real", "lab"] = "real"
-
 
     @property
     def surveyed(self) -> bool:
@@ -70,7 +74,22 @@ def check(id: str, stage: str, *, after: tuple[str, ...] = (), survey: bool = Fa
 def judge(view: View) -> tuple[Verdict, ...]:
     """Every check of the view's stages, in order of registration; consequences of a fault point to their cause."""
     asked = (id for id in CHECKS if STAGES[id] in view.stages and (view.surveyed or id not in SURVEYING))
-    return explained(tuple(v for id in asked for v in CHECKS[id](view)))
+    return explained(tuple(_legible(v) for id in asked for v in CHECKS[id](view)))
+
+
+def _legible(verdict: Verdict) -> Verdict:
+    """Verdicts cite what nodes say: spelled out where a terminal would obey it, and bounded."""
+    return replace(
+        verdict,
+        where=_bounded(verdict.where),
+        message=_bounded(verdict.message),
+        measured=_bounded(verdict.measured),
+        remedy=_bounded(verdict.remedy),
+    )
+
+
+def _bounded(text: str) -> str:
+    return visible(text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}...")
 
 
 def explained(verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
@@ -84,8 +103,7 @@ def _explained(verdict: Verdict, failed: tuple[Verdict, ...]) -> Verdict:
     if verdict.state not in ("warn", "fail", "unknown") or cause is verdict:
         return verdict
     said = verdict.measured or verdict.message
-    reason = f"{said}: see {cause.id}, {cause.where}"
-    return Verdict(verdict.id, "skipped", verdict.where, reason, ends=verdict.ends)
+    return see(verdict.id, verdict.where, said, f"{cause.id}, {cause.where}", verdict.ends)
 
 
 def root(verdict: Verdict, failed: tuple[Verdict, ...]) -> Verdict:
@@ -95,6 +113,16 @@ def root(verdict: Verdict, failed: tuple[Verdict, ...]) -> Verdict:
             if cause.id == id and set(cause.ends) & set(verdict.ends):
                 return root(cause, failed)
     return verdict
+
+
+def see(id: str, where: str, said: str, cause: str, ends: tuple[str, ...] = ()) -> Verdict:
+    """A consequence: skipped, and the check (and place) whose failure explains what this one found."""
+    return Verdict(id, "skipped", where, f"{said}: see {cause}", ends=ends)
+
+
+def netdev_of(view: View, attachment: Attachment) -> Fact[Netdev]:
+    """The netdev of an attachment."""
+    return view.facts[attachment.node].netdev(attachment.netdev)
 
 
 def rail(attachment: Attachment) -> str:
@@ -117,7 +145,8 @@ def unreadable(id: str, where: str, fact: Fact[object], ends: tuple[str, ...] = 
     if fact == NOT_ASKED:
         yield Verdict(id, "skipped", where, "not asked", ends=ends)
     elif isinstance(fact, Absent):
-        yield Verdict(id, "fail", where, fact.reason, "absent", "present", "plug the cable in, or wake the port", ends)
+        remedy = "look at the node by hand"
+        yield Verdict(id, "fail", where, fact.reason or "absent", "absent", "present", remedy, ends)
     else:
         reason = getattr(fact, "reason", "unknown")
         yield Verdict(id, "unknown", where, reason, remedy="look at the node by hand", ends=ends)

@@ -1,0 +1,119 @@
+"""Checks of the link itself: every cabled netdev is there, up and with a carrier, and keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sparkctl.checks.base import NOT_ASKED, View, check, end, netdev_of, rail, see, unreadable
+from sparkctl.checks.cabling import misplaced
+from sparkctl.checks.ports import CAGE, ethernet_of, twin
+from sparkctl.fabric.model import Attachment
+from sparkctl.facts.links import Netdev
+from sparkctl.outcome import Absent, Fact, Known, State, Unknown, Verdict
+
+ID = "rail-carrier"
+
+
+@check(ID, "network")
+def carrier(view: View) -> Iterator[Verdict]:
+    """A cabled netdev is there, up, and has a carrier."""
+    moved = misplaced(view)
+    for here in view.fabric.attachments:
+        fact = netdev_of(view, here)
+        if isinstance(fact, Unknown):
+            yield from unreadable(ID, rail(here), fact, (end(here),))
+        elif isinstance(fact, Known) and _linked(fact.value):
+            yield Verdict(ID, "pass", rail(here), here.netdev, "carrier", "carrier", ends=(end(here),))
+        elif end(here) in moved:
+            yield see(ID, rail(here), _measured(fact), f"cabling, {moved[end(here)]}", (end(here),))
+        else:
+            yield _dark(view, here, fact)
+
+
+def _linked(netdev: Netdev) -> bool:
+    return netdev.up and netdev.carrier
+
+
+def _measured(fact: Fact[Netdev]) -> str:
+    if isinstance(fact, Known):
+        return "no carrier" if fact.value.up else "down"
+    return "no netdev"
+
+
+def _dark(view: View, here: Attachment, fact: Fact[Netdev]) -> Verdict:
+    """What keeps the light off: this end, the other one, or what is between."""
+    other = _other_end(view, here)
+    if isinstance(fact, Absent):
+        message, remedy = _missing(view, here)
+    elif isinstance(fact, Known) and not fact.value.up:
+        message, remedy = (
+            f"{here.netdev} is down",
+            f"on {here.node}: ip link set {here.netdev} up; then find who took it down",
+        )
+    elif other is not None and _measured(netdev_of(view, other)) in ("down", "no netdev"):
+        said = f"{here.netdev}: no carrier, and the other end is not up"
+        return see(ID, rail(here), said, f"{ID}, {rail(other)}", (end(here),))
+    else:
+        message, remedy = _unlit(view, here, other)
+    return Verdict(ID, "fail", rail(here), message, _measured(fact), "carrier", remedy, (end(here),))
+
+
+def _other_end(view: View, here: Attachment) -> Attachment | None:
+    """The other end of a cable between two nodes, as far as it was read; None at a switch."""
+    peers = view.fabric.peers(here) if view.fabric.topology != "switch" else ()
+    return next((peer for peer in peers if not isinstance(netdev_of(view, peer), Unknown)), None)
+
+
+def _missing(view: View, here: Attachment) -> tuple[str, str]:
+    port = f"{here.half.port} of {here.node} ({CAGE[here.half.port]})"
+    if isinstance(netdev_of(view, twin(here)), Known):
+        message = f"half of the port is missing: {here.netdev} is not there, its twin {twin(here).netdev} is"
+        cold = "shut the node down, unplug its power for 60 s and start it again"
+        return message, f"the PCIe half behind {port} did not come up: {cold}; `dmesg | grep mlx5` tells why"
+    message = f"no netdev {here.netdev}: no cable in {here.half.port}, or the port is asleep"
+    return message, f"plug the cable into port {port}; a port that slept without one wakes up by that, or at a reboot"
+
+
+def _unlit(view: View, here: Attachment, other: Attachment | None) -> tuple[str, str]:
+    port = f"{here.half.port} of {here.node} ({CAGE[here.half.port]})"
+    half = netdev_of(view, twin(here))
+    if isinstance(half, Known) and _linked(half.value):
+        message = f"{here.netdev}: no carrier, though its twin {twin(here).netdev} has one"
+        return (
+            message,
+            f"half of the cable's lanes are dead: reseat it in {port} and at its other end, then try another cable",
+        )
+    if other is not None and _measured(netdev_of(view, other)) == "no carrier":
+        message = f"{here.netdev}: no carrier at either end of the cable"
+        return message, f"reseat the cable in {port} and in {other.half.port} of {other.node}; then try another cable"
+    if other is not None:
+        message = f"{here.netdev}: no carrier, though {other.node} {other.half.port} has one"
+        return message, f"plug the cable of {other.node} {other.half.port} into {port}: now it ends elsewhere"
+    remedy = f"reseat the cable in {port} and at the switch; is the switch's port enabled, and its speed set?"
+    return f"{here.netdev}: no carrier from the switch", remedy
+
+
+@check("rail-flaps", "network", survey=True)
+def flaps(view: View) -> Iterator[Verdict]:
+    """The carrier went only as often since boot as reboots of the other end and changes of the MTU explain."""
+    limits = view.thresholds
+    for here in view.fabric.attachments:
+        fact = ethernet_of(view, here)
+        if not isinstance(fact, Known):
+            yield from _unjudged(here, fact)
+            continue
+        losses = fact.value.losses
+        bad, odd = losses > limits.carrier_flaps, losses > limits.carrier_losses
+        remedy = f"reseat the cable in {here.half.port} of {here.node} and at its other end, then try another cable"
+        expected = f"at most {limits.carrier_losses:.0f}, fails above {limits.carrier_flaps:.0f}"
+        measured = f"{losses} losses of the carrier since boot"
+        state: State = "fail" if bad else "warn" if odd else "pass"
+        said = remedy + "; every reboot of the other end counts too" if odd else ""
+        yield Verdict("rail-flaps", state, rail(here), here.netdev, measured, expected, said, (end(here),))
+
+
+def _unjudged(here: Attachment, fact: Fact[object]) -> Iterator[Verdict]:
+    if isinstance(fact, Absent) and fact != NOT_ASKED:
+        yield see("rail-flaps", rail(here), fact.reason, ID, (end(here),))
+    else:
+        yield from unreadable("rail-flaps", rail(here), fact, (end(here),))
