@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sparkctl.cli import diff, repair
+from sparkctl.cli import diff, repair, verify
 from sparkctl.cli.options import (
     DryRun,
     Force,
@@ -203,27 +203,6 @@ def status(
     _look("status", Desk(inventory, lab, json, no_color, quiet, verbose), pings=False)
 
 
-@app.command()
-def verify(
-    inventory: InventoryPath,
-    lab: Lab = False,
-    json: Json = False,
-    no_color: NoColor = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
-    """All that `status` shows, and full-size pings along every rail in both directions; exit 7 when one fails.
-
-    Examples:
-
-      sparkctl cluster verify inventories/dual.yaml
-
-      sparkctl cluster verify inventories/dual.yaml --lab
-    """
-    from sparkctl.cli.opening import Desk
-
-    _look("verify", Desk(inventory, lab, json, no_color, quiet, verbose), pings=True)
-
-
 repair.register(app)
 diff.register(app)
+verify.register(app)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -31,4 +32,50 @@ Force = Annotated[
 ]
 Nodes = Annotated[
     list[str] | None, typer.Option("--node", metavar="NAME", help="Only this node; repeatable.", show_default=False)
+]
+
+
+class Expect(StrEnum):
+    """What the machines can show."""
+
+    real = "real"
+    lab = "lab"
+
+
+class VerdictsFormat(StrEnum):
+    """How verdicts are printed."""
+
+    table = "table"
+    json = "json"
+    junit = "junit"
+
+
+Load = Annotated[bool, typer.Option("--load", help="RDMA tests on every rail and an all-gather of all ranks, too.")]
+Quick = Annotated[bool, typer.Option("--quick", help="With --load: shorter tests.")]
+Expected = Annotated[
+    Expect | None,
+    typer.Option(
+        "--expect", help="lab: do not judge speeds, PCIe links and GPUs.", show_default="real; lab with --lab"
+    ),
+]
+Threshold = Annotated[
+    list[str] | None,
+    typer.Option("--threshold", metavar="NAME=VALUE", help="Another limit; repeatable.", show_default=False),
+]
+Format = Annotated[VerdictsFormat, typer.Option("--format", help="For people, for programs, for CI services.")]
+HtmlFile = Annotated[
+    Path | None,
+    typer.Option("--html", metavar="FILE", help="Write a page with the fabric drawn, too.", show_default=False),
+]
+SaveFolder = Annotated[
+    Path | None,
+    typer.Option("--save", metavar="DIR", help="Keep report and raw answers, without secrets.", show_default=False),
+]
+CompareWith = Annotated[
+    Path | None,
+    typer.Option("--compare", metavar="OLD", help="What changed since this JSON or --save folder.", show_default=False),
+]
+OnlyChecks = Annotated[
+    list[str] | None,
+    typer.Option("--only", metavar="ID", help="Only the verdicts of this check; repeatable.", show_default=False),
 ]

@@ -92,8 +92,11 @@ def _text(value: object) -> str:
 def _verdict(said: Mapping[str, Any]) -> Verdict:
     if said["state"] not in get_args(State):
         raise KeyError(f"state {quoted(said['state'])}")
-    message, measured, expected = (_text(said.get(name, "")) for name in ("message", "measured", "expected"))
-    return Verdict(_text(said["id"]), cast(State, said["state"]), _text(said["where"]), message, measured, expected)
+    message, measured, expected, remedy = (
+        _text(said.get(name, "")) for name in ("message", "measured", "expected", "remedy")
+    )
+    state = cast(State, said["state"])
+    return Verdict(_text(said["id"]), state, _text(said["where"]), message, measured, expected, remedy)
 
 
 def _row(said: Mapping[str, Any]) -> Row:

@@ -17,7 +17,7 @@ _NAMED = re.compile(
     re.IGNORECASE,
 )
 _FLAG = re.compile(rf"(--{_NAME}[\w-]*[ \t]+)(?!-)([^\s\"']+)", re.IGNORECASE)
-_BEARER = re.compile(r"(\b(?:Bearer|Basic)[ \t]+)[A-Za-z0-9._~+/=-]{6,}", re.IGNORECASE)
+_BEARER = re.compile(r"(\b(?:Bearer|Basic)[ \t]+)[^\s\"']{6,}", re.IGNORECASE)
 _BLOCK = re.compile(r"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?(?:-----END \1-----|\Z)", re.DOTALL)
 _KNOWN = re.compile(
     r"\b(?:hf_[A-Za-z0-9]{16,}|sk-[A-Za-z0-9_-]{16,}|nvapi-[A-Za-z0-9_-]{16,}|gh[pousr]_[A-Za-z0-9]{20,})"

@@ -87,7 +87,12 @@ def told(verdict: Verdict) -> str:
 def print_verdicts(verdicts: Sequence[Verdict], console: Console, *, every: bool = False) -> None:
     """Print them, on a terminal within its width; `every`: those that passed too, one by one."""
     width = console.width if console.is_terminal else None
-    for text, style in pieces(verdicts, width, every=every):
+    print_pieces(pieces(verdicts, width, every=every), console)
+
+
+def print_pieces(styled: Iterable[Piece], console: Console) -> None:
+    """Styled text as it is: nothing in it is markup."""
+    for text, style in styled:
         console.print(text, style=style or None, end="", markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
@@ -107,7 +112,7 @@ def _mark(state: State, first: bool) -> Piece:
 
 def _problem(problem: Problem, width: int | None, every: bool) -> Iterator[Piece]:
     yield _mark(problem.state, True)
-    yield problem.id, "bold"
+    yield visible(problem.id), "bold"
     shown = problem.verdicts if every else problem.verdicts[:MOST_PLACES]
     if len(problem.verdicts) == 1:
         yield f"  {visible(shown[0].where)}\n", ""

@@ -1,0 +1,251 @@
+"""What `verify` is made of: what was asked for, the run, the report in every form that was asked for."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import typer
+
+from sparkctl import __version__
+from sparkctl.checks import CHECKS, words
+from sparkctl.checks.thresholds import DEFAULTS, Thresholds
+from sparkctl.cli import terminal
+from sparkctl.cli.opening import Desk, run
+from sparkctl.cli.planning import show_completion
+from sparkctl.errors import ChecksFailed, Refused, UsageError
+from sparkctl.inventory.words import listed, nearest, quoted, visible
+from sparkctl.report import compare, measures
+from sparkctl.report.html import page
+from sparkctl.report.junit import verdicts_as_junit
+from sparkctl.report.proof import Proof, as_values, only
+from sparkctl.report.saved import VERDICTS, files
+from sparkctl.report.verdicts import print_pieces, print_verdicts, wrong
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sparkctl.execute.session import Session
+    from sparkctl.outcome import Verdict
+
+Strength = Literal["none", "quick", "full"]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """The command line, checked before any node is asked."""
+
+    load: Strength
+    expect: Literal["real", "lab"]
+    thresholds: Thresholds
+    only: tuple[str, ...]
+    save: Path | None
+    html: Path | None
+    old: compare.Old | None
+
+    @classmethod
+    def of(
+        cls,
+        load: bool,
+        quick: bool,
+        expect: str | None,
+        lab: bool,
+        limits: Sequence[str],
+        ids: Sequence[str],
+        save: Path | None,
+        html: Path | None,
+        old: Path | None,
+    ) -> Wish:
+        """UsageError for what cannot be."""
+        if quick and not load:
+            raise UsageError("--quick says how long the tests under load are", "add --load")
+        strength: Strength = "none" if not load else "quick" if quick else "full"
+        expected: Literal["real", "lab"] = "lab" if (expect or ("lab" if lab else "real")) == "lab" else "real"
+        if save is not None:
+            _see_folder(save)
+        if html is not None and (html.is_dir() or not html.parent.is_dir()):
+            raise UsageError(f"{html} cannot be written", "name a file in a folder that is there")
+        before = None if old is None else older(old)
+        return cls(strength, expected, thresholds(limits), checks(ids), save, html, before)
+
+
+@dataclass
+class Bench(Desk):
+    """A desk whose stdout may belong to a test report."""
+
+    junit: bool = False
+
+    @property
+    def people(self) -> Console:
+        """Where people read: stderr when stdout is for a program."""
+        return terminal.console(stderr=self.json or self.junit, no_color=self.no_color)
+
+
+def thresholds(limits: Sequence[str]) -> Thresholds:
+    """The defaults with `NAME=VALUE` put in; UsageError for another name, or what is no number from 0 on."""
+    known = [field.name for field in fields(Thresholds)]
+    given: dict[str, float] = {}
+    for limit in limits:
+        name, _, value = limit.partition("=")
+        if name not in known:
+            meant = nearest(name, known)
+            raise UsageError(
+                f"no threshold is called {quoted(name)}", f"do you mean {meant}?" if meant else _all(known)
+            )
+        given[name] = _number(name, value)
+    return replace(DEFAULTS, **given)
+
+
+def _all(known: Sequence[str]) -> str:
+    return f"choose from {listed(sorted(known), 'or', limit=len(known))}"
+
+
+def _number(name: str, value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not (math.isfinite(number) and number >= 0):
+        raise UsageError(
+            f"{quoted(value)} is no value of {name}", f"write --threshold {name}={getattr(DEFAULTS, name):g}"
+        )
+    return number
+
+
+def checks(ids: Sequence[str]) -> tuple[str, ...]:
+    """`ids`, all of them of checks; UsageError otherwise."""
+    for id in ids:
+        if id not in CHECKS:
+            meant = nearest(id, CHECKS)
+            raise UsageError(f"no check is called {quoted(id)}", f"do you mean {meant}?" if meant else _all([*CHECKS]))
+    return tuple(dict.fromkeys(ids))
+
+
+def older(path: Path) -> compare.Old:
+    """The report at `path`, or in the folder that --save made there; UsageError when it is none."""
+    file = path / VERDICTS if path.is_dir() else path
+    remedy = "name the JSON of `sparkctl cluster verify --json`, or a folder of its --save"
+    try:
+        if file.stat().st_size > compare.LARGEST:
+            raise ValueError("it is far too large")
+        return compare.parse(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}", remedy) from None
+    except ValueError as error:
+        raise UsageError(f"{file} cannot be compared with: {error}", remedy) from None
+
+
+def _see_folder(folder: Path) -> None:
+    """--save writes into a new folder or an empty one: two reports never mix."""
+    try:
+        taken = folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir())))
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be read: {error.strerror}", "name another folder") from None
+    if taken:
+        raise UsageError(f"{folder} is there and not an empty folder", "name a new one: nothing is overwritten")
+
+
+def prove(
+    wish: Wish,
+    inventory: Path,
+    lab: bool,
+    json: bool,
+    junit: bool,
+    no_color: bool,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    """Run it all; ends with the exit code."""
+
+    async def work(session: Session, desk: Desk) -> None:
+        _see_cluster(wish, session)
+        found = await session.verify(pings=True, load=wish.load, expect=wish.expect, thresholds=wish.thresholds)
+        proof = _proof(session, wish, only(found, wish.only))
+        _deliver(proof, wish, session, desk, junit)
+        show_completion(session, desk)
+        _conclude(proof, wish)
+
+    run("verify", Bench(inventory, lab, json, no_color, quiet, verbose, junit=junit), work)
+
+
+def _see_cluster(wish: Wish, session: Session) -> None:
+    if wish.old is not None and wish.old.cluster != session.cluster.name:
+        said = f"the older report is of cluster {quoted(wish.old.cluster)}, not of {quoted(session.cluster.name)}"
+        raise UsageError(said, "compare with a report of the same cluster")
+
+
+def _proof(session: Session, wish: Wish, verdicts: tuple[Verdict, ...]) -> Proof:
+    taken = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    made = Proof(session.cluster, session.fabric, verdicts, wish.thresholds, wish.expect, taken, __version__)
+    since = None if wish.old is None else _since(wish.old, wish.only, made, session)
+    return replace(made, overlays=session.overlays, load=session.load, since=since)
+
+
+def _since(old: compare.Old, ids: Sequence[str], made: Proof, session: Session) -> compare.Comparison:
+    """With --only the other checks are not gone: they were not asked for."""
+    like = replace(old, verdicts=only(old.verdicts, ids))
+    return compare.compare(like, made.verdicts, measures.rows(session.load))
+
+
+def _deliver(proof: Proof, wish: Wish, session: Session, desk: Desk, junit: bool) -> None:
+    """Everything that was asked for, before the exit code says what it means."""
+    desk.fields |= as_values(proof)
+    if junit:
+        typer.echo(verdicts_as_junit(proof.cluster.name, proof.verdicts))
+    if proof.since is not None:
+        print_pieces(compare.pieces(proof.since), desk.people)
+    print_verdicts(proof.verdicts, desk.people, every=desk.verbose)
+    if wish.html is not None:
+        _write(wish.html, page(proof))
+    if wish.save is not None:
+        inventory = desk.inventory.read_text(encoding="utf-8", errors="replace")
+        _save(wish.save, files(proof, session.raw, inventory, _secrets(session)))
+        desk.progress.print(f"saved in {wish.save}", markup=False)
+
+
+def _secrets(session: Session) -> Iterator[str]:
+    """What this machine knows to be secret; a file that cannot be read here is on no node because of us."""
+    for node in session.cluster.nodes:
+        held: Mapping[str, bytes] = {}
+        try:
+            held = session.secrets(node.name)
+        except Refused:
+            continue
+        yield from (content.decode("utf-8", "replace") for content in held.values())
+
+
+def _save(folder: Path, written: Mapping[str, str]) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        for name, text in written.items():
+            path = folder / name
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _write(path, text)
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be written: {error.strerror}", "name another folder") from None
+
+
+def _write(path: Path, text: str) -> None:
+    """For the owner alone: a report says much about a network."""
+    try:
+        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}", "name another file") from None
+
+
+def _conclude(proof: Proof, wish: Wish) -> None:
+    """ChecksFailed when something is not right, or when nothing was judged: that proves nothing."""
+    bad = wrong(proof.verdicts)
+    if bad:
+        count = "1 verdict is" if len(bad) == 1 else f"{len(bad)} verdicts are"
+        raise ChecksFailed(f"{count} not right; the first: {visible(words(bad[0]))}", "see `do:` above")
+    if not proof.verdicts:
+        raise ChecksFailed(f"{listed(wish.only)} judged nothing in this cluster", "name other checks, or none")

@@ -1,0 +1,168 @@
+"""What changed since an older report, and reports that are none."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparkctl.outcome import State, Verdict
+from sparkctl.report import compare, measures
+from sparkctl.report.compare import Old, change_of, parse
+from sparkctl.report.measures import Row
+from sparkctl.report.proof import document
+from tests.unit.judged import VERDICTS, judged
+
+
+def verdict(id: str, state: State, where: str = "spark-1", measured: str = "") -> Verdict:
+    return Verdict(id, state, where, "", measured)
+
+
+def since(
+    before: list[Verdict], after: list[Verdict], old: tuple[Row, ...] = (), new: tuple[Row, ...] = ()
+) -> compare.Comparison:
+    return compare.compare(Old("dual", "then", tuple(before), old), after, new)
+
+
+def test_a_report_is_read_back_as_it_was_written() -> None:
+    proof = judged("dual")
+    old = parse(json.dumps(document(proof)))
+    assert (old.cluster, old.taken) == ("dual", proof.taken)
+    assert old.verdicts == tuple(replace(v, ends=()) for v in proof.verdicts)
+    assert [row.value for row in old.rows] == [row.value for row in measures.rows(proof.load)]
+    assert compare.compare(old, proof.verdicts, measures.rows(proof.load)).empty
+
+
+def test_new_failures_come_first_and_what_is_gone_last() -> None:
+    before = [
+        verdict("a", "fail"),
+        verdict("b", "pass"),
+        verdict("c", "pass"),
+        verdict("d", "warn"),
+        verdict("same", "fail"),
+    ]
+    after = [
+        verdict("a", "pass"),
+        verdict("b", "fail"),
+        verdict("c", "unknown"),
+        verdict("new", "fail"),
+        verdict("same", "fail"),
+    ]
+    found = since(before, after)
+    assert [(turn.id, change_of(turn)) for turn in found.turns] == [
+        ("b", "pass -> fail"),
+        ("new", "new: fail"),
+        ("c", "pass -> unknown"),
+        ("a", "fail -> pass"),
+        ("d", "gone: warn"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("test", "before", "after", "worse"),
+    [
+        ("bandwidth", 110, 98, True),
+        ("bandwidth", 98, 110, False),
+        ("latency", 1.5, 1.9, True),
+        ("latency", 1.9, 1.5, False),
+        ("bandwidth", 110, 100, None),
+        ("bandwidth", None, 100, None),
+        ("bandwidth", 0, 100, None),
+        ("bandwidth", 110, None, None),
+    ],
+)
+def test_a_measurement_moved_by_more_than_a_tenth(
+    test: str, before: float | None, after: float | None, worse: bool | None
+) -> None:
+    found = since(
+        [], [], (Row(test, "lane", before, "u"),), (Row(test, "lane", after, "u"), Row(test, "other", 1, "u"))
+    )
+    assert [move.worse for move in found.moves] == ([] if worse is None else [worse])
+
+
+def test_a_value_of_the_same_verdict_changed_but_numbers_that_never_repeat_did_not() -> None:
+    before = [
+        verdict("kernel", "pass", measured="6.17.0-1008"),
+        verdict("canary", "pass", measured="1 token(s) in 0.31 s"),
+    ]
+    after = [
+        verdict("kernel", "pass", measured="6.17.0-1009"),
+        verdict("canary", "pass", measured="1 token(s) in 0.42 s"),
+    ]
+    (move,) = since(before, after).moves
+    assert (move.id, move.before, move.after, move.worse) == ("kernel", "6.17.0-1008", "6.17.0-1009", None)
+
+
+def test_several_verdicts_of_one_place_are_told_apart() -> None:
+    twice = [verdict("a", "pass"), verdict("a", "fail")]
+    assert since(twice, twice).empty
+    assert [change_of(turn) for turn in since(twice, [verdict("a", "pass")]).turns] == ["gone: fail"]
+
+
+def test_what_people_read() -> None:
+    rows = (Row("bandwidth", "lane", 110, "Gb/s"),), (Row("bandwidth", "lane", 12, "Gb/s"),)
+    found = since([verdict("a", "pass", "x\x1b")], [verdict("a", "fail", "x\x1b", "1500")], *rows)
+    said = "".join(text for text, _ in compare.pieces(found))
+    assert said.splitlines() == [
+        "changed since then",
+        "  pass -> fail       a  x\\x1b: 1500",
+        "  worse              bandwidth  lane: 110 Gb/s -> 12 Gb/s (-89%)",
+        "",
+    ]
+    assert "".join(text for text, _ in compare.pieces(since([], []))).startswith("nothing changed since then")
+
+
+GOOD: dict[str, Any] = {"cluster": "dual", "verdicts": [{"id": "a", "state": "pass", "where": "w"}]}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        "{}",
+        '{"verdicts": []}',
+        '{"verdicts": 3, "cluster": "dual"}',
+        '{"verdicts": [3], "cluster": "dual"}',
+        '{"verdicts": [{}], "cluster": "dual"}',
+        "[" * 100_000,
+        "1" * 5000,
+        json.dumps(GOOD | {"cluster": 3}),
+        json.dumps(GOOD | {"verdicts": [{"id": "a", "state": "purple", "where": "w"}]}),
+        json.dumps(GOOD | {"verdicts": [{"id": "a", "state": [], "where": "w"}]}),
+        json.dumps(GOOD | {"verdicts": [{"id": "a", "state": "pass", "where": "w", "measured": 3}]}),
+        json.dumps(GOOD | {"load": [{"test": "a", "where": "w", "value": "x", "unit": "u"}]}),
+        json.dumps(GOOD | {"load": [{"test": "a", "where": "w", "value": 10**400, "unit": "u"}]}),
+        json.dumps(GOOD | {"load": 3}),
+    ],
+    ids=lambda said: said[:40],
+)
+def test_what_is_no_report_is_said(said: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse(said)
+
+
+@given(
+    st.text()
+    | st.recursive(st.none() | st.integers() | st.text(), lambda s: st.lists(s) | st.dictionaries(st.text(), s)).map(
+        json.dumps
+    )
+)
+def test_any_text_is_a_report_or_a_reason(said: str) -> None:
+    try:
+        assert isinstance(parse(said), Old)
+    except ValueError as error:
+        assert str(error)
+
+
+@given(before=VERDICTS, after=VERDICTS)
+def test_hostile_reports_compare(before: tuple[Verdict, ...], after: tuple[Verdict, ...]) -> None:
+    found = compare.compare(Old("c", "\x1b", before), after, ())
+    assert "".join(text for text, _ in compare.pieces(found)).replace("\n", "").isprintable()
+    assert compare.compare(Old("c", "", after), after, ()).empty

@@ -1,0 +1,138 @@
+"""What `--save` keeps: the answer of every probe, the report, the inventory; and no secret, however it is dressed."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparkctl.report.redact import GONE, redacted
+from sparkctl.report.saved import file_name, files
+from tests.unit.judged import HOSTILE, judged
+
+SECRET = "Tr0ub4dor&3"
+MAC = "4c:bb:47:2e:10:a7"
+NETPLAN = f"""network:
+  wifis:
+    wlP9s9:
+      access-points:
+        "Home Network": {{password: "{SECRET}"}}
+      auth: {{key-management: eap, client-key-password: '{SECRET}', psk: {SECRET}}}
+  ethernets: {{enP7s7: {{macaddress: {MAC}, mtu: 9000}}}}
+"""
+
+
+def batch(**answers: str) -> str:
+    """What a node sends back for these probes."""
+    said = "".join(f"{name.replace('__', ':/')} 0 {len(text.encode())}\n{text}\n" for name, text in answers.items())
+    return base64.b64encode(said.encode()).decode() + "\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"psk={SECRET}",
+        f"psk: {SECRET}",
+        f'"password": "{SECRET}",',
+        f"  password: '{SECRET}'",
+        f"802-11-wireless-security.psk:{SECRET}",
+        f"wifi-sec.wep-key0={SECRET}",
+        f"HF_TOKEN={SECRET}",
+        f"export HUGGING_FACE_HUB_TOKEN='{SECRET}'",
+        f"VLLM_API_KEY={SECRET}",
+        f"vllm serve x --api-key {SECRET} --port 8000",
+        f"--api-key={SECRET}",
+        f"Authorization: Bearer {SECRET}longer",
+        f"curl -H 'Authorization: Basic {SECRET}'",
+        f"https://user:{SECRET}@registry.example/v2",
+        f"AWS_SECRET_ACCESS_KEY={SECRET}",
+        f"private-key-passwd={SECRET}",
+        f"-----BEGIN OPENSSH PRIVATE KEY-----\n{SECRET}\n{SECRET}\n-----END OPENSSH PRIVATE KEY-----",
+        f"-----BEGIN PRIVATE KEY-----\n{SECRET} cut off",
+        NETPLAN,
+        base64.b64encode(NETPLAN.encode()).decode(),
+        f"600 0 0 5a5a\n{base64.b64encode(f'HF_TOKEN={SECRET}'.encode()).decode()}",
+    ],
+)
+def test_what_looks_like_a_secret_is_taken_out(text: str) -> None:
+    clean = redacted(text)
+    assert SECRET not in clean
+    for encoded in re.findall(r"[A-Za-z0-9+/]{12,}={0,2}", clean):
+        whole = encoded.rstrip("=")[: len(encoded.rstrip("=")) // 4 * 4]
+        assert SECRET[:8].encode() not in base64.b64decode(whole)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"link/ether {MAC} brd ff:ff:ff:ff:ff:ff",
+        "fe80::4ebb:47ff:fe2e:10a7/64",
+        "MemAvailable: 120586240 kB",
+        "--max-num-batched-tokens 8192",
+        "max_tokens=16",
+        "NCCL_IB_GID_INDEX=3",
+        "0x15b3 fw_ver 28.45.4028",
+        "sha256:" + "5a" * 32,
+        base64.b64encode(b"network: {version: 2}\n").decode(),
+        "gid 0000:0000:0000:0000:0000:ffff:0a14:000b RoCE v2",
+    ],
+)
+def test_what_is_no_secret_stays(text: str) -> None:
+    assert redacted(text) == text
+
+
+def test_a_mac_address_beside_a_secret_stays() -> None:
+    assert MAC in redacted(NETPLAN)
+    assert redacted(NETPLAN).count(GONE) == 3
+
+
+def test_a_known_secret_goes_wherever_it_is() -> None:
+    hidden = base64.b64encode(b"echo 'correct horse'").decode()
+    clean = redacted(f"x correct horse y {hidden}", ["correct horse\n", "", "ab"])
+    assert "correct horse" not in clean and "x [redacted] y" in clean
+    assert b"correct horse" not in base64.b64decode(clean.split()[-1])
+
+
+@given(st.text() | HOSTILE, st.lists(HOSTILE, max_size=3))
+def test_any_text_is_redacted_within_its_bounds(text: str, secrets: list[str]) -> None:
+    clean = redacted(text, secrets)
+    assert all(len(s.strip()) < 4 or s.strip() in GONE or s.strip() not in clean for s in secrets) or GONE in clean
+    assert redacted("a" * 20_000 + text)
+
+
+def test_every_answer_is_a_file_and_nothing_secret_is_in_any() -> None:
+    proof = judged("dual")
+    raw = {
+        "spark-1": batch(
+            links="[]", file__etc="600 0 0 5a\n" + base64.b64encode(NETPLAN.encode()).decode(), env=f"T_TOKEN={SECRET}"
+        ),
+        "spark-2": f"not a batch, password={SECRET}",
+    }
+    written = files(proof, raw, f"engine: {{env: {{HF_TOKEN: {SECRET}}}}}\n", ["key-of-the-api"])
+    assert set(written) == {
+        "verdicts.json",
+        "report.html",
+        "inventory.yaml",
+        "raw/spark-1/links.txt",
+        "raw/spark-1/file_etc.txt",
+        "raw/spark-1/env.txt",
+        "raw/spark-2/answer.txt",
+    }
+    for text in written.values():
+        decoded = [base64.b64decode(e + "=" * (-len(e) % 4)) for e in re.findall(r"[A-Za-z0-9+/]{40,}={0,2}", text)]
+        assert SECRET not in text and not any(SECRET.encode() in one for one in decoded)
+    said = json.loads(written["verdicts.json"])
+    assert (said["version"], said["cluster"], said["sparkctl"], said["expect"]) == (1, "dual", "1.2.3", "real")
+    assert said["thresholds"] == {"latency": {"value": 9.0, "default": 5.0}}
+    assert len(said["verdicts"]) == len(proof.verdicts)
+    assert {row["unit"] for row in said["load"]} == {"Gb/s", "us", "GB/s"}
+
+
+@given(HOSTILE | st.sampled_from(["..", ".", "", "../../etc/passwd", "/", ".ssh"]))
+def test_a_name_stays_in_its_folder(text: str) -> None:
+    name = file_name(text)
+    assert re.fullmatch(r"[A-Za-z0-9_=-][A-Za-z0-9._=-]*", name)

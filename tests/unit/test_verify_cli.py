@@ -1,0 +1,194 @@
+"""`sparkctl cluster verify`: what cannot be is refused before a node is asked; one run in every form of report."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from sparkctl.checks.thresholds import Thresholds
+from sparkctl.cli import opening
+from sparkctl.cli.cluster import app
+from sparkctl.facts.trials import Load
+from sparkctl.outcome import Verdict
+from tests.unit.judged import judged
+
+DUAL = str(Path(__file__).resolve().parents[2] / "inventories/dual.yaml")
+
+
+class Fleet:
+    """No nodes."""
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+    def counts(self) -> dict[str, int]:
+        """Nobody was asked."""
+        return {}
+
+
+@dataclass
+class Asked:
+    """A session that answers with a report made beforehand and keeps what it was asked for."""
+
+    faults: bool = True
+    fleet: Fleet = field(default_factory=Fleet)
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    overlays: tuple[str, ...] = ()
+    running: bool = False
+    answer: None = None
+    load: Load | None = None
+    raw: Mapping[str, str] = field(default_factory=lambda: {"spark-1": "password=hunter22"})
+
+    def __post_init__(self) -> None:
+        self.proof = judged("dual", faults=self.faults)
+        self.cluster, self.fabric = self.proof.cluster, self.proof.fabric
+
+    def secrets(self, node: str) -> Mapping[str, bytes]:
+        """One, known to this machine."""
+        return {"/etc/sparkctl/api.key": b"6.17.0-1008\n"}
+
+    async def verify(self, *, pings: bool, load: str, expect: str, thresholds: Thresholds) -> tuple[Verdict, ...]:
+        """What was made."""
+        self.asked.append({"pings": pings, "load": load, "expect": expect, "thresholds": thresholds})
+        self.load = self.proof.load if load != "none" else None
+        return self.proof.verdicts
+
+
+@pytest.fixture
+def session(monkeypatch: pytest.MonkeyPatch) -> Asked:
+    made = Asked()
+    monkeypatch.setattr(opening, "opened", lambda desk: made)
+    return made
+
+
+@pytest.fixture
+def healthy(session: Asked) -> Asked:
+    session.proof = judged("dual", faults=False)
+    return session
+
+
+def ran(*words: str) -> Result:
+    return CliRunner().invoke(app, ["verify", DUAL, *words])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--quick",), "add --load"),
+        (("--threshold", "rail_pas=3"), "do you mean rail_pass?"),
+        (("--threshold", "zzz=3"), "choose from bridge, carrier_"),
+        (("--threshold", "rail_pass"), "write --threshold rail_pass=90"),
+        (("--threshold", "rail_pass=nan"), "is no value of rail_pass"),
+        (("--threshold", "rail_pass=-1"), "is no value of rail_pass"),
+        (("--threshold", "rail_pass=1e999"), "is no value of rail_pass"),
+        (("--only", "rail-mtuu"), "do you mean rail-mtu?"),
+        (("--expect", "moon"), "moon"),
+        (("--format", "xml"), "xml"),
+        (("--compare", "/nonexistent.json"), "cannot be read"),
+        (("--compare", DUAL), "cannot be compared with"),
+        (("--html", "/nonexistent/x.html"), "cannot be written"),
+        (("--html", "/"), "cannot be written"),
+        (("--save", str(Path(DUAL).parent)), "not an empty folder"),
+        (("--save", DUAL), "not an empty folder"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_a_node_is_asked(session: Asked, words: tuple[str, ...], said: str) -> None:
+    result = ran(*words)
+    assert (result.exit_code, session.asked) == (2, [])
+    assert said in " ".join(result.stderr.split())
+
+
+def test_a_report_of_another_cluster_is_refused_before_a_node_is_asked(session: Asked, tmp_path: Path) -> None:
+    old = tmp_path / "old.json"
+    old.write_text(json.dumps({"cluster": "another", "verdicts": []}))
+    result = ran("--compare", str(old))
+    assert (result.exit_code, session.asked) == (2, [])
+    assert "is of cluster 'another', not of 'dual'" in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "load", "expect"),
+    [
+        ((), "none", "real"),
+        (("--load",), "full", "real"),
+        (("--load", "--quick"), "quick", "real"),
+        (("--lab",), "none", "lab"),
+        (("--expect", "lab"), "none", "lab"),
+        (("--lab", "--expect", "real"), "none", "real"),
+    ],
+)
+def test_the_session_is_asked_for_what_was_wished(
+    session: Asked, words: tuple[str, ...], load: str, expect: str
+) -> None:
+    assert ran(*words, "--threshold", "rail_pass=100").exit_code == 7
+    (asked,) = session.asked
+    assert (asked["load"], asked["expect"], asked["pings"]) == (load, expect, True)
+    assert asked["thresholds"] == replace(Thresholds(), rail_pass=100)
+
+
+def test_what_is_wrong_ends_with_7_and_says_it_first(session: Asked) -> None:
+    result = ran()
+    assert result.exit_code == 7
+    assert result.stdout.startswith("fail     rail-mtu  spark-1 p1 rail A\n")
+    assert "3 verdicts are not right; the first: spark-1 p1 rail A: rail-mtu: " in result.stderr
+
+
+def test_a_healthy_cluster_ends_with_0(healthy: Asked) -> None:
+    result = ran()
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.endswith("11 pass, 2 skipped\n")
+
+
+@pytest.mark.parametrize("words", [("--json",), ("--format", "json")])
+def test_json_for_programs(session: Asked, words: tuple[str, ...]) -> None:
+    result = ran(*words, "--load", "--threshold", "latency=9")
+    said = json.loads(result.stdout)
+    assert (said["version"], said["command"], said["cluster"], said["exit_code"]) == (1, "verify", "dual", 7)
+    assert (said["expect"], said["thresholds"]) == ("real", {"latency": {"value": 9.0, "default": 5.0}})
+    assert said["error"]["message"].startswith("3 verdicts")
+    assert len(said["verdicts"]) == 15 and len(said["load"]) == 15
+    assert "fail     rail-mtu" in result.stderr
+
+
+def test_junit_for_a_ci_service(session: Asked) -> None:
+    result = ran("--format", "junit")
+    assert (result.exit_code, ElementTree.fromstring(result.stdout).get("failures")) == (7, "2")
+    assert "fail     rail-mtu" in result.stderr
+
+
+def test_only_one_check(session: Asked) -> None:
+    result = ran("--only", "files", "--json")
+    assert result.exit_code == 0
+    assert [v["id"] for v in json.loads(result.stdout)["verdicts"]] == ["files", "files"]
+    nothing = ran("--only", "engine-canary")
+    assert nothing.exit_code == 7 and "engine-canary judged nothing" in nothing.stderr
+
+
+def test_save_and_compare(session: Asked, tmp_path: Path) -> None:
+    folder = tmp_path / "runs/monday"
+    assert ran("--load", "--save", str(folder), "--html", str(tmp_path / "page.html")).exit_code == 7
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert all(stat.S_IMODE(f.stat().st_mode) == 0o600 for f in folder.rglob("*") if f.is_file())
+    assert (folder / "raw/spark-1/answer.txt").read_text() == "password=[redacted]"
+    assert "6.17.0-1008" not in "".join(f.read_text() for f in folder.rglob("*.*"))
+    assert "<h1>dual</h1>" in (tmp_path / "page.html").read_text()
+    again = ran("--load", "--save", str(folder))
+    assert again.exit_code == 2 and "not an empty folder" in again.stderr
+    session.proof = judged("dual", faults=False)
+    for old in (folder, folder / "verdicts.json"):
+        later = ran("--load", "--compare", str(old), "--json")
+        assert later.exit_code == 0
+        turns = {(t["id"], t["before"], t["after"]) for t in json.loads(later.stdout)["compared"]["turns"]}
+        assert ("rail-carrier", "fail", "pass") in turns and ("kernel", "warn", None) in turns
+    shown = ran("--compare", str(folder), "--only", "rail-carrier")
+    assert shown.stdout.startswith("changed since 20")
+    assert "gone" not in shown.stdout and "fail -> pass       rail-carrier" in shown.stdout
