@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from sparkctl.checks.base import View, check
 from sparkctl.checks.hosts import STAGE, skipped, unreadable
-from sparkctl.outcome import Known, Unknown, Verdict
+from sparkctl.outcome import Absent, Unknown, Verdict
 
 ID = "clock-skew"
 Bounds = tuple[float, float]
@@ -40,11 +40,12 @@ def _agreeing(node: str, bounds: Bounds, limit: float) -> Verdict:
 
 
 def _unread(view: View, node: str) -> Verdict:
-    fact = view.facts[node].survey.clock
-    if isinstance(fact, Unknown):
-        return unreadable(ID, node, "clock", fact)
-    reason = "it was not compared with the controller's" if isinstance(fact, Known) else fact.reason
-    return skipped(ID, node, f"clock: {reason}")
+    said = (view.facts[node].survey.clock, view.facts[node].skew)
+    for fact in said:
+        if isinstance(fact, Unknown):
+            return unreadable(ID, node, "clock", fact)
+    absent = [fact.reason for fact in said if isinstance(fact, Absent)]
+    return skipped(ID, node, f"clock: {absent[0] if absent else 'it was not compared with the controller'}")
 
 
 def _apart(read: Mapping[str, Bounds], limit: float) -> bool:
