@@ -71,7 +71,9 @@ def _fault(view: View, lane: Lane, gbits: float, alone: Alone) -> Fault:
             "see rdma-counters; is MTU 9000 on both ends and the switch? Measure again without other load",
         )
     if _bridged(view, gbits, alone):
-        return f"a bridge without hardware offload{_way(lane, alone, limits.rail_fail)}", OFFLOAD
+        slow = all(each < limits.rail_fail for each in alone.values())
+        ports = "" if slow else f" at the port of {_suspects(lane, alone, limits.rail_fail)}"
+        return f"a bridge without hardware offload{ports}{_way(lane, alone, limits.rail_fail)}", OFFLOAD
     if limits.degraded_low <= gbits <= limits.degraded_high:
         clean = _link(view, lane)
         suspects = _suspects(lane, alone, limits.rail_fail)
@@ -101,7 +103,7 @@ def _suspects(lane: Lane, alone: Alone, limit: float) -> str:
     """Whichever end is slow with everybody; both where that tells nothing."""
     nodes = (lane.client.node, lane.server.node)
     slow = [node for node in nodes if all(g < limit for each, g in alone.items() if node in _nodes(each))]
-    return slow[0] if len(slow) == 1 else " or ".join(nodes)
+    return slow[0] if len(slow) == 1 else " or ".join(sorted(nodes))
 
 
 def _nodes(lane: Lane) -> tuple[str, str]:

@@ -29,10 +29,14 @@ def rdma_counters(view: View) -> Iterator[Verdict]:
     """What perftest says was moved went through the RDMA device of that rail."""
     yield from unasked(view, "rdma-counters")
     load = loaded(view)
-    for attachment in view.fabric.attachments if load else ():
-        claimed = _claimed(load, attachment) if load else {}
-        if load is not None and any(claimed.values()):
+    if load is None:
+        return
+    for attachment in view.fabric.attachments:
+        claimed = _claimed(load, attachment)
+        if any(claimed.values()):
             yield from _judged(view, load, attachment, claimed)
+        else:
+            yield Verdict("rdma-counters", "skipped", rail(attachment), "no test ran here", ends=(end(attachment),))
 
 
 def _claimed(load: Load, attachment: Attachment) -> dict[str, int]:

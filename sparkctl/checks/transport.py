@@ -48,9 +48,9 @@ def unmeasured(view: View, id: str, where: str, fact: Absent | Unknown, lanes: t
         return see(id, where, fact.reason, cause, about)
     if isinstance(fact, Unknown):
         remedy = "see the reason, then run it again; `sparkctl explain rail-bandwidth` tells how to try it by hand"
-        return Verdict(id, "unknown", where, fact.reason, "no measure", "a measure", remedy, about)
+        return Verdict(id, "unknown", where, fact.reason, remedy=remedy, ends=about)
     remedy = "does `rdma link` show ACTIVE at both ends, and does `rping` connect? UDP port 4791 must pass"
-    return Verdict(id, "fail", where, fact.reason, "no measure", "a measure", remedy, about)
+    return Verdict(id, "fail", where, fact.reason, "no connection", "a measure", remedy, about)
 
 
 def _cause(view: View, fact: Absent | Unknown, lanes: tuple[Lane, ...]) -> str:
