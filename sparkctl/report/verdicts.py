@@ -32,7 +32,8 @@ _MARK = 9  # columns of the state's word and what follows it
 _NARROWEST = 40  # columns: below this a terminal breaks lines itself
 _STEP = re.compile(r"^\s*\d+[.)]\s+")
 _APART = re.compile(r"[^;`(\n]+|`[^`\n]*`|\([^)\n]*\)|[;\n]|[`(]")
-_NUMBER = re.compile(r"(-?\d+(?:\.\d+)?)( ?\D*)")
+_NUMBER = re.compile(r"(-?\d+(?:\.\d+)?)( ?[^\d(]*)(?: ?\(.*\))?")
+_FEW = 60  # columns: a few different values that are short are all told
 
 
 @dataclass(frozen=True)
@@ -194,11 +195,14 @@ def span(verdicts: Sequence[Verdict]) -> str:
 
 
 def _range(measured: Sequence[str]) -> str:
-    """`108.9 to 111.2 Gb/s` where all are numbers of one unit."""
+    """`108.9 to 111.2 Gb/s` where all are numbers of one unit; else all of them, if they are short."""
     found = [_NUMBER.fullmatch(text) for text in measured]
     numbers = sorted(((float(m[1]), m[1]) for m in found if m), key=lambda pair: pair[0])
-    units = {m[2] for m in found if m}
-    return f"{numbers[0][1]} to {numbers[-1][1]}{units.pop()}" if len(units) == 1 and all(found) else ""
+    units = {m[2].rstrip() for m in found if m}
+    if len(units) == 1 and all(found):
+        return f"{numbers[0][1]} to {numbers[-1][1]}{units.pop()}"
+    each = listed(measured, limit=len(measured) + 1)
+    return each if len(each) <= _FEW else ""
 
 
 def _wrapped(text: str, width: int | None, indent: int, hang: int = 0) -> str:
