@@ -45,7 +45,7 @@ LabOf = Annotated[
     typer.Option("--lab", metavar="INVENTORY", help="The emulated nodes of this inventory.", show_default=False),
 ]
 _TARGET = re.compile(
-    r"(?:(?P<user>[^@\s]+)@)?(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[^@:\s/]+))(?::(?P<port>[0-9]{1,5}))?"
+    r"(?:(?P<user>[A-Za-z_][^@\s]*)@)?(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9_][^@:\s/]*))(?::(?P<port>[0-9]{1,5}))?"
 )
 MOST = 64
 """As many as `inventory init` writes."""

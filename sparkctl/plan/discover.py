@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import IPv4Interface
+from itertools import combinations
 from typing import TypeAlias
 
 from sparkctl.fabric.ports import HALVES, PORTS, Half
@@ -89,7 +90,7 @@ def found(seen: Sequence[Seen]) -> Found:
     switches = _switches(ear, switched)
     used = {port for cable in cables for port in (cable.a, cable.b)} | {p for s in switches for p in s.ports}
     idle = {port: _looks(one, port[1]) for one in seen for port in _ports(one) if port not in used}
-    checks = (*ear.unheard(), *ear.disagreements(), *_doubts(cables, switches, seen, idle))
+    checks = (*ear.unheard(), *ear.disagreements(), *ear.half_heard(groups), *_doubts(cables, switches, seen, idle))
     ordered = sorted(map(ear.turned, cables), key=lambda cable: ear.place(cable.a))
     return Found(tuple(ordered), tuple(switches), idle, checks)
 
@@ -196,6 +197,14 @@ class _Ear:
             if len({visible(system) for system, _ in beyond}) > 1:
                 names = listed(visible(f"{system} {label}") for system, label in beyond)
                 yield f"{spelled(port)} has several neighbours by LLDP: {names}"
+
+    def half_heard(self, groups: Iterable[tuple[Port, ...]]) -> Iterator[str]:
+        """Behind a switch every port hears all others; where not, something is cut or two cables look like a switch."""
+        for group in groups:
+            pairs = ((a, b) for a, b in combinations(group, 2) if a[0] != b[0])
+            deaf = [f"{spelled(a)} and {spelled(b)}" for a, b in pairs if frozenset((a, b)) not in self.heard]
+            if len(group) > 2 and deaf:
+                yield f"on one wire, by way of others, and yet not heard by one another: {listed(deaf)}"
 
     def _ports(self) -> set[Port]:
         return {port for pair in self.heard for port in pair}

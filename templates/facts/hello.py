@@ -31,7 +31,7 @@ class Netdev:
     def __init__(self, name, peers):
         self.name, self.peers = name, frozenset(peers)
         self.heard, self.knows = set(), set()
-        self.ear = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)  # with a protocol it hears all netdevs until bound
+        self.ear = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)  # a protocol here: it hears all until bound
         self.ear.bind((name, ETHERTYPE))
         self.ear.setblocking(False)
         self.mac = self.ear.getsockname()[4]

@@ -1,0 +1,319 @@
+"""From what nodes heard to an inventory: every shipped one comes back from its own hellos and LLDP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparkctl.cli.discover import _login, _write
+from sparkctl.errors import UsageError
+from sparkctl.execute.secrets import Secrets
+from sparkctl.fabric.ports import HALVES, NETDEVS
+from sparkctl.facts.links import Netdev
+from sparkctl.facts.neighbours import Hello, Lldp
+from sparkctl.inventory.model import Cluster
+from sparkctl.inventory.resolve import Desk
+from sparkctl.outcome import Absent, Known, Unknown
+from sparkctl.plan.discover import Found, Seen, found, names_of
+from sparkctl.plan.draft import Access, Draft, draft
+from sparkctl.rules.study import study_text
+from tests.unit.healthy import SHIPPED, healthy
+
+DESK = Desk("me", PurePosixPath("/home/me"), PurePosixPath("/home/me"), lambda path: False)
+Change = Callable[[Seen], Seen]
+
+
+def nodes(inventory: str) -> list[Seen]:
+    """The nodes of a shipped inventory, as `discover` would see them when all is up."""
+    view = healthy(inventory)
+    return [
+        Seen(
+            node.name,
+            node.name,
+            node.address,
+            22,
+            "nvidia",
+            view.facts[node.name].netdevs,
+            view.facts[node.name].survey.hellos,
+            view.facts[node.name].survey.lldp,
+        )
+        for node in view.cluster.nodes
+    ]
+
+
+def drafted(seen: list[Seen]) -> tuple[Found, Draft, Cluster]:
+    heard = found(seen)
+    made = draft("sparks", seen, heard, Access(), "sparks.yaml", DESK)
+    cluster = study_text(made.text.encode(), "sparks.yaml", DESK).cluster
+    assert cluster is not None, made.text
+    return heard, made, cluster
+
+
+def cables(cluster: Cluster) -> set[frozenset[str]]:
+    return {frozenset((f"{link.a.owner}:{link.a.port}", f"{link.b.owner}:{link.b.port}")) for link in cluster.links}
+
+
+def changed(inventory: str, change: Change, *names: str) -> list[Seen]:
+    return [change(one) if not names or one.name in names else one for one in nodes(inventory)]
+
+
+def no_lldp(one: Seen) -> Seen:
+    return replace(one, lldp=Absent("lldp: the tool is not installed"))
+
+
+@pytest.mark.parametrize("inventory", SHIPPED)
+def test_an_inventory_comes_back_from_what_its_nodes_hear(inventory: str) -> None:
+    written = healthy(inventory).cluster
+    _, made, cluster = drafted(nodes(inventory))
+    assert cables(cluster) == cables(written)
+    assert [(n.name, n.address) for n in cluster.nodes] == [(n.name, n.address) for n in written.nodes]
+    assert cluster.fabric.topology == written.fabric.topology
+    assert cluster.fabric.mtu == written.fabric.mtu
+    assert cluster.fabric.subnet_pool == written.fabric.subnet_pool
+    assert made.settled, made.findings
+
+
+@pytest.mark.parametrize("inventory", SHIPPED)
+def test_it_comes_back_from_hellos_alone_but_for_the_names_of_the_switch(inventory: str) -> None:
+    written = healthy(inventory).cluster
+    heard, made, cluster = drafted(changed(inventory, no_lldp))
+    assert made.settled, made.findings
+    assert any("LLDP" in point for point in made.check)
+    if len(written.nodes) == 2 and written.switches:
+        assert cluster.fabric.topology == "direct", "two ports and a mute switch look like a cable, and it says so"
+        assert any("a switch without LLDP would look like this cable" in point for point in made.check)
+    elif written.switches:
+        assert {end for pair in cables(cluster) for end in pair if "spark" in end} == {
+            end for pair in cables(written) for end in pair if end.split(":")[0] in {n.name for n in written.nodes}
+        }
+        assert not heard.switches[0].told
+        assert any("made-up names" in point for point in made.check)
+    else:
+        assert cables(cluster) == cables(written)
+
+
+@pytest.mark.parametrize("inventory", ["mesh-3", "dual"])
+def test_it_comes_back_from_lldp_alone(inventory: str) -> None:
+    _, _, cluster = drafted(changed(inventory, lambda one: replace(one, hellos=Known(()))))
+    assert cables(cluster) == cables(healthy(inventory).cluster)
+
+
+def test_the_model_of_a_switch_is_told_by_its_ports_or_its_name() -> None:
+    heard, _, _ = drafted(nodes("quad-crs812"))
+    assert heard.switches[0].model in (None, "mikrotik-crs812-8ds-2dq-2ddq")
+
+    def by(system: str, prefix: str = "") -> Change:
+        return lambda one: (
+            replace(one, lldp=Known(tuple(Lldp(e.netdev, system, prefix + e.port) for e in one.lldp.value)))
+            if isinstance(one.lldp, Known)
+            else one
+        )
+
+    heard, made, cluster = drafted(changed("quad-switch", by("MikroTik CRS804", "bridge/")))
+    assert heard.switches[0].model == "mikrotik-crs804-4ddq"
+    assert {link.b.port for link in cluster.links} == {link.b.port for link in healthy("quad-switch").cluster.links}
+    assert cluster.switches[0].name == "mikrotik-crs804"
+    heard, made, _ = drafted(changed("quad-switch", by("x\x1b[31m: &bad", "#\n")))
+    assert not heard.switches[0].told
+    assert made.settled
+    assert made.text.replace("\n", "").isprintable()
+
+
+def test_a_port_that_is_down_or_gone_is_named() -> None:
+    def down(one: Seen) -> Seen:
+        dead = {name: Netdev(name, 1500, False, False, ()) for name in NETDEVS if "f1" in name}
+        return replace(one, netdevs=Known(dead), hellos=Known(()), lldp=Known(()))
+
+    heard, made, _ = drafted(changed("dual", down))
+    assert "down" in heard.idle["spark-1", "p1"] and "ip link set enP2p1s0f1np1 up" in heard.idle["spark-1", "p1"]
+    assert heard.idle["spark-1", "p0"] == "no netdev: no cable, or the port is asleep"
+    assert not made.settled, "two nodes without a cable are no fabric"
+    assert "spark-1:p1 and spark-2:p1: down, so nothing could be heard there" in made.check
+    assert "no cable was found on spark-1 and spark-2" in made.check
+
+
+def test_a_cable_to_a_stranger_is_named() -> None:
+    def deaf(one: Seen) -> Seen:
+        return replace(one, hellos=Known(()), lldp=Known(()))
+
+    heard, _, _ = drafted(changed("dual", deaf))
+    assert heard.idle["spark-1", "p1"].startswith("carrier, but none of these nodes was heard")
+    assert heard.idle["spark-1", "p0"].startswith("no carrier")
+
+
+def test_lldp_that_names_another_port_is_a_disagreement_and_hello_wins() -> None:
+    def stale(one: Seen) -> Seen:
+        return replace(one, lldp=Known((Lldp("enp1s0f1np1", "spark-2", "enp1s0f0np0"),)))
+
+    _, made, cluster = drafted(changed("dual", stale, "spark-1"))
+    assert cables(cluster) == {frozenset(("spark-1:p1", "spark-2:p1"))}
+    assert "spark-1:p1 heard spark-2:p1, and LLDP says spark-2:p0: was a cable moved?" in made.check
+
+
+def test_one_rail_alone_is_a_doubt() -> None:
+    def half(one: Seen) -> Seen:
+        return replace(one, hellos=Known(tuple(h for h in one.hellos.value if h.netdev == h.sender == "enp1s0f1np1")))  # type: ignore[union-attr]
+
+    _, made, _ = drafted(changed("dual", half))
+    assert "spark-1:p1 to spark-2:p1 was heard on one rail only: is the other netdev up?" in made.check
+
+
+def test_a_node_that_could_not_listen_is_named() -> None:
+    unknown = Unknown("unreadable answer: ValueError('enp1s0f1np1: Operation not permitted')")
+    _, made, cluster = drafted(changed("dual", lambda one: replace(one, hellos=unknown), "spark-1"))
+    assert any(point.startswith("spark-1 could not call or listen") for point in made.check)
+    assert cables(cluster) == {frozenset(("spark-1:p1", "spark-2:p1"))}, "the other end heard it"
+
+
+def test_ports_on_one_wire_that_do_not_all_hear_one_another_are_no_plain_switch() -> None:
+    def cut(one: Seen) -> Seen:
+        left = tuple(h for h in one.hellos.value if {one.name, h.node} != {"spark-1", "spark-4"})  # type: ignore[union-attr]
+        return replace(one, hellos=Known(left))
+
+    _, made, _ = drafted(changed("quad-switch", cut))
+    assert any("not heard by one another: spark-1:p1 and spark-4:p1" in point for point in made.check)
+
+
+def test_a_chain_is_written_and_the_rules_say_what_is_missing() -> None:
+    def cut(one: Seen) -> Seen:
+        gone = {"spark-1": "f1", "spark-3": "f0"}[one.name]
+        kept = tuple(h for h in one.hellos.value if gone not in h.netdev)  # type: ignore[union-attr]
+        return replace(one, hellos=Known(kept), lldp=Known(()))
+
+    _, made, cluster = drafted(changed("mesh-3", cut, "spark-1", "spark-3"))
+    assert cluster.fabric.topology == "mesh"
+    assert len(cluster.links) == 2
+    assert "TOP004" in {finding.id for finding in made.findings}
+
+
+def test_addresses_of_another_plan_are_a_doubt_and_a_free_pool_is_chosen() -> None:
+    def moved(one: Seen) -> Seen:
+        assert isinstance(one.netdevs, Known)
+        other = {
+            n: replace(d, addresses=("10.20.7.5/30",)) if d.carrier and n in NETDEVS else d
+            for n, d in one.netdevs.value.items()
+        }
+        return replace(one, netdevs=Known(other))
+
+    _, made, cluster = drafted(changed("dual", moved))
+    assert cluster.fabric.subnet_pool == "10.30.0.0/16"
+    assert any("10.20.7.5/30" in point for point in made.check)
+
+
+def test_a_fresh_machine_gets_the_usual_mtu_and_pool() -> None:
+    def fresh(one: Seen) -> Seen:
+        assert isinstance(one.netdevs, Known)
+        plain = {n: replace(d, mtu=1500, addresses=()) if n in NETDEVS else d for n, d in one.netdevs.value.items()}
+        return replace(one, netdevs=Known(plain))
+
+    _, made, cluster = drafted(changed("dual", fresh))
+    assert (cluster.fabric.mtu, cluster.fabric.subnet_pool) == (9000, "10.20.0.0/16")
+    assert "now 1500 on the cabled netdevs" in made.text
+    assert made.settled
+
+
+@pytest.mark.parametrize(
+    ("hostnames", "names"),
+    [
+        (["alpha", "beta.lan"], ("alpha", "beta")),
+        (["spark", "spark"], ("spark-1", "spark-2")),
+        (["", "b"], ("spark-1", "spark-2")),
+        (["a\x1b", "b"], ("spark-1", "spark-2")),
+        (["on", "null"], ("on", "null")),
+    ],
+)
+def test_names(hostnames: list[str], names: tuple[str, ...]) -> None:
+    assert names_of(hostnames) == names
+
+
+def test_a_name_that_yaml_takes_for_something_else_is_quoted() -> None:
+    called = {"spark-1": "on", "spark-2": "null"}
+
+    def renamed(one: Seen) -> Seen:
+        hellos = tuple(Hello(h.netdev, called[h.node], h.sender) for h in one.hellos.value)  # type: ignore[union-attr]
+        return replace(one, name=called[one.name], hostname=called[one.name], hellos=Known(hellos), lldp=Known(()))
+
+    _, made, cluster = drafted(changed("dual", renamed))
+    assert [node.name for node in cluster.nodes] == ["on", "null"]
+    assert made.settled
+
+
+WORD = st.one_of(st.sampled_from(["a", "b", *NETDEVS, "sw", "", "enP7s7"]), st.text(max_size=12))
+
+
+@given(st.lists(st.tuples(WORD, WORD, WORD), max_size=12), st.lists(st.tuples(WORD, WORD, WORD), max_size=12))
+def test_whatever_is_heard_makes_a_text_that_is_yaml(
+    hellos: list[tuple[str, str, str]], lldp: list[tuple[str, str, str]]
+) -> None:
+    netdevs = Known({half.netdev: Netdev(half.netdev, 9000, True, True, ("no address",)) for half in HALVES})
+    seen = [
+        Seen(
+            name,
+            name,
+            address,
+            22,
+            "me",
+            netdevs,
+            Known(tuple(Hello(*h) for h in hellos)),
+            Known(tuple(Lldp(*x) for x in lldp)),
+        )
+        for name, address in (("a", "192.0.2.1"), ("b", "192.0.2.2"))
+    ]
+    _, made, cluster = drafted(seen)
+    assert [node.name for node in cluster.nodes] == ["a", "b"]
+    assert made.text.replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize(
+    ("target", "user", "host", "port"),
+    [
+        ("spark@192.0.2.11", "spark", "192.0.2.11", 22),
+        ("spark@192.0.2.11:2222", "spark", "192.0.2.11", 2222),
+        ("spark@[2001:db8::1]:22", "spark", "2001:db8::1", 22),
+        ("a@spark-1.lan", "a", "spark-1.lan", 22),
+    ],
+)
+def test_a_target(target: str, user: str, host: str, port: int) -> None:
+    login = _login(target, "/pins", None, False, Secrets())
+    assert (login.user, login.host, login.port, login.known_hosts) == (user, host, port, "/pins")
+
+
+def test_what_a_target_leaves_out_is_left_to_ssh() -> None:
+    assert _login("spark-1", None, None, False, Secrets()).unsaid == {"user", "port"}
+
+
+@pytest.mark.parametrize(
+    "target", ["", "a@", "a b", "h:0", "h:99999", "h:port", "a@b@c", "2001:db8::1", "-oProxyCommand=x", "-x@h"]
+)
+def test_no_target(target: str) -> None:
+    with pytest.raises(UsageError):
+        _login(target, None, None, False, Secrets())
+
+
+def test_a_file_is_written_once_and_overwritten_only_by_force(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    _write(path, "one", False)
+    with pytest.raises(UsageError):
+        _write(path, "two", False)
+    assert path.read_text() == "one"
+    _write(path, "three", True)
+    assert path.read_text() == "three"
+    assert [left.name for left in tmp_path.iterdir()] == ["x.yaml"]
+    with pytest.raises(UsageError):
+        _write(tmp_path / "no/x.yaml", "", False)
+
+
+def test_json_has_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sparkctl.cli.discover import _report
+
+    seen = nodes("quad-switch")
+    heard, made, _ = drafted(seen)
+    said = json.loads(json.dumps(_report("sparks", None, seen, heard, made)))
+    assert said["switches"]["sw1"]["ports"]["spark-1:p1"] == "qsfp56-dd-1-1"
+    assert said["findings"] == [] and said["text"] == made.text
