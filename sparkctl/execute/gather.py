@@ -37,6 +37,7 @@ def questions(
             mtu=cluster.fabric.mtu,
             rails=_rails(fabric, node.name) if pings else (),
             journal=journal,
+            routes=survey,
             survey=_inquiry(cluster, fabric, node.name, token) if survey else None,
         )
         for node in cluster.nodes
