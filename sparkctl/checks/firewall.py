@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from sparkctl.checks.base import View, check
 from sparkctl.checks.hosts import STAGE, known, surveyed, unread
 from sparkctl.facts.firewall import Firewall
+from sparkctl.inventory.words import listed
 from sparkctl.outcome import Verdict
 
 SHOWN = 3  # rules in one verdict; more do not help
@@ -28,9 +29,13 @@ def firewall(view: View) -> Iterator[Verdict]:
 
 
 def _remedy(view: View, node: str, firewall: Firewall) -> str:
-    """A rule for each rail: ufw's where ufw is in charge, else what has to come before the rule that drops."""
+    """A rule for each rail: ufw's where ufw is in charge, iptables' where that drops; nft's chains have any name."""
     rails = [(attachment.netdev, attachment.address.network) for attachment in view.fabric.of(node)]
     if firewall.ufw == "active":
-        return f"on {node}: " + "; ".join(f"sudo ufw allow in on {netdev} from {subnet}" for netdev, subnet in rails)
-    wanted = " and ".join(f"on {netdev} from {subnet}" for netdev, subnet in rails)
-    return f"on {node}: accept what comes in {wanted}, before the rule that drops it (`sudo nft list ruleset`)"
+        rules = [f"sudo ufw allow in on {netdev} from {subnet}" for netdev, subnet in rails]
+    elif all(rule.startswith("iptables") for rule in firewall.drops):
+        rules = [f"sudo iptables -I INPUT -i {netdev} -s {subnet} -j ACCEPT" for netdev, subnet in rails]
+    else:
+        wanted = listed(f"on {netdev} from {subnet}" for netdev, subnet in rails)
+        rules = [f"accept what comes in {wanted}, before the rule that drops it (`sudo nft -a list ruleset`)"]
+    return f"on {node}: {'; '.join(rules)}"

@@ -8,6 +8,7 @@ from sparkctl.checks.alike import Alike
 from sparkctl.checks.base import View, check
 from sparkctl.checks.hosts import NO_ENGINE, STAGE, said, skipped, surveyed
 from sparkctl.facts.host import Gpu, Release
+from sparkctl.inventory.words import listed
 from sparkctl.outcome import Absent, Fact, Known, Verdict
 
 NO_IMAGE = "the engine runs from a venv, not from an image"
@@ -71,10 +72,11 @@ def _firmware(view: View, node: str) -> Fact[str] | None:
     ours = [ethernet.value[a.netdev] for a in view.fabric.of(node) if a.netdev in ethernet.value]
     # The version alone: behind it stands the board's id, and boards of several makers fit together.
     versions = {it.firmware.split()[0] for it in ours if it.firmware.strip().lower() not in _NO_FIRMWARE}
-    drivers = ", ".join(sorted({it.driver for it in ours if it.driver})) or "unnamed"
     if not ours:
         return None
-    return Known(", ".join(sorted(versions))) if versions else Absent(f"the driver ({drivers}) has no firmware")
+    drivers = sorted({it.driver for it in ours if it.driver})
+    none = f"the driver {listed(drivers)} names no firmware" if drivers else "a virtual netdev has no firmware"
+    return Known(", ".join(sorted(versions))) if versions else Absent(none)
 
 
 @check("same-image", "engine")
