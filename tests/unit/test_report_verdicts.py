@@ -80,7 +80,9 @@ def test_steps_of_a_remedy(remedy: str, expected: tuple[str, ...]) -> None:
 def test_a_span_keeps_the_unit_and_what_was_not_judged() -> None:
     rates = [Verdict("b", "pass", str(k), f"netdev {k}", f"{109.5 + k} Gb/s") for k in range(3)]
     assert span(rates) == "109.5 to 111.5 Gb/s"
-    assert span([*rates, Verdict("b", "pass", "x", "", "fast")]) == ""
+    assert span([*rates, Verdict("b", "pass", "x", "", "fast")]) == "109.5 Gb/s, 110.5 Gb/s, 111.5 Gb/s and fast"
+    assert span([*rates, Verdict("b", "pass", "x", "", "fast" * 10)]) == ""
+    assert span([Verdict("b", "pass", "x", "", f"{k} Gb/s ({k} + 0)") for k in (9, 10)]) == "9 to 10 Gb/s"
     assert (
         span([Verdict("b", "pass", "x", "runs; speed not judged (lab)", "3 Gb/s")])
         == "runs; speed not judged (lab): 3 Gb/s"
