@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import math
 import re
 from dataclasses import dataclass
@@ -13,9 +14,10 @@ from sparkctl.outcome import Absent, Fact, Known, Unknown
 
 MOST = 65536
 """Characters; a report has 2,000."""
+BANDWIDTH_COLUMNS, LATENCY_COLUMNS = 5, 9
 NO_TOOL, BUSY, STOPPED, SLOW, KILLED = 127, 75, 76, 124, 137
 WAITED = Unknown("stopped, because the other end had failed")
-_PAIR = re.compile(r'"?([A-Za-z_][\w.]*)"?[ \t]{0,8}:[ \t]{0,8}"?([^",{}\n]{0,80})')
+_PAIR = re.compile(r"^[ \t]{0,16}([A-Za-z_][\w.]{0,40}) {0,8}: {0,8}([^{}]{0,80}?),?$", re.MULTILINE)
 _TITLE = re.compile(r"^ {0,8}(\w[\w .*#]{0,30}?)[ \t]{1,20}: (.{0,60}?)(?:\t|$)")
 _EVENT = re.compile(r"CM event\D{0,20}(\d+)")
 _EVENTS = {
@@ -34,22 +36,31 @@ def parse(text: str) -> Measure:
 
 
 def _json(text: str) -> Measure:
-    if not re.search(r"\}\s*,?\s*\}$", text):
+    try:
+        parts = json.loads(text)
+    except (ValueError, RecursionError):
+        return _measure(_pairs(text))
+    return _measure({name: str(value) for part in ("test_info", "results") for name, value in parts[part].items()})
+
+
+def _pairs(text: str) -> dict[str, str]:
+    """Older releases: names without quotes and a comma before every brace."""
+    if not re.search(r"^\},?\s*^\}$", text, re.MULTILINE):
         raise ValueError("the report is cut off")
-    return _measure({name: value.strip() for name, value in _PAIR.findall(text)})
+    return {name: value.strip().strip('"') for name, value in _PAIR.findall(text)}
 
 
 def _text(text: str) -> Measure:
     lines = text.splitlines()
-    columns = next(k for k, line in enumerate(lines) if line.lstrip().startswith("#bytes"))
+    columns = [line.lstrip()[:6] for line in lines].index("#bytes")
     row = lines[columns + 1].split()
     if not any(line.startswith("-----") for line in lines[columns + 2 :]):
         raise ValueError("the report is cut off")
     found = {m[1].strip().replace(" ", "_"): m[2] for line in lines[:columns] if (m := _TITLE.match(line))}
     found["n_iterations"] = row[1]
-    if "BW average[Gb/sec]" in lines[columns]:
+    if "BW average[Gb/sec]" in lines[columns] and len(row) == BANDWIDTH_COLUMNS:
         found["BW_average"] = row[3]
-    elif "t_typical[usec]" in lines[columns]:
+    elif "t_typical[usec]" in lines[columns] and len(row) == LATENCY_COLUMNS:
         found["t_typical"] = row[4]
     return _measure(found)
 

@@ -1,0 +1,188 @@
+"""A run of tests under load over nodes in memory: order, failures, interruption."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from sparkctl.commands import perftest as commands
+from sparkctl.commands.base import Command, Effect
+from sparkctl.commands.perftest import FULL
+from sparkctl.errors import EffectRefused, Unreachable
+from sparkctl.execute.fleet import Fleet
+from sparkctl.execute.load import Measuring, load
+from sparkctl.execute.transport import Counters, LineSink
+from sparkctl.facts.perftest import BUSY, NO_TOOL, STOPPED
+from sparkctl.facts.trials import Load
+from sparkctl.outcome import Absent, Fact, Failed, Known, Lost, Ok, Result, Unknown
+from sparkctl.plan.trials import schedule
+from sparkctl.report.events import Ended, Event, Note
+from tests.unit.healthy import SHIPPED, healthy, studied
+from tests.unit.test_perftest import real_json
+
+TRIALS = ("bandwidth under load", "latency under load")
+
+
+class Scripted:
+    """A node in memory: answers by a function of the command; says how many trials ran on it at once."""
+
+    def __init__(self, answer: Callable[[Command], Result | BaseException], wait: float = 0.0) -> None:
+        self.counters, self.answer, self.wait = Counters(), answer, wait
+        self.busy = self.most = 0
+        self.patient = False
+        self.ran: list[str] = []
+
+    async def run(self, command: Command, on_line: LineSink | None = None) -> Result:
+        self.ran.append(command.title)
+        trial = command.title in TRIALS
+        self.busy += trial
+        self.most = max(self.most, self.busy)
+        try:
+            await asyncio.sleep(self.wait if trial else 0)
+            async with asyncio.timeout(10):
+                while self.patient and trial and self.ran[-1] != "stop the tests under load":
+                    await asyncio.sleep(0.001)
+        finally:
+            self.busy -= trial
+        found = self.answer(command)
+        if isinstance(found, BaseException):
+            raise found
+        return found
+
+    async def renew(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+def coded(text: str) -> str:
+    return "=" + base64.b64encode(text.encode()).decode()
+
+
+def healthy_answer(command: Command) -> Result:
+    """Counters for a batch, a report per lane for a trial."""
+    if command.effect is Effect.READ:
+        body = "./rocep1s0f1/ports/1/counters/port_xmit_data:7\n"
+        return Ok(base64.b64encode(f"counters 0 {len(body)}\n{body}\n".encode()).decode())
+    keys = [line.split()[1] for line in command.script.splitlines() if line.startswith("lane ")]
+    return Ok("\n\n" + "".join(f"lane {key} 0 {coded(real_json())} =\n" for key in keys))
+
+
+def fleet_of(
+    inventory: str, answers: dict[str, Callable[[Command], Result | BaseException]] | None = None, wait: float = 0.0
+) -> tuple[Fleet, dict[str, Scripted], list[Event]]:
+    events: list[Event] = []
+    nodes = {n.name: Scripted((answers or {}).get(n.name, healthy_answer), wait) for n in studied(inventory)[0].nodes}
+    return Fleet(nodes, events.append), nodes, events
+
+
+def measured(inventory: str, fleet: Fleet, **how: bool) -> Load:
+    view = healthy(inventory)
+    return asyncio.run(load(fleet, view.fabric, view.facts, **how))
+
+
+@pytest.mark.parametrize("inventory", SHIPPED)
+def test_everything_is_measured_one_trial_per_node_at_a_time(inventory: str) -> None:
+    fleet, nodes, events = fleet_of(inventory, wait=0.001)
+    found = measured(inventory, fleet)
+    planned = [trial for round in schedule(healthy(inventory).fabric) for pair in round for trial in pair]
+    assert set(found.measured) == set(planned)
+    assert all(isinstance(fact, Known) for facts in found.measured.values() for fact in facts)
+    assert {node.most for node in nodes.values()} == {1}
+    assert set(found.before) == set(found.after) == set(nodes)
+    assert found.after[next(iter(nodes))] == Known({"rocep1s0f1": {"port_xmit_data": 7}})
+    assert len([e for e in events if isinstance(e, Ended) and " -> " in e.title]) == len(planned)
+    assert all(gate.ceiling is Effect.READ for gate in fleet.gates.values()), "the gates are closed again"
+
+
+def test_the_gates_let_no_load_pass_outside_of_a_run() -> None:
+    fleet, _, _ = fleet_of("dual")
+    with pytest.raises(EffectRefused):
+        asyncio.run(fleet.gates["spark-1"].run(commands.stop("t")))
+
+
+def no_tool(command: Command) -> Result | BaseException:
+    if command.effect is Effect.READ or "stop" in command.title:
+        return healthy_answer(command)
+    return Ok(f"lane 0 {NO_TOOL} = =\nlane 1 {NO_TOOL} = =\n")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (no_tool, Absent("spark-2: perftest is not installed")),
+        (lambda c: Failed(BUSY, "", ""), Unknown("spark-2: another test under load runs there")),
+        (lambda c: Lost("the connection was lost"), Unknown("spark-2: unknown outcome: the connection was lost")),
+        (lambda c: Unreachable("spark-2: no answer", "x"), Unknown("spark-2: unknown outcome: spark-2: no answer")),
+        (lambda c: Ok("lane x\x1b[31m"), None),
+    ],
+)
+def test_an_end_that_fails_is_named(answer: Callable[[Command], Result | BaseException], reason: Fact[object]) -> None:
+    fleet, nodes, _ = fleet_of("dual", {"spark-2": answer, "spark-1": waiting_in_vain})
+    nodes["spark-1"].patient = True
+    found = measured("dual", fleet, quick=True)
+    facts = {fact for facts in found.measured.values() for fact in facts}
+    assert facts == {reason} if reason else all(isinstance(fact, Unknown) for fact in facts)
+    assert "stop the tests under load" in nodes["spark-1"].ran, "the other end is not left waiting"
+
+
+def waiting_in_vain(command: Command) -> Result:
+    """What the script says that was told to stop."""
+    return Failed(STOPPED, "", "") if command.title in TRIALS else healthy_answer(command)
+
+
+def test_what_need_not_be_tried_is_not() -> None:
+    fleet, nodes, _ = fleet_of("dual")
+    rounds = schedule(healthy("dual").fabric)
+    run = Measuring(fleet, rounds, lambda lane: "no carrier" if lane.client.rail == "B" else "", FULL)
+    found = asyncio.run(run.all())
+    facts = {str(lane): fact for t, facts in found.measured.items() for lane, fact in zip(t.lanes, facts, strict=True)}
+    assert all(isinstance(fact, Unknown) for lane, fact in facts.items() if lane.endswith("B"))
+    alone = [facts for trial, facts in found.measured.items() if {x.client.rail for x in trial.lanes} == {"A"}]
+    assert len(alone) == 3 and all(isinstance(fact, Known) for facts in alone for fact in facts)
+    together = [facts for trial, facts in found.measured.items() if len(trial.lanes) == 2]
+    assert set(sum(together, ())) == {Unknown("not run: no carrier")}
+    assert len([title for title in nodes["spark-1"].ran if title in TRIALS]) == 3
+
+
+@pytest.fixture
+def stopped() -> Iterator[tuple[dict[str, Scripted], list[Event]]]:
+    fleet, nodes, events = fleet_of("quad-switch", wait=30)
+
+    async def interrupted() -> None:
+        view = healthy("quad-switch")
+        task = asyncio.create_task(load(fleet, view.fabric, view.facts))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(interrupted())
+    yield nodes, events
+
+
+def test_an_interruption_stops_every_node_and_says_so(stopped: tuple[dict[str, Scripted], list[Event]]) -> None:
+    nodes, events = stopped
+    assert all(node.ran[-1] == "stop the tests under load" for node in nodes.values())
+    assert events[-1] == Note("tests under load were stopped on spark-1, spark-2, spark-3, spark-4")
+
+
+def test_what_cannot_be_stopped_is_said() -> None:
+    def mute(command: Command) -> Result:
+        return Lost("no answer") if command.title.startswith("stop") else healthy_answer(command)
+
+    fleet, _, events = fleet_of("dual", {"spark-2": mute}, wait=30)
+
+    async def interrupted() -> None:
+        view = healthy("dual")
+        task = asyncio.create_task(load(fleet, view.fabric, view.facts))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(interrupted())
+    said = events[-1]
+    assert isinstance(said, Note) and "could not be stopped (spark-2: unknown outcome: no answer)" in said.text

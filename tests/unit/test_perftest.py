@@ -1,0 +1,117 @@
+"""What perftest says: three forms of report, cut off, odd, hostile; and why it says nothing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparkctl.facts import perftest
+from sparkctl.facts.base import parsed
+from sparkctl.facts.perftest import KILLED, NO_TOOL, SLOW, WAITED, Spoken, outcome
+from sparkctl.facts.trials import Measure
+from sparkctl.outcome import Absent, Fact, Known, Unknown
+from tests.unit.healthy import healthy
+
+RECORDED = {path.name: path.read_text() for path in sorted((Path(__file__).parents[1] / "recorded/perftest").iterdir())}
+
+
+def test_the_three_forms_say_the_same() -> None:
+    bandwidth = Measure("bandwidth", 0.33, None, 1, 4096, 1910)
+    latency = Measure("latency", None, 22008.20, 1, 4096, 200)
+    for name, expected in (("bw", bandwidth), ("lat", latency)):
+        for kind in ("json", "txt"):
+            assert perftest.parse(RECORDED[f"ib_write_{name}.{kind}"]) == expected
+    assert perftest.parse(real_json(BW_average=111.71)) == replace(bandwidth, gbits=111.71)
+    assert perftest.parse(real_json(indent=None)) == bandwidth, "on one line"
+
+
+def real_json(indent: int | None = 2, **results: object) -> str:
+    """As newer releases write it."""
+    found = {"MsgSize": 65536, "n_iterations": 1910, "BW_peak": 0.0, "BW_average": 0.33, "MsgRate": 0.000636}
+    shown = {"test": "RDMA_Write_BW_Test", "Device": "rocep1s0f1", "Mtu": "4096[B]", "GID_index": 1}
+    return json.dumps({"test_info": shown, "results": {**found, **results}}, indent=indent)
+
+
+@pytest.mark.parametrize("name", [name for name in RECORDED if name.endswith((".json", ".txt"))])
+def test_a_report_that_is_cut_off_is_unknown(name: str) -> None:
+    whole = RECORDED[name].rstrip()
+    complete = parsed(Known(whole), perftest.parse)
+    found = [parsed(Known(whole[:size]), perftest.parse) for size in range(len(whole))]
+    assert all(fact == complete for fact in found if isinstance(fact, Known)), "never a number that is a part of one"
+    assert isinstance(found[-85], Unknown)
+
+
+@pytest.mark.parametrize("odd", ["nan", "inf", "-1.0", "0,33", "1e999", "", "0x10", "\x1b[31m"])
+def test_a_number_that_is_none_is_unknown(odd: str) -> None:
+    for name in ("ib_write_bw.json", "ib_write_bw.txt"):
+        assert isinstance(parsed(Known(RECORDED[name].replace("0.33", odd)), perftest.parse), Unknown)
+
+
+def test_another_unit_is_no_measure() -> None:
+    odd = RECORDED["ib_write_bw.txt"].replace("BW average[Gb/sec]", "BW average[MiB/sec]")
+    assert isinstance(parsed(Known(odd), perftest.parse), Unknown)
+
+
+@given(st.text() | st.binary().map(lambda b: b.decode("utf-8", "replace")) | st.sampled_from(sorted(RECORDED.values())))
+def test_whatever_perftest_prints_is_a_fact(output: str) -> None:
+    assert isinstance(parsed(Known(output), perftest.parse), Known | Unknown)
+    assert isinstance(parsed(Known(output), perftest.ends), Known | Unknown)
+    assert perftest.reason(1, output, 14).reason
+
+
+@given(st.data())
+def test_a_report_with_a_hole_is_a_fact(data: st.DataObject) -> None:
+    whole = data.draw(st.sampled_from(sorted(RECORDED.values())))
+    at, to = sorted((data.draw(st.integers(0, len(whole))), data.draw(st.integers(0, len(whole)))))
+    fact = parsed(Known(whole[:at] + data.draw(st.text(max_size=5)) + whole[to:]), perftest.parse)
+    assert isinstance(fact, Known | Unknown)
+
+
+@pytest.mark.parametrize(
+    ("status", "stderr", "fact"),
+    [
+        (1, "ib_write_bw-baddev.stderr", Absent("no RDMA device mlx5_9")),
+        (1, "ib_write_bw-refused.stderr", Absent("the peer refused: no perftest listens there")),
+        (1, "ib_write_bw-no-device.stderr", Absent("no RDMA device")),
+        (NO_TOOL, "", Absent("perftest is not installed")),
+        (SLOW, "", Absent("no RDMA connection within 14 s: is UDP port 4791 blocked by a firewall?")),
+        (KILLED, "", Absent("no RDMA connection within 14 s: is UDP port 4791 blocked by a firewall?")),
+        (1, "Unexpected CM event bl blka 99", Absent("the connection ended with RDMA event 99")),
+        (1, "rdma_bind_addr failed", Unknown("its port is taken: another perftest runs here")),
+        (1, "Couldn't allocate MR", Unknown("memory could not be registered: raise the memlock limit")),
+        (3, "first\n  last  \n", Unknown("last")),
+        (3, "", Unknown("perftest ended with status 3 and said nothing")),
+    ],
+)
+def test_why_there_is_no_measure(status: int, stderr: str, fact: Fact[object]) -> None:
+    assert perftest.reason(status, RECORDED.get(stderr, stderr), 14) == fact
+
+
+GOOD = Known(Spoken(0, real_json(), ""))
+REFUSED = Known(Spoken(1, "", "Unexpected CM event bl blka 8"))
+
+
+@pytest.mark.parametrize(
+    ("client", "server", "said"),
+    [
+        (REFUSED, Known(Spoken(1, "", "IB device rocep1s0f1 not found")), Absent("spark-2: no RDMA device rocep1s0f1")),
+        (Unknown("lost"), WAITED, Unknown("spark-1: lost")),
+        (WAITED, Known(Spoken(NO_TOOL, "", "")), Absent("spark-2: perftest is not installed")),
+        (Known(Spoken(NO_TOOL, "", "")), WAITED, Absent("spark-1: perftest is not installed")),
+        (Known(Spoken(3, "", "broken")), Known(Spoken(SLOW, "", "")), Unknown("spark-1: broken")),
+        (REFUSED, WAITED, Absent("spark-1: the peer refused: no perftest listens there")),
+        (Known(Spoken(0, "{", "")), Known(Spoken(0, "", "")), None),
+    ],
+)
+def test_the_end_that_knows_more_is_believed(
+    client: Fact[Spoken], server: Fact[Spoken], said: Fact[object] | None
+) -> None:
+    lane = next(iter(healthy("dual").load.measured)).lanes[0]  # type: ignore[union-attr]
+    found = outcome(lane, client, server, 14)
+    assert found == said if said else isinstance(found, Unknown)
+    assert isinstance(outcome(lane, GOOD, server, 14), Known)

@@ -1,0 +1,145 @@
+"""Tests under load: the schedule, what need not be tried, the commands."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparkctl.commands import perftest as commands
+from sparkctl.commands.base import Effect
+from sparkctl.commands.perftest import EMULATED, FULL, PORT, QUICK, End
+from sparkctl.fabric.model import Fabric
+from sparkctl.facts.trials import Lane
+from sparkctl.plan.trials import Rounds, hindrance, schedule
+from sparkctl.rules import study
+from tests.made import text, trees
+from tests.unit.changes import changed
+from tests.unit.healthy import healthy, studied
+
+
+def pairs(rounds: Rounds) -> list[frozenset[str]]:
+    return [pair[0].nodes for round in rounds for pair in round]
+
+
+def lanes(rounds: Rounds, tool: str, together: int) -> Counter[Lane]:
+    trials = (trial for round in rounds for pair in round for trial in pair)
+    return Counter(lane for t in trials if t.tool == tool and len(t.lanes) == together for lane in t.lanes)
+
+
+# --- the schedule -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("inventory", "full", "quick", "met"),
+    [
+        ("dual", 1, 1, 1),
+        ("dual-switch", 1, 1, 1),
+        ("mesh-3", 3, 3, 3),
+        ("ring-4", 2, 2, 4),
+        ("quad-switch", 3, 2, 6),
+        ("octo-switch", 7, 2, 28),
+    ],
+)
+def test_rounds_are_as_few_as_they_can_be(inventory: str, full: int, quick: int, met: int) -> None:
+    fabric = studied(inventory)[1]
+    assert (len(schedule(fabric)), len(schedule(fabric, quick=True))) == (full, quick)
+    assert len(pairs(schedule(fabric))) == len(set(pairs(schedule(fabric)))) == met
+
+
+def made(tree: dict[str, object], folder: Path) -> Fabric:
+    path = folder / "made.yaml"
+    path.write_text(text(tree))
+    fabric = study(path).fabric
+    assert fabric is not None
+    return fabric
+
+
+@given(trees(), st.booleans())
+def test_no_trial_disturbs_another_and_nothing_is_left_out(
+    tmp_path_factory: pytest.TempPathFactory, tree: dict[str, object], quick: bool
+) -> None:
+    fabric = made(tree, tmp_path_factory.mktemp("made"))
+    rounds = schedule(fabric, quick=quick)
+    for round in rounds:
+        busy = [node for pair in round for node in pair[0].nodes]
+        assert len(busy) == len(set(busy)), "a node takes part in one pair at a time"
+        assert all(trial.nodes == pair[0].nodes for pair in round for trial in pair)
+    reachable = {Lane(a, b) for a in fabric.attachments for b in fabric.peers(a)}
+    alone = lanes(rounds, "bandwidth", 1)
+    assert set(alone) <= reachable and set(alone.values()) <= {1}
+    assert {Lane(lane.server, lane.client) for lane in alone} == set(alone), "both directions"
+    if quick:
+        assert {lane.client for lane in alone} == {a for a in fabric.attachments if fabric.peers(a)}
+        assert lanes(rounds, "latency", 1) == lanes(rounds, "bandwidth", 2) == Counter()
+    else:
+        assert set(alone) == reachable
+        both = {a.rail for a in fabric.attachments} == {"A", "B"}
+        assert set(lanes(rounds, "bandwidth", 2)) == (reachable if both else set())
+        assert {frozenset((x.client, x.server)) for x in lanes(rounds, "latency", 1)} == {
+            frozenset((x.client, x.server)) for x in reachable
+        }
+
+
+@given(trees(topology="switch"))
+def test_quick_costs_two_rounds_at_most_unless_switches_share_a_cable(
+    tmp_path_factory: pytest.TempPathFactory, tree: dict[str, object]
+) -> None:
+    fabric = made(tree, tmp_path_factory.mktemp("made"))
+    if len({a.segment for a in fabric.attachments}) == 1 and len(fabric.cables) == len(fabric.endpoints):
+        assert len(schedule(fabric, quick=True)) <= 2
+
+
+# --- what speaks against a trial ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"path": "spark-2.netdevs.enp1s0f1np1.carrier", "to": False}, "no carrier at spark-2 p1 rail A"),
+        ({"path": "spark-1.netdevs.enp1s0f1np1.up", "to": False}, "no carrier at spark-1 p1 rail A"),
+        ({"path": "spark-1.netdevs.enp1s0f1np1", "remove": True}, "no netdev at spark-1 p1 rail A"),
+        ({"path": "spark-2.rdma.rocep1s0f1", "remove": True}, "no RDMA device at spark-2 p1 rail A"),
+        ({"path": "spark-2.survey.perftest", "absent": "x"}, "perftest is not installed on spark-2"),
+        (
+            {"path": "spark-1.pings.enp1s0f1np1=10.20.0.12", "to": False},
+            "spark-2 does not answer full-size pings there",
+        ),
+        ({"path": "spark-1.netdevs", "unknown": "x"}, ""),
+        ({"path": "spark-1.pings", "unknown": "x"}, ""),
+        ({"path": "spark-1.survey.perftest", "unknown": "x"}, ""),
+        ({"path": "spark-1.netdevs.enP2p1s0f1np1.carrier", "to": False}, ""),
+    ],
+)
+def test_what_is_known_to_be_wrong_is_not_tried(change: dict[str, object], words: str) -> None:
+    view = changed(healthy("dual"), change)
+    lane = next(t for t in view.load.measured if str(t.lanes[0]) == "spark-1:p1 -> spark-2:p1 rail A").lanes[0]  # type: ignore[union-attr]
+    assert hindrance(lane, view.facts) == words
+
+
+# --- the commands ---------------------------------------------------------------------------------------------------
+
+
+def test_the_commands_of_both_ends() -> None:
+    ends = [End("rocep1s0f1", "10.20.0.11", "10.20.0.12"), End("roceP2p1s0f1", "10.20.1.11", "10.20.1.12")]
+    made = commands.command("abcd", "bandwidth", ends, FULL)
+    assert made.effect is Effect.LOAD and made.timeout > FULL.bound
+    assert made.script.splitlines()[-4:] == [
+        "load_begins abcd",
+        "lane 0 14 client 10.20.0.11 10.20.0.12 ib_write_bw -d rocep1s0f1 -p 18515 -R -F --report_gbits -s 65536 -q 4 -D 2",
+        "lane 1 14 client 10.20.1.11 10.20.1.12 ib_write_bw -d roceP2p1s0f1 -p 18516 -R -F --report_gbits -s 65536 -q 4 -D 2",
+        "load_ends",
+    ]
+    server = commands.command("abcd", "latency", [End("rocep1s0f1", "10.20.0.12")], EMULATED)
+    assert server.script.splitlines()[-2] == f"lane 0 18 server ib_write_lat -d rocep1s0f1 -p {PORT} -R -F -s 2 -n 50"
+    assert " -t 8 -D 2\n" in commands.command("t", "bandwidth", ends, EMULATED).script
+    assert commands.stop("abcd").effect is Effect.LOAD
+
+
+@given(st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"])))
+def test_hostile_names_stay_words(name: str) -> None:
+    script = commands.command("t", "bandwidth", [End(name, "10.0.0.1")], QUICK).script
+    assert script.startswith(commands.functions("load/perftest.sh"))
