@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from ipaddress import IPv4Interface, IPv4Network
+from collections.abc import Iterable, Iterator, Mapping
+from ipaddress import IPv4Interface, IPv4Network, ip_interface
 
 from sparkctl.checks.base import View, check, end, ends, netdev_of, rail, see, state, unreadable
 from sparkctl.checks.ports import twin
+from sparkctl.commands.shell import quote
 from sparkctl.fabric.model import Attachment
+from sparkctl.fabric.ports import NETDEVS
 from sparkctl.facts.links import Netdev
 from sparkctl.outcome import Absent, Known, Unknown, Verdict
 
@@ -73,9 +75,22 @@ def _wrong(view: View, here: Attachment, netdev: Netdev) -> tuple[str, str]:
         return f"{here.netdev} has no address{more}", UP
     missing = str(here.address) not in netdev.addresses
     message = f"{here.netdev} has a foreign address" + (" in place of its own" if missing else "")
-    away = "; ".join(f"ip addr del {text} dev {here.netdev}" for text in stray)
+    away = _away((here.netdev, text) for text in stray)
     owner = "look for what put it there: another netplan file, or a NetworkManager profile (network-profile)"
-    return message, f"on {here.node}: {away}; {owner}" + (f"; {UP}" if missing else "")
+    return message, f"on {here.node}: {away}{owner}" + (f"; {UP}" if missing else "")
+
+
+def _away(addresses: Iterable[tuple[str, str]]) -> str:
+    """Commands that take them off; only for what is an address, for people paste these."""
+    pairs = ((netdev, parsed) for netdev, text in addresses if (parsed := _parsed(text)))
+    return "".join(quote(("ip", "addr", "del", parsed, "dev", netdev)) + "; " for netdev, parsed in pairs)
+
+
+def _parsed(text: str) -> str:
+    try:
+        return str(ip_interface(text))
+    except ValueError:
+        return ""
 
 
 @check(SUBNET, "network")
@@ -90,9 +105,16 @@ def subnet(view: View) -> Iterator[Verdict]:
         others = _sharing(here, fact.value)
         touched = ends(a for a in view.fabric.of(here.node) if a.netdev in {here.netdev, *others})
         measured = "; ".join(f"{text} on {netdev}" for netdev, text in others.items()) or f"{here.netdev} alone"
-        away = "; ".join(f"ip addr del {text} dev {netdev}" for netdev, text in others.items())
-        remedy = f"on {here.node}: {away}; then sparkctl cluster up sets the planned addresses" if others else ""
+        remedy = _parted(here, others) if others else ""
         yield Verdict(SUBNET, state(not others), rail(here), str(network), measured, "one netdev", remedy, touched)
+
+
+def _parted(here: Attachment, others: Mapping[str, str]) -> str:
+    """A fabric netdev loses the address; any other keeps its own, and the fabric goes elsewhere."""
+    kept = [netdev for netdev in others if netdev not in NETDEVS]
+    if kept:
+        return f"choose a fabric.subnet_pool that {', '.join(kept)} of {here.node} is not in, then sparkctl cluster up"
+    return f"on {here.node}: {_away(others.items())}then sparkctl cluster up sets the planned addresses"
 
 
 def _sharing(here: Attachment, netdevs: Mapping[str, Netdev]) -> dict[str, str]:

@@ -145,11 +145,13 @@ def unreadable(id: str, where: str, fact: Fact[object], ends: tuple[str, ...] = 
     if fact == NOT_ASKED:
         yield Verdict(id, "skipped", where, "not asked", ends=ends)
     elif isinstance(fact, Absent):
-        remedy = "look at the node by hand"
+        remedy = "see on the node why it is not there, then verify again"
         yield Verdict(id, "fail", where, fact.reason or "absent", "absent", "present", remedy, ends)
     else:
         reason = getattr(fact, "reason", "unknown")
-        yield Verdict(id, "unknown", where, reason, remedy="look at the node by hand", ends=ends)
+        yield Verdict(
+            id, "unknown", where, reason, remedy="see on the node why it cannot be read, then verify again", ends=ends
+        )
 
 
 def state(right: bool) -> State:

@@ -143,8 +143,8 @@ def _leg(view: View, cable: Cable, port: Port, measured: str, expected: str, tou
 
 def _switch_remedy(cable: Cable, port: Port, reached: list[Port]) -> str:
     leg = cable.b if cable.a == port else cable.a
-    parts = f"the switch keeps {_list((port, *reached))} apart from the rest" if reached else f"is {port} in {leg}?"
-    return f"{parts}; see that all ports of the fabric are in one bridge and one VLAN, and that it is the right switch"
+    parts = f"the switch keeps {_list((port, *reached))} apart from the rest." if reached else f"is {port} in {leg}?"
+    return f"{parts} See that all ports of the fabric are in one bridge and one VLAN, and that it is the right switch"
 
 
 # --- words ------------------------------------------------------------------------------------------------------

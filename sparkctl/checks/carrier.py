@@ -35,9 +35,9 @@ def _linked(netdev: Netdev) -> bool:
 
 
 def _measured(fact: Fact[Netdev]) -> str:
-    if isinstance(fact, Known):
-        return "no carrier" if fact.value.up else "down"
-    return "no netdev"
+    if not isinstance(fact, Known):
+        return "no netdev"
+    return "carrier" if _linked(fact.value) else "no carrier" if fact.value.up else "down"
 
 
 def _dark(view: View, here: Attachment, fact: Fact[Netdev]) -> Verdict:

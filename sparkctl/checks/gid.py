@@ -42,8 +42,8 @@ def _judged(view: View, here: Attachment, table: tuple[Gid, ...]) -> Verdict:
     if not right:
         remedy = _absent(here, table, planned)
         return Verdict(ID, "fail", rail(here), here.half.rdma, measured, expected, remedy, (end(here),))
-    extra = stray or right[1:]
-    remedy = f"NCCL may choose {_words(extra[0])}: take that address off {here.netdev} on {here.node}, then look again"
+    anew = f"on {here.node}: ip link set {here.netdev} down, then up, makes the table anew"
+    remedy = f"NCCL may choose {_words(stray[0])}, which no netdev has; {anew}" if stray else f"one is enough; {anew}"
     return Verdict(ID, "warn", rail(here), here.half.rdma, measured, expected, remedy, (end(here),))
 
 

@@ -17,7 +17,7 @@ _PORT = {half.netdev: half.port for half in HALVES}
 
 @dataclass(frozen=True)
 class Heard:
-    """`peers`: the ports that a port hears or is heard by; `deaf`: nodes that could neither call nor read LLDP."""
+    """`peers`: the ports that a port hears or is heard by; `deaf`: nodes that could not call, and why."""
 
     peers: Mapping[Port, frozenset[Port]]
     deaf: Mapping[str, str]
@@ -47,9 +47,7 @@ def listen(view: View) -> Heard:
 
 
 def _deafness(survey: Survey) -> str:
-    if isinstance(survey.hellos, Known) or (isinstance(survey.lldp, Known) and survey.lldp.value):
-        return ""
-    return survey.hellos.reason or "no calls"
+    return "" if isinstance(survey.hellos, Known) else survey.hellos.reason or "no calls"
 
 
 def _pairs(view: View, node: str) -> Iterator[tuple[Port, Port]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from sparkctl.checks.addresses import LINK_LOCAL, interface
 from sparkctl.checks.base import View, check, end, netdev_of, rail, see, state, unreadable
+from sparkctl.commands.shell import quote
 from sparkctl.fabric.model import Attachment
 from sparkctl.facts.links import Netdev
 from sparkctl.facts.paths import Way
@@ -41,8 +42,9 @@ def _stray(here: Attachment, routes: tuple[Route, ...], owned: tuple[str, ...]) 
 
 
 def _remedy(here: Attachment, linked: list[str], stray: list[Route]) -> str:
-    away = [f"ip addr del {text} dev {here.netdev}" for text in linked]
-    away += [f"ip route del {route}" for route in stray if not (linked and route.destination == LINK_LOCAL)]
+    away = [quote(("ip", "addr", "del", text, "dev", here.netdev)) for text in linked]
+    gone = (route for route in stray if not (linked and route.destination == LINK_LOCAL))
+    away += [quote(("ip", "route", "del", *str(route).split())) for route in gone]
     if any(route.destination == ANYWHERE for route in stray):
         why = "look for DHCP on this netdev (network-profile), or for another netplan file that names it"
     elif linked or any(route.destination == LINK_LOCAL for route in stray):

@@ -6,8 +6,9 @@ verdicts.txt: the check's own verdicts; `--golden` rewrites them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,22 @@ import pytest
 import yaml
 
 from sparkctl.checks import View, judge
+from sparkctl.facts.snapshot import NodeFacts
+from sparkctl.facts.survey import Survey
 from sparkctl.outcome import Verdict
 from tests.unit.changes import changed
 from tests.unit.healthy import healthy
 
 FOLDER = Path(__file__).parents[1] / "cases/checks"
 CASES = sorted(FOLDER.glob("*/*/case.yaml"))
+POINTER = re.compile(r": see ([a-z-]+)(?:,|$)")
+UNJUDGED = {
+    *("system", "record", "run", "lock", "journal", "foreign", "netplan_files", "missing_tools", "container", "raw"),
+    *("skew", "survey.clock", "survey.counters"),  # judged as View.skews and View.load
+    *("survey.hellos", "survey.lldp"),  # what one end did not hear the other one may have heard
+    *("survey.nccl", "survey.docker"),  # one image holds one library; Docker's version is for the report
+}
+"""Facts that no check judges alone."""
 KEYS = {"inventory", "expect", "change", "also"}
 
 
@@ -77,3 +88,39 @@ def test_a_change_is_made_where_the_path_says() -> None:
     assert replace(survey, ethernet=start.facts["spark-1"].survey.ethernet) == start.facts["spark-1"].survey
     with pytest.raises(KeyError):
         changed(start, {"path": "spark-1.survey.engine", "to": 1})
+
+
+@pytest.mark.parametrize("path", CASES, ids=identify)
+def test_what_points_to_a_cause_points_to_a_failure(path: Path) -> None:
+    """`see ID` of a skipped verdict: that check fails, or is explained by one that does."""
+    verdicts = judge(view(read(path)))
+    failed = {v.id for v in verdicts if v.state == "fail"}
+    pointing = {(v.id, found[1]) for v in verdicts if v.state == "skipped" and (found := POINTER.search(v.message))}
+    causes = dict(pointing)
+    for _, cause in pointing:
+        seen = {cause}
+        while cause not in failed and causes.get(cause, cause) not in seen:
+            seen.add(cause := causes[cause])
+        assert cause in failed, (pointing, failed)
+
+
+WHOLE = [field.name for field in fields(NodeFacts) if field.name not in ("node", "files", "survey")]
+FACTS = [*WHOLE, *(f"survey.{field.name}" for field in fields(Survey))]
+
+
+@pytest.mark.parametrize("inventory", ["dual", "mesh-3", "quad-switch"])
+@pytest.mark.parametrize("fact", FACTS)
+def test_a_fact_that_could_not_be_read_is_noticed(inventory: str, fact: str) -> None:
+    verdicts = judge(changed(healthy(inventory), {"path": f"spark-2.{fact}", "unknown": "planted"}))
+    noticed = any(v.state == "unknown" and "spark-2" in v.where and "planted" in v.message for v in verdicts)
+    assert noticed or fact in UNJUDGED, f"nobody noticed that {fact} is unknown"
+
+
+@pytest.mark.parametrize("inventory", ["dual", "mesh-3", "quad-switch"])
+@pytest.mark.parametrize("fact", FACTS)
+@pytest.mark.parametrize("state", ["absent", "unknown"])
+@pytest.mark.parametrize("node", ["spark-2", "*"])
+def test_no_missing_fact_breaks_a_check(inventory: str, fact: str, state: str, node: str) -> None:
+    verdicts = judge(changed(healthy(inventory), {"path": f"{node}.{fact}", state: "planted"}))
+    assert verdicts
+    assert all(v.remedy for v in verdicts if v.state in ("fail", "unknown", "warn"))
