@@ -115,6 +115,8 @@ def parse_memory(text: str) -> Memory:
     """`Name: N kB` lines; KeyError where one of those that every kernel has is missing."""
     rows = re.findall(r"^(\w+): +(\d{1,20}) kB$", text, re.MULTILINE | re.ASCII)
     figures = {name: bounded(int(value)) for name, value in rows}
+    if len(figures) < len(rows):
+        raise ValueError("a figure twice")
     cma = figures.get("CmaTotal"), figures.get("CmaFree")
     return Memory(figures["MemTotal"], figures["MemAvailable"], *cma, figures["SwapTotal"])
 
@@ -142,12 +144,15 @@ def _assignments(text: str) -> Iterator[tuple[str, str]]:
 
 def parse_gpus(text: str) -> tuple[Gpu, ...]:
     """One line of seven columns per GPU; a name may hold commas, nothing else does."""
-    return tuple(_gpu(line) for line in text.splitlines() if line.strip())
+    found = tuple(_gpu(line) for line in text.splitlines() if line.strip())
+    if not found:
+        raise ValueError("no GPU")
+    return found
 
 
 def _gpu(line: str) -> Gpu:
     name, driver, clock, most, power, limit, reasons = (cell.strip() for cell in line.rsplit(",", 6))
-    if not name or not re.fullmatch(r"[\d.]{3,20}", driver, re.ASCII):
+    if not name or not re.fullmatch(r"\d{1,5}(\.\d{1,5}){1,3}", driver, re.ASCII):
         raise ValueError("no name or no driver version")
     return Gpu(
         visible(name[:100]), driver, _whole(clock), _whole(most), _number(power), _number(limit), *_reasons(reasons)
@@ -173,7 +178,9 @@ def _reasons(cell: str) -> tuple[tuple[str, ...], bool]:
     """The reasons by name, and whether idle is among them."""
     if cell.startswith(("[", "N/A")):
         return (), False
-    mask = int(cell[:20], 16)
+    if not re.fullmatch(r"0x[0-9a-fA-F]{1,16}", cell):
+        raise ValueError("no mask of reasons")
+    mask = int(cell, 16)
     bits = (1 << n for n in range(64) if mask & ~IDLE & 1 << n)
     return tuple(REASONS.get(bit, f"reason {bit:#x}") for bit in bits), bool(mask & IDLE)
 
@@ -193,8 +200,10 @@ def space_probe(folders: Iterable[str]) -> Probe:
 
 def parse_space(text: str) -> tuple[Space, ...]:
     """`KiB path` lines, each path once; ValueError where df gave no number."""
-    rows = (line.split(" ", 1) for line in text.splitlines() if line)
-    return tuple(Space(visible(path), free) for path, free in {p: bounded(int(f)) for f, p in rows}.items())
+    rows = [line.split(" ", 1) for line in text.splitlines() if line]
+    if not rows:
+        raise ValueError("no folder")
+    return tuple(Space(visible(path[:1000]), free) for path, free in {p: bounded(int(f)) for f, p in rows}.items())
 
 
 def parse_earlyoom(text: str) -> Earlyoom:

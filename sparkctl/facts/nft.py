@@ -189,6 +189,7 @@ _READ: dict[str, Element] = {
     "payload daddr": _destination,
     "meta nfproto": _family,
     "meta protocol": _family,
+    "payload type": _family,
     "meta pkttype": _kind,
     "fib type": _kind,
     "ct state": _state,
@@ -208,6 +209,8 @@ def _shown(statement: dict[str, Any]) -> str:
 
 
 def _words(value: Any) -> str:
+    if isinstance(value, dict) and len(value) == 1 and "range" in value:
+        return "-".join(map(_words, value["range"]))
     if isinstance(value, dict):
         return " ".join(filter(None, map(_words, value.values())))
     if isinstance(value, list):

@@ -43,7 +43,7 @@ space_state() { # FOLDER...
   for folder in "$@"; do
     while [ ! -d "$folder" ] && [ "${folder%/*}" != "$folder" ]; do folder=${folder%/*}; done
     free=$(timeout 5 df -k --output=avail "${folder:-/}" 2>/dev/null | tail -n 1)
-    printf '%s %s\n' "${free:-unknown}" "${folder:-/}"
+    printf '%s %s\n' "${free##* }" "${folder:-/}"
   done
 }
 
