@@ -31,15 +31,25 @@ def profiles(view: View) -> Iterator[Verdict]:
         elif isinstance(fact, Absent):
             yield Verdict(ID, "pass", node, "NetworkManager", "does not run", EXPECTED)
     for node, found in known(facts).items():
-        ours = frozenset(attachment.netdev for attachment in view.fabric.of(node))
-        odd = [profile for profile in found if _may_hold(profile, ours)]
-        yield _verdict(view, node, odd, ours) if odd else Verdict(ID, "pass", node, "profiles", "none", EXPECTED)
+        yield _judged(view, node, found)
 
 
-def _may_hold(profile: Profile, ours: frozenset[str]) -> bool:
-    """It holds a netdev of the fabric, is bound to one, or is free for any."""
-    free = not profile.netdev and not profile.active
-    return not profile.name.startswith(OWN) and (free or bool({profile.netdev, profile.active} & ours))
+def _judged(view: View, node: str, found: tuple[Profile, ...]) -> Verdict:
+    ours = frozenset(attachment.netdev for attachment in view.fabric.of(node))
+    foreign = [profile for profile in found if not profile.name.startswith(OWN)]
+    # NetworkManager keeps the profiles it made itself, at the lowest priority: beside netplan's own they never start.
+    open_to = ours - {profile.active for profile in found if profile.name.startswith(OWN)}
+    odd = [profile for profile in foreign if profile.active in ours or _may_take(profile, open_to)]
+    if odd:
+        return _verdict(view, node, odd, ours)
+    idle = [_shown(profile, ours) for profile in foreign if _may_take(profile, ours)]
+    measured = f"{', '.join(idle)}; netplan's own hold them" if idle else "none"
+    return Verdict(ID, "pass", node, "profiles", measured, EXPECTED)
+
+
+def _may_take(profile: Profile, netdevs: frozenset[str]) -> bool:
+    """It holds nothing, and is bound to one of these, or is free for any."""
+    return not profile.active and bool(netdevs) and (not profile.netdev or profile.netdev in netdevs)
 
 
 def _verdict(view: View, node: str, odd: list[Profile], ours: frozenset[str]) -> Verdict:
