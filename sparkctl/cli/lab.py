@@ -12,11 +12,14 @@ from sparkctl.cli.terminal import InventoryPath, Json, console, reported
 
 if TYPE_CHECKING:
     from sparkctl.lab.spec import LabSpec
-    from sparkctl.lab.state import LabState, Renderer
+    from sparkctl.lab.state import Backend, LabNode, LabState, Renderer
 
 app = typer.Typer(help="Emulated nodes, cabled as the inventory says.", no_args_is_help=True)
 
-Backend = Annotated[str, typer.Option(metavar="NAME", help="What the nodes are made of: container.")]
+BackendName = Annotated[
+    str,
+    typer.Option(metavar="NAME", help="What the nodes are made of: container, vm (real kernels, RoCE in software)."),
+]
 RendererName = Annotated[
     str, typer.Option(metavar="NAME", help="What netplan gives netdevs to: networkd, NetworkManager.")
 ]
@@ -30,18 +33,24 @@ Subject = Annotated[str, typer.Argument(metavar="CABLE|NODE", help="Index of a c
 
 @app.command("up")
 def up(
-    inventory: InventoryPath, as_json: Json = False, backend: Backend = "container", renderer: RendererName = "networkd"
+    inventory: InventoryPath,
+    as_json: Json = False,
+    backend: BackendName = "container",
+    renderer: RendererName = "networkd",
 ) -> None:
-    """Boot one emulated node per node of the inventory, cabled as it says (as root).
+    """Boot one emulated node per node of the inventory, cabled as it says (containers: as root).
+
+    With RDMA: sparkctl lab up INVENTORY --backend vm
 
     As on DGX OS: sparkctl lab up INVENTORY --renderer NetworkManager
     """
     with reported():
-        _only_container(backend)
         from sparkctl.lab.life import up as lab_up
 
         notes = console(stderr=True)
-        state, booted = lab_up(_spec(inventory, _known(renderer)), lambda line: notes.print(line, style="dim"))
+        state, booted = lab_up(
+            _spec(inventory, _known(renderer), _backend(backend)), lambda line: notes.print(line, style="dim")
+        )
         if as_json:
             typer.echo(state.model_dump_json(indent=2))
             return
@@ -51,7 +60,7 @@ def up(
 
 @app.command("down")
 def down(inventory: InventoryPath, as_json: Json = False) -> None:
-    """End the lab of the inventory; nothing of it is left (as root)."""
+    """End the lab of the inventory; nothing of it is left (containers: as root)."""
     with reported():
         from sparkctl.lab.life import down as lab_down
 
@@ -113,7 +122,7 @@ def fault(inventory: InventoryPath, verb: FaultVerb, subject: Subject) -> None:
         console().print(f"{verb} {subject}: done")
 
 
-def _spec(inventory: InventoryPath, renderer: Renderer = "networkd") -> LabSpec:
+def _spec(inventory: InventoryPath, renderer: Renderer = "networkd", backend: Backend = "container") -> LabSpec:
     """The lab of an inventory that has no errors."""
     from sparkctl.errors import InventoryError
     from sparkctl.lab.spec import specify
@@ -122,7 +131,7 @@ def _spec(inventory: InventoryPath, renderer: Renderer = "networkd") -> LabSpec:
     studied = study(inventory)
     if studied.errors or studied.cluster is None or studied.fabric is None:
         raise InventoryError(studied.findings)
-    return specify(studied.cluster, studied.fabric, renderer)
+    return specify(studied.cluster, studied.fabric, renderer, backend)
 
 
 def _running(inventory: InventoryPath) -> LabState:
@@ -145,13 +154,14 @@ def _name(inventory: InventoryPath) -> str:
     return studied.cluster.name
 
 
-def _only_container(backend: str) -> None:
+def _backend(backend: str) -> Backend:
     from sparkctl.errors import UsageError
 
+    if backend == "container":
+        return "container"
     if backend == "vm":
-        raise UsageError("the vm backend is not there yet", "use --backend container")
-    if backend != "container":
-        raise UsageError(f"{backend} is no backend", "use --backend container")
+        return "vm"
+    raise UsageError(f"{backend} is no backend", "use --backend container or --backend vm")
 
 
 def _known(renderer: str) -> Renderer:
@@ -169,4 +179,8 @@ def _show(state: LabState, note: str) -> None:
     word = "up" if state.alive and state.ready else "booting" if state.alive else "ended by itself"
     out.print(f"lab {state.cluster}: {note or word} ({state.backend}, {state.renderer}, {state.inventory})")
     for node in state.nodes:
-        out.print(f"  {node.name}  {node.user}@{node.address}  {node.netdev}  booted in {node.seconds:.1f} s")
+        out.print(f"  {node.name}  {node.user}@{_place(node)}  {node.netdev}  booted in {node.seconds:.1f} s")
+
+
+def _place(node: LabNode) -> str:
+    return node.address if node.port == 22 else f"{node.address}:{node.port}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
@@ -14,6 +15,7 @@ from sparkctl.errors import Refused
 from sparkctl.lab.state import cache
 
 Builder = Callable[[Path, Path], None]
+Say = Callable[[str], None]
 
 
 class BuildFailed(Refused):
@@ -44,6 +46,17 @@ def built(name: str, recipe: str, build: Builder) -> Path:
             build(partial, target.with_suffix(".log"))
             partial.rename(target)
     return target
+
+
+def timed(stage: str, ready: bool, build: Callable[[], Path], say: Say) -> Path:
+    """What `build` answers; when it is not ready, how long that takes is told."""
+    if ready:
+        return build()
+    say(f"building the {stage} ...")
+    begun = time.monotonic()
+    made = build()
+    say(f"built the {stage}: {time.monotonic() - begun:.0f} s")
+    return made
 
 
 def place(name: str, recipe: str) -> Path:

@@ -21,9 +21,11 @@ _IMPORT = "sparkctl-lab-image.service"
 _WAITS = "etc/systemd/system/systemd-networkd-wait-online.service"
 
 # The user of an inventory may be one that the image has already.
-_USER = """set -eu
+USER = """set -eu
 id "$1" >/dev/null 2>&1 || useradd --create-home --shell /bin/bash "$1"
-usermod --append --groups sudo,docker "$1"
+for group in sudo docker; do
+    if getent group "$group" >/dev/null; then usermod --append --groups "$group" "$1"; fi
+done
 home=$(getent passwd "$1" | cut -d: -f6)
 install -d -m 700 -o "$1" -g "$(id -g "$1")" "$home" "$home/.ssh"
 install -m 600 -o "$1" -g "$(id -g "$1")" /etc/ssh/lab_authorized "$home/.ssh/authorized_keys"
@@ -67,23 +69,37 @@ class Keys:
 
 def furnish(root: Path, spec: LabSpec, node: NodeSpec, keys: Keys) -> None:
     """Write everything that makes `root` the node `node`."""
-    prefix = IPv4Network(spec.network).prefixlen
-    netplan = _NETPLAN_TEXT.format(netdev=node.netdev, address=node.address, prefix=prefix, renderer=spec.renderer)
     _write(root / "etc/machine-id", uuid4().hex + "\n", 0o444)
     _write(root / "etc/hostname", node.name + "\n")
-    _write(root / "etc/hosts", f"127.0.0.1 localhost\n127.0.1.1 {node.name}\n::1 localhost ip6-localhost\n")
-    _write(root / NETPLAN, netplan, 0o600)
+    _write(root / "etc/hosts", hosts(node))
+    _write(root / NETPLAN, netplan(spec, node), 0o600)
     if spec.renderer == "NetworkManager":
         _write(root / NETPLAN_DESKTOP, _DESKTOP_TEXT, 0o600)
     _write(root / "etc/ssh/ssh_host_ed25519_key", keys.host[node.name], 0o600)
     _write(root / "etc/ssh/lab_authorized", keys.authorized, 0o600)
-    _write(root / "etc/sudoers.d/90-lab", f"{node.user} ALL=(ALL) NOPASSWD: ALL\n", 0o440)
+    _write(root / "etc/sudoers.d/90-lab", sudoers(node), 0o440)
     (root / _WAITS).symlink_to("/dev/null")
     if spec.engine:
         _write(root / "opt/sparkctl-lab/image", ENGINE_IMAGE + "\n")
         wants = root / "etc/systemd/system/multi-user.target.wants"
         (wants / _IMPORT).symlink_to(f"/etc/systemd/system/{_IMPORT}")
-    subprocess.run(["chroot", str(root), "/bin/sh", "-c", _USER, "sh", node.user], check=True, capture_output=True)
+    subprocess.run(["chroot", str(root), "/bin/sh", "-c", USER, "sh", node.user], check=True, capture_output=True)
+
+
+def netplan(spec: LabSpec, node: NodeSpec) -> str:
+    """The management network of `node`, as netplan reads it."""
+    prefix = IPv4Network(spec.network).prefixlen
+    return _NETPLAN_TEXT.format(netdev=node.netdev, address=node.address, prefix=prefix, renderer=spec.renderer)
+
+
+def hosts(node: NodeSpec) -> str:
+    """/etc/hosts of `node`."""
+    return f"127.0.0.1 localhost\n127.0.1.1 {node.name}\n::1 localhost ip6-localhost\n"
+
+
+def sudoers(node: NodeSpec) -> str:
+    """Its user may do all, and is asked for nothing."""
+    return f"{node.user} ALL=(ALL) NOPASSWD: ALL\n"
 
 
 def _write(path: Path, text: str, mode: int = 0o644) -> None:

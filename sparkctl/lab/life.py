@@ -11,24 +11,24 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from sparkctl.errors import Refused
 from sparkctl.lab import cgroups, engine, image, layer
 from sparkctl.lab.access import write_keys
-from sparkctl.lab.build import locked
+from sparkctl.lab.build import Say, locked, timed
 from sparkctl.lab.enter import enter
 from sparkctl.lab.order import Order
 from sparkctl.lab.spec import LabSpec
 from sparkctl.lab.state import LabState, find, folder, group, labs, load, started
 from sparkctl.lab.supervisor import CONTROL
+from sparkctl.lab.vm import life as vm
 
-Say = Callable[[str], None]
-
-_BOOT_SECONDS = 150.0
-_FAULT_SECONDS = 90.0
+# A supervisor gives up before its patience ends; a virtual node takes 25 s of a core to boot without KVM.
+_BOOT_SECONDS = {"container": 150.0, "vm": 900.0}
+_FAULT_SECONDS = {"container": 90.0, "vm": 240.0}
+_SUPERVISORS = {"container": "sparkctl.lab.supervisor", "vm": "sparkctl.lab.vm.supervisor"}
 _SYS_RESOURCE = 24  # linux/capability.h
 # Program -> the Debian package that has it.
 _NEEDED = {
@@ -48,7 +48,7 @@ class LabFailed(Refused):
 
 
 def require() -> None:
-    """Refused when this machine cannot run a lab, with what to do about it."""
+    """Refused when this machine cannot run a lab of containers, with what to do about it."""
     if sys.platform != "linux":
         raise Refused("the lab needs Linux: its nodes are namespaces", "run it on a Linux machine or in a Linux VM")
     if os.geteuid() != 0:
@@ -60,21 +60,24 @@ def require() -> None:
 
 def up(spec: LabSpec, say: Say) -> tuple[LabState, bool]:
     """The running lab of `spec`, and whether it was booted just now."""
-    require()
     home = folder(spec.cluster)
     with locked(labs() / f"{spec.cluster}.lock"):
         state = load(spec.cluster)
         if state is not None and state.alive and state.ready:
             _same(home, spec)
             return state, False
+        vm.require(spec) if spec.backend == "vm" else require()
         _clear(home, state)
-        root, built = _parts(spec, say)
-        layers = _layers(spec, root, say)
-        return _boot(spec, home, root, layers, built, say), True
+        return _boot(vm.order(spec, home, say) if spec.backend == "vm" else _order(spec, home, say), say), True
 
 
 def _same(home: Path, spec: LabSpec) -> None:
     order = Order.model_validate_json((home / "order.json").read_bytes())
+    if order.spec.backend != spec.backend:
+        raise Refused(
+            f"the lab of cluster {spec.cluster} runs, and its backend is {order.spec.backend}, not {spec.backend}",
+            f"sparkctl lab down {spec.inventory}, then sparkctl lab up {spec.inventory} --backend {spec.backend}",
+        )
     if order.spec.renderer != spec.renderer:
         raise Refused(
             f"the lab of cluster {spec.cluster} runs, and its nodes have {order.spec.renderer}, not {spec.renderer}",
@@ -90,11 +93,11 @@ def _same(home: Path, spec: LabSpec) -> None:
 def _parts(spec: LabSpec, say: Say) -> tuple[Path, Path | None]:
     """The image and, for an inventory with an engine, the engine: built at the same time where they are missing."""
     with ThreadPoolExecutor(max_workers=2) as pool:
-        root = pool.submit(_timed, "image of the nodes (debootstrap)", image.ready(), image.image, say)
+        root = pool.submit(timed, "image of the nodes (debootstrap)", image.ready(), image.image, say)
         if not spec.engine:
             return root.result(), None
         stage = "engine (vLLM for the CPU, about 2 GB)"
-        built = pool.submit(_timed, stage, engine.ready(), lambda: engine.engine(root.result), say)
+        built = pool.submit(timed, stage, engine.ready(), lambda: engine.engine(root.result), say)
         return _both(root, built)
 
 
@@ -102,27 +105,18 @@ def _layers(spec: LabSpec, root: Path, say: Say) -> tuple[Path, ...]:
     if spec.renderer == "networkd":
         return ()
     stage = "layer of the image with NetworkManager"
-    return (_timed(stage, layer.ready(), lambda: layer.desktop(root), say),)
+    return (timed(stage, layer.ready(), lambda: layer.desktop(root), say),)
 
 
 def _both(root: Future[Path], built: Future[Path]) -> tuple[Path, Path]:
     return root.result(), built.result()
 
 
-def _timed(stage: str, ready: bool, build: Callable[[], Path], say: Say) -> Path:
-    if ready:
-        return build()
-    say(f"building the {stage} ...")
-    begun = time.monotonic()
-    made = build()
-    say(f"built the {stage}: {time.monotonic() - begun:.0f} s")
-    return made
-
-
-def _boot(spec: LabSpec, home: Path, root: Path, layers: tuple[Path, ...], built: Path | None, say: Say) -> LabState:
-    home.mkdir(parents=True, mode=0o700)
-    write_keys(home, spec)
-    order = Order(
+def _order(spec: LabSpec, home: Path, say: Say) -> Order:
+    """Everything that the supervisor of containers needs to know; what it needs is built where it is missing."""
+    root, built = _parts(spec, say)
+    layers = _layers(spec, root, say)
+    return Order(
         spec=spec,
         folder=str(home),
         image=str(root),
@@ -131,10 +125,16 @@ def _boot(spec: LabSpec, home: Path, root: Path, layers: tuple[Path, ...], built
         cgroups=tuple(map(str, cgroups.homes(group(home)))),
         limited=not may_raise_limits(Path("/proc/self/status").read_text()),
     )
+
+
+def _boot(order: Order, say: Say) -> LabState:
+    spec, home = order.spec, Path(order.folder)
+    home.mkdir(parents=True, mode=0o700)
+    write_keys(home, spec, order.ports)
     (home / "order.json").write_text(order.model_dump_json(indent=2))
     say(f"booting {len(spec.nodes)} nodes ...")
     begun = time.monotonic()
-    _supervise(home)
+    _supervise(home, spec)
     say(f"booted {len(spec.nodes)} nodes: {time.monotonic() - begun:.1f} s")
     return find(spec.cluster)
 
@@ -145,17 +145,17 @@ def may_raise_limits(status: str) -> bool:
     return bool(int(effective.split()[1], 16) >> _SYS_RESOURCE & 1)
 
 
-def _supervise(home: Path) -> None:
+def _supervise(home: Path, spec: LabSpec) -> None:
     """Start the supervisor in a session of its own and wait for its word."""
     reader, writer = os.pipe()
     with os.fdopen(reader) as answers, (home / "supervisor.log").open("wb") as log:
-        words = [sys.executable, "-m", "sparkctl.lab.supervisor", str(home), str(writer)]
+        words = [sys.executable, "-m", _SUPERVISORS[spec.backend], str(home), str(writer)]
         subprocess.Popen(
             words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(writer,), start_new_session=True
         )
         os.close(writer)
         try:
-            readable, _, _ = select.select([answers], [], [], _BOOT_SECONDS)
+            readable, _, _ = select.select([answers], [], [], _BOOT_SECONDS[spec.backend])
         except KeyboardInterrupt:
             _stop(home)
             raise
@@ -168,17 +168,21 @@ def _supervise(home: Path) -> None:
 
 def down(cluster: str) -> bool:
     """End the lab of `cluster` and remove all that is left of it; answers whether there was anything."""
-    require()
     home = folder(cluster)
     with locked(labs() / f"{cluster}.lock"):
         there = home.exists()
-        _clear(home, load(cluster) if there else None)
+        state = load(cluster) if there else None
+        if state is None or state.backend == "container":
+            require()
+        _clear(home, state)
         return there
 
 
 def _clear(home: Path, state: LabState | None) -> None:
     if state is not None:
         _kill(state)
+    if not vm.gone(home):
+        raise Refused("programs of the lab still run", f"try again; see who holds {home}/alive with fuser")
     left = _sweep(home)
     if left:
         raise Refused(f"programs of the lab are still in {left[0]}", "try again; see who they are in its cgroup.procs")
@@ -217,12 +221,12 @@ def _kill(state: LabState, seconds: float = 20.0) -> None:
 
 
 def fault(state: LabState, verb: str, subject: str) -> None:
-    """Ask the running lab to `cut` or `mend` a cable, or to `kill`, `boot`, `isolate` or `join` a node."""
+    """Ask the running lab for a fault of a cable, a port or a node: one of `FAULTS`."""
     enter(state)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
-        control.settimeout(_FAULT_SECONDS)
+        control.settimeout(_FAULT_SECONDS[state.backend])
         try:
-            control.connect(CONTROL)
+            vm.connect(control, folder(state.cluster)) if state.backend == "vm" else control.connect(CONTROL)
             control.sendall(f"{verb} {subject}\n".encode())
             problem = control.recv(65536).decode().strip()
         except OSError as error:

@@ -52,6 +52,14 @@ def join(node: NodeSpec) -> list[str]:
     return [f"link set {_outer(node)} master {MANAGEMENT_BRIDGE}"]
 
 
+def replug(spec: LabSpec, alive: Collection[str]) -> list[str]:
+    """Every plug into the port that it belongs in, and every port to the MTU that it carries."""
+    wires = [wire for wire in spec.wires if wire.node in alive]
+    lines = [f"link set {wire.outer} mtu {wire.outer_mtu} master {wire.bridge}" for wire in wires]
+    ends = [(end, mtu) for trunk in spec.trunks for end, mtu in zip(trunk.ends, trunk.mtus, strict=True)]
+    return lines + [f"link set {end} mtu {mtu}" for end, mtu in ends]
+
+
 def light(spec: LabSpec, alive: Collection[str], cut: Collection[int]) -> list[str]:
     """Carrier where there is a cable that nobody cut and, on a direct cable, a living node at its other end."""
     lines = [
@@ -82,7 +90,7 @@ def _bridge(name: str, mtu: int, extra: str) -> list[str]:
 
 def _trunk(trunk: Trunk) -> list[str]:
     (a, b), (left, right) = trunk.ends, trunk.bridges
-    lines = [f"link add {a} mtu 9216 type veth peer name {b} mtu 9216"]
+    lines = [f"link add {a} mtu {trunk.mtus[0]} type veth peer name {b} mtu {trunk.mtus[1]}"]
     return lines + [f"link set {end} master {bridge} up" for end, bridge in ((a, left), (b, right))]
 
 

@@ -29,7 +29,7 @@ _CONTEXT = 256
 def overlay(cluster: Cluster, state: LabState) -> Overlaid:
     """The cluster as the lab can play it, and what was changed."""
     twin, said = _access(cluster, state)
-    for change in (_transport, _engine):
+    for change in (_transport, _engine) if state.backend == "container" else (_no_engine,):
         twin, more = change(twin)
         said += more
     if twin.engine is not None and twin.engine.api_key_file is not None:
@@ -45,8 +45,13 @@ def _access(cluster: Cluster, state: LabState) -> Overlaid:
     nodes = tuple(_twin(node, state) for node in cluster.nodes)
     first = state.nodes[0]
     ssh = SshAccess(first.user, first.identity_file, first.known_hosts, "passwordless")
-    said = f"ssh: emulated nodes at {nodes[0].address} to {nodes[-1].address}, with keys of the lab, not the real ones"
+    there = " to ".join(_place(node) for node in (nodes[0], nodes[-1]))
+    said = f"ssh: emulated nodes at {there}, with keys of the lab, not the real ones"
     return replace(cluster, ssh=ssh, nodes=nodes), (said,)
+
+
+def _place(node: Node) -> str:
+    return node.address if node.port == 22 else f"{node.address}:{node.port}"
 
 
 def _twin(node: Node, state: LabState) -> Node:
@@ -60,6 +65,13 @@ def _transport(cluster: Cluster) -> Overlaid:
     fabric = replace(cluster.fabric, transport="tcp")
     said = "transport: tcp instead of roce, because container nodes have no RDMA device"
     return replace(cluster, fabric=fabric), (said,)
+
+
+def _no_engine(cluster: Cluster) -> Overlaid:
+    """Virtual nodes have Soft-RoCE, so the transport stays as it is."""
+    if cluster.engine is None:
+        return cluster, ()
+    return replace(cluster, engine=None), ("engine: left out, because vm nodes have no room for it",)
 
 
 def _engine(cluster: Cluster) -> Overlaid:

@@ -9,8 +9,8 @@ from pathlib import Path
 from sparkctl.errors import Refused
 from sparkctl.fabric.model import Cable, Fabric
 from sparkctl.fabric.ports import Rail, half
-from sparkctl.inventory.model import Cluster, Switch
-from sparkctl.lab.state import Frozen, Renderer
+from sparkctl.inventory.model import Cluster, LinkEnd, Switch
+from sparkctl.lab.state import Backend, Frozen, Renderer
 
 # Benchmarking addresses (RFC 2544): no real network of a user has them.
 _POOL = IPv4Network("198.18.0.0/15")
@@ -41,9 +41,15 @@ class Bridge(Frozen):
 
 
 class Wire(Frozen):
-    """A netdev of a node (`netdev`) whose other end, `outer`, is plugged into a bridge of the lab."""
+    """A netdev of a node (`netdev`) whose other end, `outer`, is plugged into a bridge of the lab.
+
+    `port` is the port that the netdev belongs to, `far` the port at the other end of its cable.
+    """
 
     node: str
+    port: str
+    far: str
+    rail: Rail
     netdev: str
     outer: str
     bridge: str
@@ -55,8 +61,10 @@ class Trunk(Frozen):
     """A cable between two switches."""
 
     ends: tuple[str, str]
+    ports: tuple[str, str]
     bridges: tuple[str, str]
     cable: int
+    mtus: tuple[int, int] = (JUMBO, JUMBO)
 
 
 class LabSpec(Frozen):
@@ -71,6 +79,7 @@ class LabSpec(Frozen):
     trunks: tuple[Trunk, ...]
     engine: bool
     renderer: Renderer = "networkd"
+    backend: Backend = "container"
 
     @property
     def gateway(self) -> str:
@@ -95,7 +104,9 @@ class LabSpec(Frozen):
         return tuple(dict.fromkeys(wires + [trunk.cable for trunk in self.trunks]))
 
 
-def specify(cluster: Cluster, fabric: Fabric, renderer: Renderer = "networkd") -> LabSpec:
+def specify(
+    cluster: Cluster, fabric: Fabric, renderer: Renderer = "networkd", backend: Backend = "container"
+) -> LabSpec:
     """The lab of `cluster`; `renderer` is what netplan gives its nodes' netdevs to."""
     network = management_network(IPv4Network(cluster.fabric.subnet_pool, strict=False))
     if len(cluster.nodes) > network.num_addresses - _FIRST_HOST - 1:
@@ -109,8 +120,9 @@ def specify(cluster: Cluster, fabric: Fabric, renderer: Renderer = "networkd") -
         bridges=(*_switches(cluster), *chain.from_iterable(bridges for bridges, _, _ in layers)),
         wires=tuple(chain.from_iterable(wires for _, wires, _ in layers)),
         trunks=tuple(chain.from_iterable(trunks for _, _, trunks in layers)),
-        engine=cluster.engine is not None,
+        engine=cluster.engine is not None and backend == "container",
         renderer=renderer,
+        backend=backend,
     )
 
 
@@ -161,20 +173,28 @@ def _cable(cable: Cable, rail: Rail, cluster: Cluster) -> Layer:
     ends = (cable.a, cable.b)
     met = [switched[end.owner] for end in ends if end.owner in switched]
     if len(met) == len(ends):
-        trunk = Trunk(ends=(f"{name}a", f"{name}b"), bridges=(met[0][0], met[1][0]), cable=cable.index)
+        bridges, ports = (met[0][0], met[1][0]), (_port(cable.a), _port(cable.b))
+        trunk = Trunk(ends=(f"{name}a", f"{name}b"), ports=ports, bridges=bridges, cable=cable.index)
         return (), (), (trunk,)
     own = () if met else (Bridge(name=name, mtu=JUMBO, lldp=True),)
     bridge, mtu = met[0] if met else (name, JUMBO)
     wires = (
         Wire(
             node=end.owner,
+            port=_port(end),
+            far=_port(far),
+            rail=rail,
             netdev=half(end.port, rail).netdev,
             outer=f"{name}{side}",
             bridge=bridge,
             cable=cable.index,
             outer_mtu=mtu,
         )
-        for end, side in zip(ends, "ab", strict=True)
+        for end, far, side in zip(ends, reversed(ends), "ab", strict=True)
         if end.owner not in switched
     )
     return own, tuple(wires), ()
+
+
+def _port(end: LinkEnd) -> str:
+    return f"{end.owner}:{end.port}"

@@ -14,6 +14,7 @@ from sparkctl.errors import Refused
 
 VERSION = 1
 Renderer = Literal["networkd", "NetworkManager"]
+Backend = Literal["container", "vm"]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -31,7 +32,7 @@ class Supervisor(Frozen):
 
 
 class LabNode(Frozen):
-    """How to reach one emulated node, from inside the lab's network namespace."""
+    """How to reach one emulated node: from inside the lab's network namespace, or a virtual one from anywhere here."""
 
     name: str
     address: str
@@ -52,7 +53,7 @@ class LabState(Frozen):
     version: int = VERSION
     cluster: str
     inventory: str
-    backend: str
+    backend: Backend
     renderer: Renderer = "networkd"
     supervisor: Supervisor
     nodes: tuple[LabNode, ...]

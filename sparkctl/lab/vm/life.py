@@ -1,0 +1,106 @@
+"""What a lab of virtual nodes needs before it boots, and how one knows that all of it has ended."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+import shutil
+import socket
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from sparkctl.errors import Refused
+from sparkctl.lab.build import Say, timed
+from sparkctl.lab.order import LOOPBACK, Order
+from sparkctl.lab.spec import LabSpec
+from sparkctl.lab.vm import image
+from sparkctl.lab.vm.accelerator import chosen
+from sparkctl.lab.vm.machine import QEMU
+from sparkctl.lab.vm.supervisor import ALIVE, CONTROL
+
+# Program -> the Debian package that has it; the image is built by the second ones, as root.
+_NEEDED = {QEMU: "qemu-system-x86", "qemu-img": "qemu-utils", "ssh": "openssh-client"}
+_BUILDING = {"debootstrap": "debootstrap", "mke2fs": "e2fsprogs"}
+_ONCE = 'sudo XDG_CACHE_HOME="${XDG_CACHE_HOME:-$HOME/.cache}" XDG_STATE_HOME=/tmp/sparkctl-once'
+
+
+def require(spec: LabSpec) -> None:
+    """Refused when this machine cannot run virtual nodes, with what to do about it."""
+    if platform.machine() != "x86_64":
+        raise Refused("vm nodes are x86-64 machines, and this one is not", "use --backend container")
+    if spec.renderer != "networkd":
+        raise Refused(f"vm nodes have networkd, not {spec.renderer}", "use --backend container")
+    needed = _NEEDED if image.ready() else {**_NEEDED, **_BUILDING}
+    missing = sorted({package for program, package in needed.items() if shutil.which(program) is None})
+    if missing:
+        raise Refused(f"the lab needs the packages {', '.join(missing)}", f"apt-get install {' '.join(missing)}")
+    if not image.ready() and os.geteuid() != 0:
+        up = f"sparkctl lab up {spec.inventory} --backend vm"
+        down = f"sparkctl lab down {spec.inventory}"
+        raise Refused(
+            "the disk of the vm nodes is not built yet; only that needs root (debootstrap), running them does not",
+            f"once: {_ONCE} {up}; the same with {down}; then try again",
+        )
+
+
+def order(spec: LabSpec, home: Path, say: Say) -> Order:
+    """Everything that the supervisor needs to know; the image is built when it is not there yet."""
+    disk = timed("image of the vm nodes (debootstrap)", image.ready(), image.image, say)
+    accelerator = chosen(disk)
+    if accelerator == "tcg":
+        say("no KVM here: the nodes' processors are emulated, and slow")
+    return Order(
+        spec=spec,
+        folder=str(home),
+        image=str(disk),
+        engine=None,
+        cgroups=(),
+        limited=False,
+        ports=free_ports(len(spec.nodes)),
+        accelerator=accelerator,
+    )
+
+
+def free_ports(count: int) -> tuple[int, ...]:
+    """Ports of this machine that nobody has, all different."""
+    with ExitStack() as stack:
+        held = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in held:
+            each.bind((LOOPBACK, 0))
+        return tuple(each.getsockname()[1] for each in held)
+
+
+def gone(home: Path, seconds: float = 20.0) -> bool:
+    """Whether the supervisor of a lab and all of its QEMUs have ended, at the latest after `seconds`."""
+    try:
+        lock = os.open(home / ALIVE, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    deadline = time.monotonic() + seconds
+    try:
+        while not _locked(lock):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+    finally:
+        os.close(lock)
+    return True
+
+
+def _locked(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def connect(control: socket.socket, home: Path) -> None:
+    """Reach a lab's supervisor; through the folder, because the name of a socket may not be long."""
+    folder = os.open(home, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        control.connect(f"/proc/self/fd/{folder}/{CONTROL}")
+    finally:
+        os.close(folder)

@@ -1,0 +1,343 @@
+"""The one program that a lab of virtual nodes is: it boots them, carries their frames, and obeys; no root.
+
+`python -m sparkctl.lab.vm.supervisor STATE_FOLDER PIPE`. All QEMUs are its children and the kernel kills them when it
+ends, however that ends. They and it hold the lock on `alive` in the folder: who gets it knows that all are gone.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import selectors
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TextIO
+
+from sparkctl.errors import SparkctlError
+from sparkctl.lab.furnish import Keys
+from sparkctl.lab.order import Order
+from sparkctl.lab.plugs import faulty
+from sparkctl.lab.spec import MANAGEMENT_BRIDGE, NodeSpec
+from sparkctl.lab.state import Supervisor, save, started
+from sparkctl.lab.vm import furnish
+from sparkctl.lab.vm.image import DISK
+from sparkctl.lab.vm.machine import MANAGEMENT, WAY_IN, NodeFailed, Parts, Running, disk, identity, log, start
+from sparkctl.lab.vm.switchboard import End, Switchboard
+
+CONTROL = "control"
+ALIVE = "alive"
+_MANAGEMENT_MTU = 1500
+_REAP_EVERY = 0.2  # seconds
+# A node takes 15 to 25 s of a core to boot when the processor is emulated; several share the cores.
+_BOOT_SECONDS, _EACH = 120.0, 40.0
+
+
+class Lab:
+    """The running lab: `running` nodes by name, which cables are `cut`, and which nodes nobody can reach."""
+
+    def __init__(self, order: Order, lock: int) -> None:
+        self.order, self.spec, self.lock = order, order.spec, lock
+        self.folder = Path(order.folder)
+        self.running: dict[str, Running] = {}
+        self.cut: set[int] = set()
+        self.isolated: set[str] = set()
+        self.board = Switchboard()
+        self.selector = selectors.DefaultSelector()
+        self._reaped = 0.0
+        self.board.bridge(MANAGEMENT_BRIDGE, is_cable=False)
+        for bridge in self.spec.bridges:
+            self.board.bridge(bridge.name, is_cable=bridge.lldp)
+
+    def node(self, name: str) -> NodeSpec:
+        """The node called `name`; KeyError when there is none."""
+        return {node.name: node for node in self.spec.nodes}[name]
+
+    def parts(self, node: NodeSpec) -> Parts:
+        """What `node` is made of."""
+        port = self.order.ports[node.index]
+        return Parts(self.spec, Path(self.order.image), self.folder, self.order.accelerator, port)
+
+    def start(self, node: NodeSpec) -> Running:
+        """Power for `node`; it has not booted yet."""
+        running = start(node, self.parts(node), self.lock)
+        self.running[node.name] = running
+        self._plug(running)
+        if node.name in self.isolated:
+            self.reach(running, False)
+        self.light()
+        return running
+
+    def _plug(self, running: Running) -> None:
+        node = running.node
+        bridges = {wire.netdev: (wire.outer, wire.outer_mtu, wire.bridge) for wire in self.spec.of(node.name)}
+        bridges[node.netdev] = (f"m{node.index}", _MANAGEMENT_MTU, MANAGEMENT_BRIDGE)
+        for netdev, wire in running.ends.items():
+            name, mtu, bridge = bridges[netdev]
+            end = self.board.plug(End(name, mtu, wire), bridge)
+            self.selector.register(wire, selectors.EVENT_READ, partial(self._frames, end))
+
+    def replug(self) -> None:
+        """Every plug into the port that it belongs in, every port to the MTU that it carries."""
+        for trunk in self.spec.trunks:
+            self.board.trunk(trunk.ends, trunk.bridges, trunk.mtus)
+        for wire in self.spec.wires:
+            end = self.board.ends.get(wire.outer)
+            if end is not None:
+                end.mtu = wire.outer_mtu
+                self.board.plug(end, wire.bridge)
+        self.light()
+
+    def light(self) -> None:
+        """Set the carrier of every cable, as a node sees it: none when it is cut or its other end has no power."""
+        for wire in self.spec.wires:
+            running = self.running.get(wire.node)
+            if running is not None:
+                there = self.spec.other(wire)
+                self._set_link(running, wire.netdev, wire.cable not in self.cut and there in {None, *self.running})
+        for trunk in self.spec.trunks:
+            for end in trunk.ends:
+                self.board.ends[end].lit = trunk.cable not in self.cut
+
+    def reach(self, running: Running, on: bool) -> None:
+        """Let the management network and the way in through to a node, or not; its own link stays up."""
+        for end in (MANAGEMENT, WAY_IN):
+            self._set_link(running, end, on)
+
+    def _set_link(self, running: Running, name: str, on: bool) -> None:
+        """A node that has just ended has no links; the next look at the programs finds that out."""
+        try:
+            running.set_link(name, on)
+        except NodeFailed:
+            if running.program.poll() is None:
+                raise
+
+    def forget(self, running: Running) -> None:
+        """Take the wires of a node whose QEMU has ended."""
+        for wire in running.ends.values():
+            self.selector.unregister(wire)
+        for name in (f"m{running.node.index}", *(wire.outer for wire in self.spec.of(running.node.name))):
+            self.board.unplug(name)
+        running.close()
+        del self.running[running.node.name]
+        self.light()
+
+    def serve(self, enough: Callable[[], bool], seconds: float | None = None) -> bool:
+        """Carry frames, obey, and boot nodes that ask for it, until `enough`; False when `seconds` passed first."""
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while not enough():
+            if deadline is not None and time.monotonic() > deadline:
+                return False
+            for key, ready in self.selector.select(_REAP_EVERY):
+                key.data(ready)
+            self._reap()
+        return True
+
+    def _frames(self, end: End, ready: int) -> None:
+        if self.board.ends.get(end.name) is not end:  # unplugged while this was on its way
+            return
+        if ready & selectors.EVENT_WRITE and self.board.drain(end) and end.wire is not None:
+            self.selector.modify(end.wire, selectors.EVENT_READ, partial(self._frames, end))
+        if ready & selectors.EVENT_READ:
+            for late in self.board.pump(end):
+                both = selectors.EVENT_READ | selectors.EVENT_WRITE
+                self.selector.modify(late.wire or -1, both, partial(self._frames, late))
+
+    def _reap(self) -> None:
+        """Notice the nodes that ended; one that was rebooted comes again, any other stays dark until it is booted."""
+        now = time.monotonic()
+        if now < self._reaped + _REAP_EVERY:
+            return
+        self._reaped = now
+        for running in list(self.running.values()):
+            if running.program.poll() is not None:
+                again = running.rebooted()
+                self.forget(running)
+                if again:
+                    self._start_again(running.node)
+
+    def _start_again(self, node: NodeSpec) -> None:
+        try:
+            self.start(node)
+        except (SparkctlError, OSError) as error:
+            print(f"{node.name}: {_reason(error)}", file=sys.stderr, flush=True)  # noqa: T201  (this is the log)
+
+
+def boot(lab: Lab, nodes: tuple[NodeSpec, ...]) -> list[float]:
+    """Power for all of them; the seconds that each took. NodeFailed when one did not boot, or not well."""
+    begun = time.monotonic()
+    seconds: dict[str, float] = {}
+    for node in nodes:
+        lab.start(node)
+
+    def all_booted() -> bool:
+        for node in nodes:
+            running = lab.running.get(node.name)
+            if running is None:
+                raise NodeFailed(f"{node.name} ended: {_last_line(lab, node)}", f"see {log(lab.parts(node), node)}")
+            said = running.booted()
+            if said not in (None, "running"):
+                raise NodeFailed(f"{node.name} booted badly: {said}", f"see {log(lab.parts(node), node)}")
+            if said:
+                seconds.setdefault(node.name, time.monotonic() - begun)
+        return len(seconds) == len(nodes)
+
+    if not lab.serve(all_booted, _BOOT_SECONDS + _EACH * len(nodes)):
+        slow = ", ".join(node.name for node in nodes if node.name not in seconds)
+        raise NodeFailed(f"{slow} did not boot in {time.monotonic() - begun:.0f} s", f"see the logs in {lab.folder}")
+    return [seconds[node.name] for node in nodes]
+
+
+def _last_line(lab: Lab, node: NodeSpec) -> str:
+    lines = log(lab.parts(node), node).read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "QEMU said nothing"
+
+
+def main() -> int:
+    """Boot all nodes, say so, and then obey until the end. The pipe ends with this program: nobody waits in vain."""
+    folder, pipe = Path(sys.argv[1]), int(sys.argv[2])
+    os.set_inheritable(pipe, False)
+    os.chdir(folder)
+    lock = os.open(ALIVE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    order = Order.model_validate_json(Path("order.json").read_bytes())
+    with os.fdopen(pipe, "w") as report:
+        try:
+            lab = _booted(order, lock)
+        except (SparkctlError, OSError, subprocess.SubprocessError, KeyError) as error:
+            _tell(report, {"error": _reason(error), "remedy": getattr(error, "remedy", "")})
+            return 1
+        if not _tell(report, {"ready": True}):
+            return 1
+    _obey(lab)
+    return 0
+
+
+def _booted(order: Order, lock: int) -> Lab:
+    state = order.state(Supervisor(pid=os.getpid(), started=started(os.getpid()) or 0))
+    save(state)
+    lab = Lab(order, lock)
+    keys = Keys.read(lab.folder, order.spec)
+    for node in order.spec.nodes:
+        parts = lab.parts(node)
+        identity(parts, node).write_bytes(furnish.archive(furnish.files(order.spec, node, keys)))
+        identity(parts, node).chmod(0o600)
+        _new_disk(Path(order.image) / DISK, disk(parts, node))
+    lab.replug()
+    seconds = boot(lab, order.spec.nodes)
+    timed = zip(state.nodes, seconds, strict=True)
+    nodes = tuple(node.model_copy(update={"seconds": round(took, 2)}) for node, took in timed)
+    save(state.model_copy(update={"nodes": nodes, "ready": True}))
+    return lab
+
+
+def _new_disk(below: Path, path: Path) -> None:
+    words = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(below), str(path)]
+    subprocess.run(words, check=True, capture_output=True, text=True)
+
+
+def _tell(report: TextIO, answer: dict[str, object]) -> bool:
+    """Say how it went, also to the log; False when nobody waits any more: a lab that nobody knows of must not stay."""
+    print(json.dumps(answer), file=sys.stderr, flush=True)  # noqa: T201  (this is the log)
+    try:
+        report.write(json.dumps(answer) + "\n")
+        report.flush()
+    except BrokenPipeError:
+        return False
+    return True
+
+
+def _obey(lab: Lab) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
+        control.bind(CONTROL)
+        control.listen()
+        lab.selector.register(control, selectors.EVENT_READ, lambda _: _answer(lab, control))
+        lab.serve(lambda: False)
+
+
+def _answer(lab: Lab, control: socket.socket) -> None:
+    """One line asked, one line answered; empty when all went well."""
+    connection, _ = control.accept()
+    with connection:
+        connection.settimeout(5.0)
+        try:
+            verb, _, subject = connection.recv(4096).decode().strip().partition(" ")
+            problem = _carry_out(lab, verb, subject)
+        except (OSError, subprocess.SubprocessError, SparkctlError, ValueError, KeyError) as error:
+            problem = _reason(error)
+        try:
+            connection.sendall(f"{problem}\n".encode())
+        except OSError:
+            return
+
+
+def _carry_out(lab: Lab, verb: str, subject: str) -> str:
+    if verb in ("cut", "mend"):
+        (lab.cut.add if verb == "cut" else lab.cut.discard)(int(subject))
+        lab.light()
+        return ""
+    if verb in ("swap", "mtu"):
+        lab.spec = faulty(lab.spec, verb, subject)
+        lab.replug()
+        return ""
+    return _NODE_FAULTS[verb](lab, lab.node(subject))
+
+
+def _isolate(lab: Lab, node: NodeSpec) -> str:
+    """Its management wire carries nothing any more, and the node sees its link stay up."""
+    lab.isolated.add(node.name)
+    return _reach(lab, node, False)
+
+
+def _join(lab: Lab, node: NodeSpec) -> str:
+    lab.isolated.discard(node.name)
+    return _reach(lab, node, True)
+
+
+def _reach(lab: Lab, node: NodeSpec, on: bool) -> str:
+    if node.name in lab.running:
+        lab.reach(lab.running[node.name], on)
+    return ""
+
+
+def _kill(lab: Lab, node: NodeSpec) -> str:
+    """Take the power from a node: what it had not written is lost."""
+    running = lab.running.get(node.name)
+    if running is None:
+        return f"{node.name} is not running"
+    running.program.kill()
+    running.program.wait()
+    lab.forget(running)
+    return ""
+
+
+def _again(lab: Lab, node: NodeSpec) -> str:
+    """Power for a node that has none; its disk is as it was."""
+    if node.name in lab.running:
+        return f"{node.name} is running"
+    boot(lab, (node,))
+    return ""
+
+
+_NODE_FAULTS: Mapping[str, Callable[[Lab, NodeSpec], str]] = {
+    "kill": _kill,
+    "boot": _again,
+    "isolate": _isolate,
+    "join": _join,
+}
+
+
+def _reason(error: BaseException) -> str:
+    """One line for people; of a program that failed, its own last words."""
+    said = getattr(error, "stderr", None)
+    lines = (said or str(error)).strip().splitlines()
+    return lines[-1] if lines else type(error).__name__
+
+
+if __name__ == "__main__":
+    sys.exit(main())
