@@ -12,6 +12,7 @@ from sparkctl.resources import share
 
 NAME = "sparkctl-gather"
 """Of the unit and of the container: a second one at the same time is refused by systemd."""
+REMOVE = f"docker rm --force {NAME} >/dev/null 2>&1"
 SECONDS = 150
 """For everything, whoever may have gone: some 20 s to start Python with torch, 60 to meet, 5 for each size."""
 MEET_SECONDS = 60
@@ -59,7 +60,7 @@ def _program() -> bytes:
 def command(script: str, *, docker: bool, user: str = "root") -> Command:
     """Run one rank by `script`, which reads the program on stdin. systemd ends it, should nobody else."""
     properties = [f"RuntimeMaxSec={SECONDS}", "TimeoutStopSec=10", "LimitMEMLOCK=infinity", "LimitNOFILE=1048576"]
-    properties += [f"ExecStopPost=-/usr/bin/docker rm --force {NAME}"] if docker else [f"User={user}"]
+    properties += [f"ExecStopPost=-/bin/sh -c '{REMOVE}'"] if docker else [f"User={user}"]
     words = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", f"--unit={NAME}"]
     words += [f"--property={written}" for written in properties]
     # systemd puts variables into the words of a unit; `$$` is its way to write the sign itself.
@@ -67,7 +68,8 @@ def command(script: str, *, docker: bool, user: str = "root") -> Command:
     return Command("all-gather", f"exec {line}\n", Effect.LOAD, _program(), timeout=SECONDS + 30)
 
 
-def stop() -> Command:
-    """End a rank whose outcome nobody waits for any more; its unit takes the container with it."""
-    script = f"systemctl stop {NAME}.service 2>/dev/null || [ $? -eq 5 ]\n"
-    return Command("end the all-gather", script, Effect.LOAD)
+def stop(*, docker: bool) -> Command:
+    """End a rank whose outcome nobody waits for any more. The container first: its program need not hear a signal."""
+    container = f"{REMOVE} || :\n" if docker else ""
+    script = f"{container}systemctl stop {NAME}.service 2>/dev/null || [ $? -eq 5 ]\n"
+    return Command("end the all-gather", script, Effect.LOAD, timeout=40)

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Mapping
 
 from sparkctl.commands import gather
 from sparkctl.commands.base import Command, Effect
 from sparkctl.commands.gather import Place
 from sparkctl.engines import Rank, engine_of
-from sparkctl.execute.fleet import Fleet
+from sparkctl.errors import AccessRefused
+from sparkctl.execute.fleet import Fleet, problem
 from sparkctl.fabric.model import Fabric
 from sparkctl.facts.gathered import together
 from sparkctl.facts.snapshot import NodeFacts
 from sparkctl.facts.trials import Gathered
 from sparkctl.inventory.model import Cluster, EngineIntent
-from sparkctl.outcome import Absent, Fact, Known, Ok, Result, Unknown
+from sparkctl.outcome import Absent, Fact, Known, Lost, Ok, Result, Unknown
 from sparkctl.render.artifact import ENGINE_ENV, NCCL_ENV
 from sparkctl.render.trial import trial_script
+from sparkctl.report.events import Ended, Phase
+
+TITLE = "NCCL all-gather over all ranks"
+ENDED = "ended here, because another rank had failed"
+GRACE = 5.0
+"""Seconds for the other ranks to say what they saw, after one has failed."""
 
 
 async def all_gather(
@@ -30,15 +39,53 @@ async def all_gather(
     if not steps:
         return Absent("too little memory is free for an all-gather that tells anything")
     commands = _commands(cluster, fabric, cluster.engine, steps)
-    results: dict[str, Result] = {}
     with fleet.allow(Effect.LOAD):
-        try:
-            results = await fleet.each("NCCL all-gather over all ranks", commands)
-        finally:
-            left = [node for node in commands if not isinstance(results.get(node), Ok)]
-            if left:
-                await fleet.each("end the all-gather", {node: gather.stop() for node in left})
-    return together(results)
+        return together(await _gang(fleet, commands, docker=cluster.engine.runtime.docker is not None))
+
+
+async def _gang(fleet: Fleet, commands: Mapping[str, Command], *, docker: bool) -> dict[str, Result]:
+    """Run every rank; one that fails, or an interruption, ends all: the others would wait for it in vain."""
+    fleet.rounds += 1
+    fleet.observer(Phase(TITLE, tuple(commands)))
+    tasks = {node: asyncio.create_task(_rank(fleet, node, command)) for node, command in commands.items()}
+    late: list[str] = []
+    try:
+        late = await _first_failure(tasks)
+    finally:
+        await _end(fleet, [node for node, task in tasks.items() if not _well(task)], docker=docker)
+    results = {node: await task for node, task in tasks.items()}
+    return results | {node: Lost(ENDED) for node in late if not isinstance(results[node], Ok)}
+
+
+async def _first_failure(tasks: Mapping[str, asyncio.Task[Result]]) -> list[str]:
+    """Wait until all have ended, or one has failed and the others had their time to say why; those that did not."""
+    running = set(tasks.values())
+    while running:
+        done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        if running and not all(map(_well, done)):
+            _, running = await asyncio.wait(running, timeout=GRACE)
+            break
+    return [node for node, task in tasks.items() if task in running]
+
+
+def _well(task: asyncio.Task[Result]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is None and isinstance(task.result(), Ok)
+
+
+async def _end(fleet: Fleet, nodes: list[str], *, docker: bool) -> None:
+    """Whatever is left of the gang on `nodes` goes."""
+    if nodes:
+        await fleet.each("end the all-gather", {node: gather.stop(docker=docker) for node in nodes})
+
+
+async def _rank(fleet: Fleet, node: str, command: Command) -> Result:
+    begun = time.monotonic()
+    try:
+        result = await fleet.gates[node].run(command)
+    except AccessRefused as error:
+        result = Lost(error.message)
+    fleet.observer(Ended(TITLE, node, time.monotonic() - begun, problem(result)))
+    return result
 
 
 def _commands(cluster: Cluster, fabric: Fabric, intent: EngineIntent, steps: tuple[int, ...]) -> dict[str, Command]:

@@ -63,7 +63,10 @@ def together(results: Mapping[str, Result]) -> Fact[Gathered]:
 
 def _waited(reason: str) -> bool:
     """Whether a rank only says that others did not come."""
-    return any(word in reason.lower() for word in ("timeout", "timed out", "connection reset", "connection closed"))
+    said = reason.lower()
+    return any(
+        word in said for word in ("timeout", "timed out", "connection reset", "connection closed", "another rank")
+    )
 
 
 def _report(result: Result) -> Report:
