@@ -8,21 +8,24 @@ import re
 from collections.abc import Iterable
 
 GONE = "[redacted]"
+# Every repetition is bounded: a node may answer with a megabyte of anything.
 _SHORTEST = 4  # characters of a known secret: anything shorter is found in innocent text, too
-_NAME = r"[\w.-]*(?:passw(?:or)?d|passphrase|psk|secret|token|credential|api[_-]?key|private[_-]?key|wep[_-]?key|pin)s?"
+_NAME = (
+    r"[\w.-]{0,48}(?:passw(?:or)?d|passphrase|psk|secret|token|credential|api[_-]?key|private[_-]?key|wep[_-]?key)s?"
+)
 # `name: value`, `name=value`, `"name": "value"`, `--name value`; MAX_TOKENS=5 and tokens: 5 are numbers and stay
 _NAMED = re.compile(
-    rf"""((?<![\w.-])["']?-{{0,2}}{_NAME}[\w-]*["']?(?:[ \t]*[:=][ \t]*|[ \t]+(?=["'])))"""
+    rf"""((?<![\w.-])["']?-{{0,2}}{_NAME}[\w-]{{0,24}}["']?(?:[ \t]*[:=][ \t]*|[ \t]+(?=["'])))"""
     r"""("(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[^\s"',;}\]]+)""",
     re.IGNORECASE,
 )
-_FLAG = re.compile(rf"(--{_NAME}[\w-]*[ \t]+)(?!-)([^\s\"']+)", re.IGNORECASE)
+_FLAG = re.compile(rf"(--{_NAME}[\w-]{{0,24}}[ \t]+)(?!-)([^\s\"']+)", re.IGNORECASE)
 _BEARER = re.compile(r"(\b(?:Bearer|Basic)[ \t]+)[^\s\"']{6,}", re.IGNORECASE)
 _BLOCK = re.compile(r"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?(?:-----END \1-----|\Z)", re.DOTALL)
 _KNOWN = re.compile(
     r"\b(?:hf_[A-Za-z0-9]{16,}|sk-[A-Za-z0-9_-]{16,}|nvapi-[A-Za-z0-9_-]{16,}|gh[pousr]_[A-Za-z0-9]{20,})"
 )
-_URL = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@]*:)[^\s/@]+(?=@)", re.IGNORECASE)
+_URL = re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}://[^\s/:@]{0,256}:)[^\s/@]{1,256}(?=@)", re.IGNORECASE)
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/=_-])[A-Za-z0-9+/]{12,}={0,2}(?![A-Za-z0-9+/=_-])")
 _NUMBER = re.compile(r"[\"']?-?\d{1,7}(?:\.\d+)?[\"']?")
 
@@ -46,7 +49,7 @@ def _plain(text: str, known: Iterable[str]) -> str:
 def _without_value(found: re.Match[str]) -> str:
     """Only the name is kept; numbers are sizes and counts, not secrets, unless they are as long as one."""
     name, value = found[1], found[2]
-    if _NUMBER.fullmatch(value) and not re.search(r"pin|passw|psk", name, re.IGNORECASE):
+    if _NUMBER.fullmatch(value) and not re.search(r"passw|psk", name, re.IGNORECASE):
         return f"{name}{value}"
     return name + (f"{value[0]}{GONE}{value[0]}" if value[0] in "\"'" else GONE)
 

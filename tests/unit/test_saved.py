@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -74,6 +75,8 @@ def test_what_looks_like_a_secret_is_taken_out(text: str) -> None:
         "MemAvailable: 120586240 kB",
         "--max-num-batched-tokens 8192",
         "max_tokens=16",
+        "mapping: {pings: all, shipping=yes}",
+        "key-management: psk",
         "NCCL_IB_GID_INDEX=3",
         "0x15b3 fw_ver 28.45.4028",
         "sha256:" + "5a" * 32,
@@ -102,6 +105,15 @@ def test_any_text_is_redacted_within_its_bounds(text: str, secrets: list[str]) -
     clean = redacted(text, secrets)
     assert all(len(s.strip()) < 4 or s.strip() in GONE or s.strip() not in clean for s in secrets) or GONE in clean
     assert redacted("a" * 20_000 + text)
+
+
+@pytest.mark.parametrize(
+    "part", ["token", "password", "psk.", "--token-", "a.", "a://", "-----BEGIN ", "x:y@", "hf_", '"', "\\"]
+)
+def test_a_hostile_answer_takes_no_longer_than_another(part: str) -> None:
+    begun = time.process_time()
+    redacted(part * (2**17 // len(part)))
+    assert time.process_time() - begun < 3  # seconds; 0.3 is usual, quadratic would be minutes
 
 
 def test_every_answer_is_a_file_and_nothing_secret_is_in_any() -> None:
