@@ -40,7 +40,7 @@ def _judged(view: View, here: Attachment, found: RdmaDevice | None) -> Verdict:
 
 def _remedy(view: View, here: Attachment, found: RdmaDevice | None) -> str:
     if found is not None and found.link_layer != "Ethernet":
-        return f"the port speaks {found.link_layer}: set LINK_TYPE to Ethernet with mlxconfig, then reboot {here.node}"
+        return f"the port speaks {found.link_layer}: its link type must be Ethernet (a firmware setting of {here.node})"
     ethernet = ethernet_of(view, here)
     other = ethernet.value.rdma if isinstance(ethernet, Known) else None
     if found is None and other and other != here.half.rdma:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sparkctl.checks.base import View, check, state, unreadable
 from sparkctl.facts.files import FileState
 from sparkctl.facts.snapshot import NodeFacts
-from sparkctl.outcome import Absent, Fact, Known, Verdict
+from sparkctl.outcome import Absent, Fact, Known, Unknown, Verdict
 
 
 @check("files", "network")
@@ -15,6 +15,10 @@ def files(view: View) -> Iterator[Verdict]:
     """Every file that sparkctl owns (of the stages that are proved) is as rendered, or as somebody edited it since."""
     for node, rendering in view.rendering.items():
         facts = view.facts[node]
+        unread = [f.path for f in rendering.files if f.stage in view.stages and isinstance(facts.file(f.path), Unknown)]
+        if unread:
+            yield from unreadable("files", node, facts.file(unread[0]))
+            continue
         wanted = [f for f in rendering.files if f.stage in view.stages]
         odd = [f.path for f in wanted if not _same(facts.file(f.path), f.digest, f.mode)]
         edited = [path for path in odd if _edited(facts, path)]
