@@ -52,8 +52,8 @@ def _packets(rails: Iterable[str]) -> Iterator[Packet]:
 
 def _tables(text: str) -> Iterator[Table]:
     """Those of iptables, and those of nft that iptables did not show; ValueError where rules cannot be read."""
-    if unread := re.search(r"^== unread (\w+)$", text, re.MULTILINE):
-        raise ValueError(f"{unread[1]} is loaded, and neither nft nor iptables is installed")
+    if re.search(r"^== unread$", text, re.MULTILINE):
+        raise ValueError("the kernel has a packet filter, and neither nft nor iptables is installed")
     sections = SECTION.findall(text)
     if len(sections) != len(re.findall(r"^== (?!end$)", text, re.MULTILINE)):
         raise ValueError("the rules are cut off")

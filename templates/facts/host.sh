@@ -99,13 +99,18 @@ firewall_state() { # NETDEV=PEER...
     nft) set -- -j -t list ruleset ;;
     esac
     shown=yes
-    rules=$(timeout 5 "$tool" "$@" 2>/dev/null) || return 1
+    rules=$(timeout 5 "$tool" "$@" 2>/dev/null) || {
+      packet_filter || continue
+      return 1
+    }
     [ ${#rules} -le 1048576 ] || return 1
     printf '== %s\n%s\n== end\n' "$tool" "$rules"
   done
-  if [ -z "$shown" ]; then
-    for module in nf_tables ip_tables; do [ ! -d "/sys/module/$module" ] || printf '== unread %s\n' "$module"; done
-  fi
+  if [ -z "$shown" ] && packet_filter; then printf '== unread\n'; fi
+}
+
+packet_filter() { # whether the kernel has one, built in or loaded
+  grep -qsE ' (nft_do_chain|ipt_do_table)( |	|$)' /proc/kallsyms
 }
 
 # Each profile as `key:value` lines, an empty line between; without a running NetworkManager no profile has an effect.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -19,19 +20,22 @@ NMCLI = """case "$*" in *UUID,TYPE*) echo 0a-1:802-3-ethernet; echo 0b-2:802-11-
 *' show 0a-1') printf 'connection.id:Wired connection 1\\nconnection.interface-name:enp1s0f1np1\\nipv4.method:auto\\n' ;; *) exit 10 ;; esac"""
 BOOT = "[    0.000000] Linux version 6.17.0-1014-nvidia"
 FATAL = "[    9.0] pcieport 0002:00:00.0: AER: Uncorrectable (Fatal) error message received from 0002:00:00.0"
+PLAIN = ("sh", "cat", "head", "tail", "sed", "grep", "cut", "tr", "df", "base64", "timeout", "date")
+KALLSYMS = 'case "$*" in *kallsyms*) exit %d ;; esac; exec ' + f'{shutil.which("grep")} "$@"'
 DROP = "*filter\\n:INPUT DROP [0:0]\\nCOMMIT\\n"
 
 
 def asked(probe: Probe, folder: Path, tools: dict[str, str], **environment: str) -> Fact[object]:
-    """The answer to `probe` of a shell that finds `tools` first, and of those of the system none that may be absent."""
-    system = ("sh", "cat", "head", "tail", "sed", "grep", "cut", "tr", "df", "base64", "timeout", "date")
-    for tool in system:
-        real = next(Path(d) / tool for d in ("/usr/bin", "/bin") if (Path(d) / tool).exists())
-        (folder / tool).symlink_to(real)
+    """The answer to `probe` of a shell that finds `tools` first, and then nothing but the plain ones of the system."""
+    planted, system = folder / "planted", folder / "system"
+    for made in (planted, system):
+        made.mkdir(exist_ok=True)
+    for tool in PLAIN:
+        (system / tool).symlink_to(str(shutil.which(tool)))
     for tool, program in tools.items():
-        (folder / tool).write_text(f"#!/bin/sh\n{program}\n")
-        (folder / tool).chmod(0o755)
-    env = {"PATH": str(folder), **environment}
+        (planted / tool).write_text(f"#!/bin/sh\n{program}\n")
+        (planted / tool).chmod(0o755)
+    env = {"PATH": f"{planted}:{system}", **environment}
     ran = subprocess.run(["sh"], input=batch((probe,)).script, env=env, capture_output=True, text=True, timeout=30)
     return parsed(answers(ran.stdout)[probe.name], PARSERS[probe.name])
 
@@ -50,12 +54,18 @@ def test_a_tool_that_is_not_there(probe: Probe, tmp_path: Path) -> None:
     ids=lambda value: value if isinstance(value, str) else value.name,
 )  # fmt: skip
 def test_a_tool_that_fails_is_unknown(probe: Probe, tool: str, tmp_path: Path) -> None:
-    failing = tmp_path / "failing"
-    failing.mkdir()
-    (failing / tool).write_text("#!/bin/sh\necho Fehler\nexit 9\n")
-    (failing / tool).chmod(0o755)
-    found = asked(probe, tmp_path, {}, PATH=f"{failing}:{tmp_path}")
+    found = asked(probe, tmp_path, {tool: "echo Fehler; exit 9", "grep": KALLSYMS % 0})
     assert isinstance(found, Unknown), found
+
+
+@pytest.mark.parametrize("tools", [{}, {"iptables-save": "exit 1"}, {"iptables-save": "exit 1", "nft": "exit 1"}])
+def test_a_kernel_without_a_packet_filter_drops_nothing(tools: dict[str, str], tmp_path: Path) -> None:
+    found = asked(firewall.probe([]), tmp_path, tools | {"grep": KALLSYMS % 1})
+    assert found == Known(firewall.Firewall("absent", ()))
+
+
+def test_rules_that_no_tool_can_show_are_unknown(tmp_path: Path) -> None:
+    assert isinstance(asked(firewall.probe([]), tmp_path, {"grep": KALLSYMS % 0}), Unknown)
 
 
 @pytest.mark.parametrize("old", ["", "yes"])
@@ -124,4 +134,8 @@ def test_a_megabyte_is_no_answer(name: str, text: str) -> None:
     found = parsed(Known(text), PARSERS[name])
     assert len(repr(found)) < 10_000
     nothing = {"pcie-errors", "profiles"} if text.isspace() else {"pcie-errors"}
-    assert isinstance(found, Unknown) or (name in nothing and found == Known(())) or (name == "space" and text.startswith("1 "))
+    assert (
+        isinstance(found, Unknown)
+        or (name in nothing and found == Known(()))
+        or (name == "space" and text.startswith("1 "))
+    )
