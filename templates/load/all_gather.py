@@ -162,4 +162,5 @@ def main():
     os._exit(status)  # what is left of a gang may wait for ranks that are gone
 
 
-main()
+if __name__ == "__main__":
+    main()
