@@ -226,10 +226,11 @@ def _option(words: list[str], flag: str) -> float | None:
 
 
 def parse_pcie_errors(text: str) -> tuple[str, ...]:
-    """Lines about fatal errors of ConnectX-7 or of the root ports above it, at most twenty."""
-    fatal = ("(Fatal)", "device's health compromised")
-    lines = (line.strip() for line in text.splitlines() if CONNECTX.search(line) and any(f in line for f in fatal))
-    return tuple(visible(line[:400]) for line in islice(lines, 20))
+    """Faults of ConnectX-7 and the root ports above it, at most twenty; ValueError for a line that is no fault."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not all("(Fatal)" in line or "health compromised" in line for line in lines):
+        raise ValueError("a line that is no fault")
+    return tuple(visible(line[:400]) for line in islice(filter(CONNECTX.search, lines), 20))
 
 
 PARSERS = {
