@@ -65,17 +65,21 @@ def _other_end(view: View, here: Attachment) -> Attachment | None:
 
 
 def _missing(view: View, here: Attachment) -> tuple[str, str]:
-    port = f"{here.half.port} of {here.node} ({CAGE[here.half.port]})"
+    port = _port(here)
     if isinstance(netdev_of(view, twin(here)), Known):
         message = f"half of the port is missing: {here.netdev} is not there, its twin {twin(here).netdev} is"
         cold = "shut the node down, unplug its power for 60 s and start it again"
         return message, f"the PCIe half behind {port} did not come up: {cold}; `dmesg | grep mlx5` tells why"
     message = f"no netdev {here.netdev}: no cable in {here.half.port}, or the port is asleep"
-    return message, f"plug the cable into port {port}; a port that slept without one wakes up by that, or at a reboot"
+    return message, f"plug the cable into {port}; a port that slept without one wakes up by that, or at a reboot"
+
+
+def _port(end: Attachment) -> str:
+    return f"port {end.half.port} of {end.node} ({CAGE[end.half.port]})"
 
 
 def _unlit(view: View, here: Attachment, other: Attachment | None) -> tuple[str, str]:
-    port = f"{here.half.port} of {here.node} ({CAGE[here.half.port]})"
+    port = _port(here)
     half = netdev_of(view, twin(here))
     if isinstance(half, Known) and _linked(half.value):
         message = f"{here.netdev}: no carrier, though its twin {twin(here).netdev} has one"
@@ -85,7 +89,7 @@ def _unlit(view: View, here: Attachment, other: Attachment | None) -> tuple[str,
         )
     if other is not None and _measured(netdev_of(view, other)) == "no carrier":
         message = f"{here.netdev}: no carrier at either end of the cable"
-        return message, f"reseat the cable in {port} and in {other.half.port} of {other.node}; then try another cable"
+        return message, f"reseat the cable in {port} and in {_port(other)}; then try another cable"
     if other is not None:
         message = f"{here.netdev}: no carrier, though {other.node} {other.half.port} has one"
         return message, f"plug the cable of {other.node} {other.half.port} into {port}: now it ends elsewhere"
