@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from sparkctl.checks.base import View, check, state
+from sparkctl.checks.base import View, check, ends, state
+from sparkctl.checks.transport import CAUSES
 from sparkctl.facts.trials import Gathered
 from sparkctl.outcome import Absent, Known, Verdict
 
@@ -12,30 +14,30 @@ ID = "nccl-gather"
 WHERE = "all ranks"
 
 
-@check(ID, "engine")
+@check(ID, "engine", after=("rails-bandwidth", "rail-bandwidth", *CAUSES), survey=True)
 def gathered(view: View) -> Iterator[Verdict]:
-    """All ranks gather over RDMA at the rate of the fabric; silent where no load test was asked for."""
-    if view.load is None:
-        return
-    fact = view.load.gathered
+    """All ranks gather over RDMA at the rate of the fabric."""
+    fact = view.load.gathered if view.load else None
     if view.cluster.engine is None:
         yield Verdict(ID, "skipped", WHERE, "the inventory has no engine, whose environment it would be measured in")
     elif fact is None or isinstance(fact, Absent):
-        yield Verdict(ID, "skipped", WHERE, fact.reason if fact else "not measured: verify --load measures it")
+        yield Verdict(ID, "skipped", WHERE, fact.reason if fact else "not asked: verify --load measures it")
     elif isinstance(fact, Known):
         yield _judged(view, fact.value)
     else:
         remedy = "read the first reason; can every rank reach the head's address and port, and all ports between them?"
-        yield Verdict(ID, "unknown", WHERE, fact.reason, remedy=remedy)
+        yield Verdict(ID, "unknown", WHERE, fact.reason, remedy=remedy, ends=_everywhere(view))
+
+
+def _everywhere(view: View) -> tuple[str, ...]:
+    """A fault of any rail is felt here."""
+    return ends(view.fabric.attachments)
 
 
 def _judged(view: View, found: Gathered) -> Verdict:
-    """The most telling fault first: too few ranks, no GPU, sockets, then the rate."""
-    for judge in (_ranks, _gpu, _network, _rate):
-        verdict = judge(view, found)
-        if verdict is not None:
-            return verdict
-    raise AssertionError("the rate always gives a verdict")
+    """The most telling fault first: too few ranks, no GPU, sockets, then the rate; a rail may explain the last two."""
+    own = _ranks(view, found) or _gpu(view, found)
+    return own or replace(_network(view, found) or _rate(view, found), ends=_everywhere(view))
 
 
 def _said(found: Gathered) -> str:
@@ -73,7 +75,7 @@ def _network(view: View, found: Gathered) -> Verdict | None:
     if view.cluster.fabric.transport == "tcp":
         return None
     if found.network == "NET/Socket":
-        remedy = "look at roce-gid and roce-device, and whether NCCL_IB_HCA in /etc/sparkctl/nccl.env names the devices"
+        remedy = "look at rail-gid and roce-device, and whether NCCL_IB_HCA in /etc/sparkctl/nccl.env names the devices"
         return _failed(found, "NCCL uses sockets", "NET/IB", remedy)
     if found.network != "NET/IB":
         remedy = "a network plug-in may have taken over: unset NCCL_NET_PLUGIN, and read the log with NCCL_DEBUG=INFO"

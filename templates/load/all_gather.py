@@ -116,6 +116,8 @@ def sweep(gang, config):
     for size in sizes:
         begun = time.perf_counter()
         steps.append([size // gang.ranks * gang.ranks, gang.bus(size, config["seconds"])])
+        if gang.gpu:
+            gang.torch.cuda.empty_cache()  # else torch keeps the buffers of every size, in memory that all share
         if gang.slowest(time.perf_counter() - begun) > 3 * config["seconds"]:
             break
     return steps

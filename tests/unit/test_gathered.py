@@ -49,7 +49,7 @@ def report(**more: Any) -> Ok:
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.parent.name)
 def test_a_report(path: Path, golden: Callable[[Path, str], None]) -> None:
     found = parsed(Known(path.read_text()), parse)
-    golden(path.with_name("value.txt"), f"{found.value if isinstance(found, Known) else found}\n")
+    golden(path.with_name("expected.txt"), f"{found.value}\n" if isinstance(found, Known) else "Unknown\n")
 
 
 @given(st.text() | st.binary().map(lambda raw: "{" + raw.decode("utf-8", "replace")))
