@@ -12,10 +12,13 @@ from typing import Literal, TypeAlias, TypeVar
 
 from sparkctl.commands.base import Command, Effect, Words, functions
 from sparkctl.commands.shell import quote, quote_word
+from sparkctl.inventory.words import visible
 from sparkctl.outcome import Absent, Fact, Known, Unknown
 
 T = TypeVar("T")
 _HEAD = re.compile(rb"(\S+) (\d+) (\d+)\n")
+LONGEST = 255  # characters: an LLDP name has no more, a netdev's has 15
+DIGITS = 20  # of the largest 64-bit number
 NOT_THERE = 44
 NO_TOOL = 127
 
@@ -98,6 +101,20 @@ def _answer(name: str, status: str, body: bytes, size: int) -> Fact[str]:
     return Known(body.decode("utf-8", "replace")) if len(body) == size else Unknown(f"{name}: the answer was cut off")
 
 
+def word(value: object) -> str:
+    """A name that a node or its neighbour gave, fit to be shown; ValueError where there is none."""
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"not a name: {value!r:.40}")
+    return visible(value)[:LONGEST]
+
+
+def number(text: str) -> int:
+    """A whole number from 0 that a kernel would write; ValueError for any other text."""
+    if not (text.isascii() and text.isdigit() and len(text) <= DIGITS):
+        raise ValueError(f"not a number: {text!r:.40}")
+    return int(text)
+
+
 def parsed(answer: Fact[str], parser: Callable[[str], T]) -> Fact[T]:
     """`parser` applied to what is known; text that it cannot read is Unknown."""
     if not isinstance(answer, Known):
@@ -105,4 +122,4 @@ def parsed(answer: Fact[str], parser: Callable[[str], T]) -> Fact[T]:
     try:
         return Known(parser(answer.value))
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
-        return Unknown(f"unreadable answer: {error!r:.300}")
+        return Unknown(f"unreadable answer: {visible(' '.join(repr(error).split()))[:300]}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from sparkctl.facts.base import Probe
+from sparkctl.facts.base import Probe, number, word
 
 PROBE = Probe("counters", ("rdma_counters",), ("facts/survey.sh",))
 _SETTING = "lifespan"  # of the kernel's cache in milliseconds: a file beside the counters that counts nothing
@@ -22,5 +22,5 @@ def parse(text: str) -> Counters:
         path, value = line.removeprefix("./").split(":", 1)
         device, *_, name = path.split("/")
         if name != _SETTING and value != _UNCOUNTED:
-            found.setdefault(device, {})[name] = int(value)
+            found.setdefault(word(device), {})[word(name)] = number(value)
     return found

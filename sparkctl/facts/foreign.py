@@ -62,6 +62,8 @@ def _stanza(said: dict[str, Any]) -> ForeignStanza:
 def parse_files(text: str) -> dict[str, FileState]:
     """All netplan files of a node: `link PATH`, or `state MODE UID GID PATH` and `digest SHA256  PATH`."""
     rows = [line.split(" ", 1) for line in text.splitlines()]
+    if any(key not in ("link", "state", "digest") for key, _ in rows):
+        raise ValueError("neither a link nor a state nor a digest")
     digests = {path: digest for digest, path in (rest.split("  ", 1) for key, rest in rows if key == "digest")}
     states = (rest.split(" ", 3) for key, rest in rows if key == "state")
     found = {path: FileState(int(mode, 8), int(uid), int(gid), digests[path]) for mode, uid, gid, path in states}

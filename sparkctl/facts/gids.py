@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
-from sparkctl.facts.base import Probe
+from sparkctl.facts.base import Probe, number, word
+from sparkctl.inventory.words import visible
 
 PROBE = Probe("gids", ("rdma_gids",), ("facts/survey.sh",))
 
@@ -29,4 +30,7 @@ def parse(text: str) -> tuple[Gid, ...]:
 
 def _gid(line: str) -> Gid:
     device, index, gid, kind, netdev = line.split("\t")
-    return Gid(device, int(index), gid, kind, netdev, IPv6Address(gid).ipv4_mapped)
+    address = IPv6Address(gid)
+    if address.scope_id is not None:
+        raise ValueError("a GID has no zone")
+    return Gid(word(device), number(index), gid, visible(kind), visible(netdev), address.ipv4_mapped)

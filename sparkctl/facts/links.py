@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from sparkctl.facts.base import Probe
+from sparkctl.facts.base import Probe, number, word
+from sparkctl.inventory.words import visible
 
 PROBE = Probe("links", ("ip", "-j", "-d", "addr"))
 
@@ -23,7 +24,10 @@ class Netdev:
 
 def parse(text: str) -> dict[str, Netdev]:
     """The netdevs by name; ValueError or KeyError where `text` is not the output of iproute2."""
-    return {link["ifname"]: _netdev(link) for link in json.loads(text) if link}
+    listed = json.loads(text)
+    if not isinstance(listed, list):
+        raise ValueError("netdevs are a list")
+    return {netdev.name: netdev for netdev in map(_netdev, filter(None, listed))}
 
 
 def _netdev(link: dict[str, object]) -> Netdev:
@@ -31,6 +35,8 @@ def _netdev(link: dict[str, object]) -> Netdev:
     addresses = link.get("addr_info", [])
     if not isinstance(flags, list) or not isinstance(addresses, list):
         raise ValueError("flags and addr_info are lists")
-    shown = tuple(f"{a['local']}/{a['prefixlen']}" for a in addresses if a.get("scope") == "global" and "local" in a)
-    name, mtu = str(link["ifname"]), int(str(link["mtu"]))
+    shown = tuple(
+        visible(f"{a['local']}/{a['prefixlen']}") for a in addresses if a.get("scope") == "global" and "local" in a
+    )
+    name, mtu = word(link["ifname"]), number(str(link["mtu"]))
     return Netdev(name, mtu, "UP" in flags, "LOWER_UP" in flags and "NO-CARRIER" not in flags, shown)

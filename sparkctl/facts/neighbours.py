@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sparkctl.facts.base import Probe
+from sparkctl.facts.base import Probe, word
 
 SECONDS = 2.5
 """How long to call: the nodes are asked within a second of one another, and call five times a second."""
@@ -44,14 +44,8 @@ def parse(text: str) -> tuple[Hello, ...]:
     said = [json.loads(line) for line in text.splitlines()]
     reasons = [str(entry["why"]) for entry in said if "why" in entry]
     if reasons:
-        raise ValueError("; ".join(reasons))
-    return tuple(Hello(**{key: _word(value) for key, value in entry.items()}) for entry in said)
-
-
-def _word(value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"not a name: {value!r:.40}")
-    return value
+        raise ValueError("; ".join(reasons[:4]))
+    return tuple(Hello(**{key: word(value) for key, value in entry.items()}) for entry in said)
 
 
 def parse_lldp(text: str) -> tuple[Lldp, ...]:
@@ -69,4 +63,4 @@ def _neighbour(netdev: str, said: dict[str, Any]) -> Lldp:
     named = next((name for name, value in chassis.items() if isinstance(value, dict) and "id" in value), None)
     id = port["id"]
     label = id["value"] if id["type"] == "ifname" else port.get("descr", id["value"])
-    return Lldp(_word(netdev), _word(named or chassis["id"]["value"]), _word(label))
+    return Lldp(word(netdev), word(named or chassis["id"]["value"]), word(label))

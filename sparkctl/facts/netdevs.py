@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-from sparkctl.facts.base import Probe
+from sparkctl.facts.base import Probe, number, word
+from sparkctl.inventory.words import visible
 
 SOURCE = "facts/survey.sh"
 PROBE = Probe("ethernet", ("ethernet_netdevs",), (SOURCE,))
@@ -42,37 +44,34 @@ def parse(text: str) -> dict[str, Ethernet]:
 
 def _ethernet(line: str) -> Ethernet:
     name, mac, flags, carrier, mtu, losses, speed, duplex, driver, firmware, pci, gts, lanes, rdma = line.split("\t")
-    if not name:
-        raise ValueError("a netdev has a name")
     return Ethernet(
-        netdev=name,
-        mac=mac,
+        netdev=word(name),
+        mac=visible(mac),
         up=bool(int(flags, 16) & _UP),
         carrier={"": None, "0": False, "1": True}[carrier],
-        mtu=int(mtu),
-        losses=int(losses),
+        mtu=number(mtu),
+        losses=number(losses),
         speed=_positive(speed),
-        duplex=duplex,
-        driver=driver,
-        firmware=firmware,
-        pcie_address=pci,
+        duplex=visible(duplex),
+        driver=visible(driver),
+        firmware=visible(firmware),
+        pcie_address=visible(pci),
         pcie_speed=_gigatransfers(gts),
         pcie_width=_positive(lanes),
-        rdma=rdma or None,
+        rdma=word(rdma) if rdma else None,
     )
 
 
 def _positive(text: str) -> int | None:
     """sysfs has nothing, -1 or 0 for what it does not know."""
-    value = int(text or 0)
-    return value if value > 0 else None
+    return None if text in ("", "-1", "0") else number(text)
 
 
 def _gigatransfers(text: str) -> float | None:
     """`32.0 GT/s PCIe` on new kernels, `32 GT/s` on old ones, `Unknown` where there is no link."""
     if text in ("", "Unknown", "Unknown speed"):
         return None
-    number, unit = text.split()[:2]
-    if unit != "GT/s":
-        raise ValueError(f"not a PCIe speed: {text[:40]}")
-    return float(number)
+    found = re.fullmatch(r"(\d{1,3}(?:\.\d{1,3})?) GT/s(?: PCIe)?", text, re.ASCII)
+    if not found:
+        raise ValueError(f"not a PCIe speed: {text!r:.40}")
+    return float(found[1])

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sparkctl.facts.base import Probe
+from sparkctl.facts.base import Probe, word
 
 
 @dataclass(frozen=True)
@@ -45,4 +45,6 @@ def _entries(text: str) -> Iterator[dict[str, Any]]:
 
 def _way(entry: dict[str, Any]) -> Way:
     gateway = entry.get("gateway") or entry.get("via", {}).get("host")
-    return Way(str(entry["dst"]), str(entry["dev"]), gateway, str(entry.get("from") or entry.get("prefsrc") or ""))
+    source = entry.get("from") or entry.get("prefsrc")
+    through = word(gateway) if gateway else None
+    return Way(word(entry["dst"]), word(entry["dev"]), through, word(source) if source else "")

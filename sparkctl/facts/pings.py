@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from ipaddress import IPv4Address
 
-from sparkctl.facts.base import Probe
+from sparkctl.facts.base import Probe, number, word
 
 HEADERS = 28
 """Bytes of IPv4 and ICMP header that the MTU holds beside the payload."""
@@ -19,4 +20,9 @@ def probe(mtu: int, rails: Sequence[tuple[str, str]]) -> Probe:
 def parse(text: str) -> dict[tuple[str, str], bool]:
     """Whether (netdev, peer address) answered."""
     rows = (line.split() for line in text.splitlines() if line)
-    return {(where.split("=")[0], where.split("=")[1]): status == "0" for where, status in rows}
+    return {_rail(where): number(status) == 0 for where, status in rows}
+
+
+def _rail(where: str) -> tuple[str, str]:
+    netdev, peer = where.split("=")
+    return word(netdev), str(IPv4Address(peer))

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Any
 
-from sparkctl.facts.base import Probe
+from sparkctl.facts.base import Probe, word
+from sparkctl.inventory.words import visible
 
 PROBE = Probe("routes", ("ip", "-j", "-4", "route", "show", "table", "all"))
 ANYWHERE = IPv4Network("0.0.0.0/0")
@@ -38,7 +39,11 @@ def parse(text: str) -> tuple[Route, ...]:
 
 def _routes(entry: dict[str, Any]) -> Iterator[Route]:
     """One per next hop; one without a netdev (an object of `ip nexthop`) cannot be judged and is left out."""
-    destination = ANYWHERE if entry["dst"] == "default" else IPv4Network(entry["dst"])
-    for hop in entry.get("nexthops", [entry]):
+    destination = ANYWHERE if entry["dst"] == "default" else IPv4Network(word(entry["dst"]))
+    hops = entry.get("nexthops", [entry])
+    if not isinstance(hops, list):
+        raise ValueError("nexthops are a list")
+    for hop in hops:
         if "dev" in hop:
-            yield Route(destination, hop["dev"], hop.get("gateway"), str(entry.get("table", "main")))
+            gateway = word(hop["gateway"]) if "gateway" in hop else None
+            yield Route(destination, word(hop["dev"]), gateway, visible(str(entry.get("table", "main"))))

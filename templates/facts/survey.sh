@@ -1,5 +1,6 @@
 # What `verify` asks of the fabric beyond the facts of a plan (POSIX sh, after probe.sh). Files are read by the
-# shell itself wherever it can: a fork costs more than all of sysfs.
+# shell itself wherever it can: a fork costs more than all of sysfs. SPARKCTL_SYS is a tree to read instead, for tests.
+sys=${SPARKCTL_SYS:-/sys}
 
 take() { # FILE: its first line in $line; nothing where the kernel refuses (EINVAL while a link is down)
   line=
@@ -10,7 +11,7 @@ take() { # FILE: its first line in $line; nothing where the kernel refuses (EINV
 # One line per Ethernet netdev that is hardware or stands for it, tabs between: name, MAC, flags, carrier, MTU, losses,
 # speed, duplex, driver, firmware, PCI address, PCIe speed, PCIe width, RDMA device.
 ethernet_netdevs() {
-  net=/sys/class/net
+  net=$sys/class/net
   soft=$(soft_devices)
   for path in "$net"/*; do
     dev=${path##*/}
@@ -38,7 +39,7 @@ netdev_hardware() { # NETDEV ITS-DEVICE: the last six columns, and the end of th
   cd / || return 1
   for found in "$2"/infiniband/*; do [ ! -e "$found" ] || rdma=${found##*/}; done
   [ -n "$rdma" ] || rdma=$(printf '%s\n' "$soft" | sed -n "s|^$1	||p" | head -n 1)
-  if [ -n "$rdma" ]; then take "/sys/class/infiniband/$rdma/fw_ver" && firmware=$line; fi
+  if [ -n "$rdma" ]; then take "$sys/class/infiniband/$rdma/fw_ver" && firmware=$line; fi
   if [ -z "$firmware" ] && [ -e "$2" ] && command -v ethtool >/dev/null; then
     firmware=$(timeout 2 ethtool -i "$1" 2>/dev/null | sed -n 's/^firmware-version: *//p')
   fi
@@ -49,7 +50,7 @@ netdev_hardware() { # NETDEV ITS-DEVICE: the last six columns, and the end of th
 }
 
 soft_devices() { # `NETDEV TAB RDMA-DEVICE` of each RDMA device that has no PCI device (Soft-RoCE)
-  for device in /sys/class/infiniband/*; do
+  for device in "$sys"/class/infiniband/*; do
     if [ ! -e "$device" ] || [ -e "$device/device" ]; then continue; fi
     take "$device/parent"
     [ -n "$line" ] || take "$device/ports/1/gid_attrs/ndevs/0"
@@ -59,13 +60,13 @@ soft_devices() { # `NETDEV TAB RDMA-DEVICE` of each RDMA device that has no PCI 
 
 # Per valid entry of each table, tabs between: device, index, GID, type, netdev. One grep: a table has 256 entries.
 rdma_gids() {
-  [ -d /sys/class/infiniband ] || return 44
-  grep -Hsv '^0000:0000:0000:0000:0000:0000:0000:0000$' /sys/class/infiniband/*/ports/1/gids/* |
+  [ -d "$sys/class/infiniband" ] || return 44
+  grep -Hsv '^0000:0000:0000:0000:0000:0000:0000:0000$' "$sys"/class/infiniband/*/ports/1/gids/* |
     while IFS= read -r entry; do
       path=${entry%%:*}
       port=${path%/gids/*}
       index=${path##*/}
-      device=${port#/sys/class/infiniband/}
+      device=${port#"$sys/class/infiniband/"}
       take "$port/gid_attrs/types/$index"
       kind=$line
       take "$port/gid_attrs/ndevs/$index"
@@ -74,8 +75,8 @@ rdma_gids() {
 }
 
 rdma_counters() { # PATH:VALUE as grep has it; the device's own first, so that the port's prevail
-  [ -d /sys/class/infiniband ] || return 44
-  cd /sys/class/infiniband || return 1
+  [ -d "$sys/class/infiniband" ] || return 44
+  cd "$sys/class/infiniband" || return 1
   grep -Hs '' ./*/hw_counters/* ./*/ports/1/counters/* ./*/ports/1/hw_counters/*
   return 0
 }

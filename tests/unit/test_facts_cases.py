@@ -1,0 +1,77 @@
+"""Every folder below tests/cases/facts/FACT is what a node said (input.txt) and what is made of it (expected.txt)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from pprint import pformat
+from typing import Any
+
+import pytest
+
+from sparkctl.facts import files, foreign, links, pings, record, routes, system, units
+from sparkctl.facts.base import parsed
+from sparkctl.facts.survey import PARSERS as SURVEYED
+from sparkctl.outcome import Known, Unknown
+
+CASES = Path(__file__).parents[1] / "cases" / "facts"
+PARSERS: dict[str, Callable[[str], Any]] = {
+    **SURVEYED,
+    "container": units.parse_container,
+    "file": files.parse,
+    "foreign": foreign.parse,
+    "journal": record.parse_journal,
+    "links": links.parse,
+    "lock": record.parse_lock,
+    "netplan-files": foreign.parse_files,
+    "pings": pings.parse,
+    "rdma": system.parse_rdma,
+    "record": record.parse,
+    "routes": routes.parse,
+    "run": record.parse_run,
+    "system": system.parse,
+    "tools": system.parse_tools,
+    "unit": units.parse_unit,
+}
+ELSEWHERE = {"gathered"}  # not of the batch: test_gathered
+INPUTS = sorted(path for path in CASES.glob("*/*/input.txt") if path.parents[1].name not in ELSEWHERE)
+NEVER_UNKNOWN = ("tools",)  # a list of words: any text is an answer
+
+
+def said(path: Path) -> str:
+    """As a batch brings it: bytes that are no UTF-8 are replaced."""
+    return path.read_bytes().decode("utf-8", "replace")
+
+
+def shown(path: Path) -> str:
+    """The value; of what cannot be read that it is unknown: reasons are Python's own words and change with it."""
+    fact = parsed(Known(said(path)), PARSERS[path.parents[1].name])
+    return f"{pformat(fact.value, width=110)}\n" if isinstance(fact, Known) else f"{type(fact).__name__}\n"
+
+
+@pytest.mark.parametrize("path", INPUTS, ids=lambda path: "-".join(path.parts[-3:-1]))
+def test_a_case(path: Path, golden: Callable[[Path, str], None]) -> None:
+    golden(path.with_name("expected.txt"), shown(path))
+
+
+@pytest.mark.parametrize("path", INPUTS, ids=lambda path: "-".join(path.parts[-3:-1]))
+def test_a_reason_is_one_printable_line(path: Path) -> None:
+    fact = parsed(Known(said(path)), PARSERS[path.parents[1].name])
+    assert isinstance(fact, Known) or (
+        isinstance(fact, Unknown) and fact.reason.isprintable() and len(fact.reason) < 400
+    )
+
+
+@pytest.mark.parametrize("fact", PARSERS)
+def test_every_fact_has_good_bad_cut_off_foreign_and_hostile_cases(fact: str) -> None:
+    cases = {path.name: shown(path / "input.txt") for path in (CASES / fact).iterdir()}
+    results = {expected == "Unknown\n" for expected in cases.values()}
+    assert results == ({False} if fact in NEVER_UNKNOWN else {True, False}), "one that can be read and one that cannot"
+    kinds = {"truncated", "foreign-locale", "hostile"}
+    assert {kind for kind in kinds if any(name.startswith(kind) for name in cases)} == kinds
+
+
+def test_no_case_is_left_without_a_parser_or_an_input() -> None:
+    assert {path.name for path in CASES.iterdir()} == set(PARSERS) | ELSEWHERE
+    folders = {path for path in CASES.glob("*/*") if path.parent.name not in ELSEWHERE}
+    assert {path.parent for path in INPUTS} == folders
