@@ -21,6 +21,7 @@ from sparkctl.errors import UsageError
 if TYPE_CHECKING:
     from sparkctl.execute.route import Login
     from sparkctl.execute.secrets import Secrets
+    from sparkctl.inventory.model import Cluster
     from sparkctl.plan.discover import Found, Seen
     from sparkctl.plan.draft import Access, Draft
 
@@ -85,9 +86,11 @@ def discover(
 
         if output is not None and output.exists() and not force:
             raise UsageError(f"{output} is there already, and is not overwritten", "name another file, or --force")
-        logins, access = _lab(lab) if lab else _logins(targets or [], known_hosts, identity, ask_sudo)
+        twin = _cluster(lab) if lab else None
+        logins, access = _lab(twin) if twin else _logins(targets or [], known_hosts, identity, ask_sudo)
         progress = console(stderr=True, no_color=no_color)
         seen = asyncio.run(listen(logins, ConsoleObserver(progress, verbose=verbose, quiet=quiet)))
+        seen = _as_written(seen, twin) if twin else seen
         heard, place = found(seen), output or Path(f"{name}.yaml")
         made = draft(name, seen, heard, access, str(place), desk(place))
         if output is not None:
@@ -137,22 +140,32 @@ def _login(target: str, known_hosts: str | None, identity: str | None, ask_sudo:
     return replace(login, sudo_asks=ask_sudo, secrets=secrets)
 
 
-def _lab(inventory: Path) -> tuple[list[Login], Access]:
-    """The emulated nodes, in the order of their inventory."""
-    from sparkctl.execute.route import Login
-    from sparkctl.lab.enter import enter
-    from sparkctl.lab.state import find
-    from sparkctl.plan.draft import Access
+def _cluster(inventory: Path) -> Cluster:
     from sparkctl.rules import study
 
     cluster = study(inventory).cluster
     if cluster is None:
         raise UsageError(f"{inventory} cannot be read", "sparkctl validate tells why")
+    return cluster
+
+
+def _lab(cluster: Cluster) -> tuple[list[Login], Access]:
+    """The emulated nodes, in the order of their inventory; what is written is how the real ones are reached."""
+    from sparkctl.execute.route import Login
+    from sparkctl.lab.enter import enter
+    from sparkctl.lab.state import find
+    from sparkctl.plan.draft import Access
+
     state = find(cluster.name)
     enter(state)
     nodes = [state.node(node.name) for node in cluster.nodes]
     logins = [Login(n.name, n.address, n.port, n.user, n.known_hosts, n.identity_file, own_config=False) for n in nodes]
-    return logins, Access(nodes[0].known_hosts, nodes[0].identity_file)
+    return logins, Access(cluster.ssh.known_hosts, cluster.ssh.identity_file, cluster.ssh.sudo == "prompt")
+
+
+def _as_written(seen: Sequence[Seen], cluster: Cluster) -> tuple[Seen, ...]:
+    pairs = zip(seen, cluster.nodes, strict=True)
+    return tuple(replace(one, address=node.address, port=node.port, user=node.user) for one, node in pairs)
 
 
 def _write(path: Path, text: str, force: bool) -> None:

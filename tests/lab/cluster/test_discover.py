@@ -50,7 +50,7 @@ def test_a_lab_comes_back_as_it_was_written(rig: Rig, tmp_path: Path) -> None:
     assert ended.code == 0, ended.err
     found = meant(fresh)
     assert cables(found) == cables(written)
-    assert [node.name for node in found.nodes] == [node.name for node in written.nodes]
+    assert [(node.name, node.address) for node in found.nodes] == [(node.name, node.address) for node in written.nodes]
     assert (found.fabric.topology, found.fabric.mtu) == (written.fabric.topology, 9000)
     assert "no fabric address is in use" in fresh.read_text()
     again = sparkctl("inventory", "discover", "--lab", str(rig.inventory), "-o", str(fresh), "-q")
