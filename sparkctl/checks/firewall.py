@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sparkctl.checks.base import View, check
+from sparkctl.checks.base import View, check, ends
 from sparkctl.checks.hosts import STAGE, known, surveyed, unread
+from sparkctl.fabric.ports import NETDEVS
 from sparkctl.facts.firewall import Firewall
 from sparkctl.inventory.words import listed
 from sparkctl.outcome import Verdict
@@ -23,9 +24,17 @@ def firewall(view: View) -> Iterator[Verdict]:
         if it.drops:
             measured = "; ".join(it.drops[:SHOWN])
             more = f" and {len(it.drops) - SHOWN} more" if len(it.drops) > SHOWN else ""
-            yield Verdict("firewall", "fail", node, "firewall", measured + more, expected, _remedy(view, node, it))
+            remedy, touched = _remedy(view, node, it), _touched(view, node, it.drops)
+            yield Verdict("firewall", "fail", node, "firewall", measured + more, expected, remedy, touched)
         else:
             yield Verdict("firewall", "pass", node, "firewall", f"ufw {it.ufw}, no such rule", expected)
+
+
+def _touched(view: View, node: str, drops: tuple[str, ...]) -> tuple[str, ...]:
+    """The rails that a rule names, all of them where one names none: what is lost there is the firewall's fault."""
+    words = [set(rule.replace('"', " ").split()) for rule in drops]
+    anywhere = any(not said & set(NETDEVS) for said in words)
+    return ends(a for a in view.fabric.of(node) if anywhere or any(a.netdev in said for said in words))
 
 
 def _remedy(view: View, node: str, firewall: Firewall) -> str:

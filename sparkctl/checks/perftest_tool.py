@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sparkctl.checks.base import NOT_ASKED, View, check
+from sparkctl.checks.base import NOT_ASKED, View, check, ends
 from sparkctl.checks.hosts import STAGE, skipped, surveyed, unasked, unreadable
 from sparkctl.outcome import Known, Unknown, Verdict
 
@@ -27,5 +27,6 @@ def perftest(view: View) -> Iterator[Verdict]:
         elif view.load is None:
             yield skipped("perftest", node, f"ib_write_bw is not installed; `verify --load` needs it: {REMEDY}")
         else:
-            remedy = f"on {node}: {REMEDY}"
-            yield Verdict("perftest", "fail", node, "ib_write_bw is not installed", "absent", "installed", remedy)
+            remedy, touched = f"on {node}: {REMEDY}", ends(view.fabric.of(node))
+            message = "ib_write_bw is not installed"
+            yield Verdict("perftest", "fail", node, message, "absent", "installed", remedy, touched)

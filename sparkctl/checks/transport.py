@@ -10,7 +10,7 @@ from sparkctl.outcome import Absent, Fact, Known, Unknown, Verdict
 
 CAUSES = (
     "rail-carrier", "cabling", "rail-address", "rail-ping", "roce-device", "rail-gid", "rail-path", "rail-speed",
-    "pcie-link",
+    "pcie-link", "perftest", "firewall",
 )  # fmt: skip
 """What explains that a test does not run or is slow. Not rail-mtu: MTU 1500 costs 20 % at most (field-faults 3.4)."""
 LAB = "judged that it runs, not how fast"
