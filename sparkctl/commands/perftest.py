@@ -10,8 +10,6 @@ from sparkctl.commands.shell import quote
 
 PORT = 18515
 """perftest's own default (--port); the lane of rail B has the next one."""
-PATIENCE = 12
-"""Seconds for a connection, beside the test itself; perftest alone waits for minutes."""
 LONGER = 4
 """Seconds that a server outlives its client, which may have begun later."""
 ROOM = 15.0
@@ -23,23 +21,28 @@ TOOLS = {"bandwidth": "ib_write_bw", "latency": "ib_write_lat"}
 
 @dataclass(frozen=True)
 class Effort:
-    """How long a trial takes. `depth`: writes in flight per queue pair; None: perftest's 128."""
+    """How long a trial takes. `depth`: writes in flight per queue pair; None: perftest's 128.
+
+    `patience`: seconds for a connection, beside the test itself; perftest alone waits for minutes.
+    """
 
     seconds: int = 2
     iterations: int = 5000
     depth: int | None = None
+    patience: int = 12
 
     @property
     def bound(self) -> int:
         """Seconds after which one end is stopped."""
-        return self.seconds + PATIENCE
+        return self.seconds + self.patience
 
 
 FULL = Effort()
 QUICK = Effort(seconds=1)
-EMULATED = Effort(seconds=2, iterations=50, depth=8)
-"""Soft-RoCE in an emulator moves 0.3 Gb/s: a write takes 20 ms, and 128 of them outlast the whole test."""
-EMULATED_QUICK = Effort(seconds=1, iterations=20, depth=4)
+EMULATED = Effort(seconds=2, iterations=50, depth=8, patience=45)
+"""Soft-RoCE in an emulator moves 0.3 Gb/s: a write takes 20 ms, and 128 of them outlast the whole test, and
+a connection alone takes seconds while other nodes boot."""
+EMULATED_QUICK = Effort(seconds=1, iterations=20, depth=4, patience=45)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from sparkctl.commands.base import Command, Effect
 from sparkctl.commands.perftest import Effort, End
 from sparkctl.errors import AccessRefused
 from sparkctl.execute.fleet import Fleet, problem
-from sparkctl.fabric.model import Fabric
+from sparkctl.fabric.model import Attachment, Fabric
 from sparkctl.facts import counters as counter_facts
 from sparkctl.facts import perftest as said
 from sparkctl.facts.base import answers, batch, parsed
@@ -22,10 +22,11 @@ from sparkctl.facts.counters import Counters
 from sparkctl.facts.perftest import Spoken
 from sparkctl.facts.snapshot import NodeFacts
 from sparkctl.facts.trials import Lane, Load, Measure, Trial
-from sparkctl.outcome import Fact, Failed, Known, Lost, Ok, Result, Unknown
+from sparkctl.outcome import Absent, Fact, Failed, Known, Lost, Ok, Result, Unknown
 from sparkctl.plan.trials import Rounds, hindrance, schedule
 from sparkctl.report.events import Ended, Note, Phase
 
+AGAIN = "not tried again: "
 Hindrance: TypeAlias = Callable[[Lane], str]
 """Why a lane need not be tried; empty: nothing speaks against it."""
 
@@ -65,8 +66,11 @@ class Measuring:
         return {node: _counted(result) for node, result in results.items()}
 
     async def _pair(self, trials: Iterable[Trial]) -> None:
+        dead: dict[frozenset[Attachment], Absent] = {}
         for trial in trials:
-            self.measured[trial] = await self._trial(trial)
+            gone = next(filter(None, (dead.get(_wire(lane)) for lane in trial.lanes)), None)
+            self.measured[trial] = (gone,) * len(trial.lanes) if gone else await self._trial(trial)
+            dead |= {} if gone else _unconnected(trial, self.measured[trial])
 
     async def _trial(self, trial: Trial) -> tuple[Fact[Measure], ...]:
         reasons = [self.hindered(lane) for lane in trial.lanes]
@@ -127,6 +131,16 @@ class Measuring:
         wrong = {n: problem(r) for n, r in zip(self.nodes, results, strict=True) if not isinstance(r, Ok)}
         note = _left(wrong) if wrong else Note(f"tests under load were stopped on {', '.join(self.nodes)}")
         self.fleet.observer(note)
+
+
+def _wire(lane: Lane) -> frozenset[Attachment]:
+    return frozenset((lane.client, lane.server))
+
+
+def _unconnected(trial: Trial, found: tuple[Fact[Measure], ...]) -> dict[frozenset[Attachment], Absent]:
+    """Ends between which RDMA certainly does not work: each further trial would take its whole patience to say so."""
+    lanes = zip(trial.lanes, found, strict=True)
+    return {_wire(lane): Absent(f"{AGAIN}{fact.reason}") for lane, fact in lanes if isinstance(fact, Absent)}
 
 
 def _left(wrong: Mapping[str, str]) -> Note:

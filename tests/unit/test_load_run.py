@@ -13,9 +13,9 @@ from sparkctl.commands.base import Command, Effect
 from sparkctl.commands.perftest import FULL
 from sparkctl.errors import EffectRefused, Unreachable
 from sparkctl.execute.fleet import Fleet
-from sparkctl.execute.load import Measuring, load
+from sparkctl.execute.load import AGAIN, Measuring, load
 from sparkctl.execute.transport import Counters, LineSink
-from sparkctl.facts.perftest import BUSY, NO_TOOL, STOPPED
+from sparkctl.facts.perftest import BUSY, NO_TOOL, SLOW, STOPPED
 from sparkctl.facts.trials import Load
 from sparkctl.outcome import Absent, Fact, Failed, Known, Lost, Ok, Result, Unknown
 from sparkctl.plan.trials import schedule
@@ -123,9 +123,27 @@ def test_an_end_that_fails_is_named(answer: Callable[[Command], Result | BaseExc
     fleet, nodes, _ = fleet_of("dual", {"spark-2": answer, "spark-1": waiting_in_vain})
     nodes["spark-1"].patient = True
     found = measured("dual", fleet, quick=True)
-    facts = {fact for facts in found.measured.values() for fact in facts}
+    facts = {without(fact) for facts in found.measured.values() for fact in facts}
     assert facts == {reason} if reason else all(isinstance(fact, Unknown) for fact in facts)
     assert "stop the tests under load" in nodes["spark-1"].ran, "the other end is not left waiting"
+
+
+def without(fact: Fact[object]) -> Fact[object]:
+    return Absent(fact.reason.removeprefix(AGAIN)) if isinstance(fact, Absent) else fact
+
+
+def test_what_does_not_connect_is_tried_once_and_the_other_rail_all_the_same() -> None:
+    def deaf(command: Command) -> Result:
+        last = [line for line in command.script.splitlines() if line.startswith("lane ")]
+        blocked = command.title in TRIALS and any("rocep1s0f1" in line for line in last)
+        return Ok(f"lane 0 {SLOW} = =\n") if blocked else healthy_answer(command)
+
+    fleet, nodes, _ = fleet_of("dual", {"spark-1": deaf, "spark-2": deaf})
+    found = measured("dual", fleet)
+    absent = [t for t, facts in found.measured.items() if any(isinstance(fact, Absent) for fact in facts)]
+    assert len(absent) == 5, "rail A both ways, both rails both ways, latency"
+    assert all("A" in {lane.client.rail for lane in trial.lanes} for trial in absent)
+    assert len([title for title in nodes["spark-1"].ran if title in TRIALS]) == 1 + 3
 
 
 def waiting_in_vain(command: Command) -> Result:

@@ -134,7 +134,7 @@ def test_the_commands_of_both_ends() -> None:
         "load_ends",
     ]
     server = commands.command("abcd", "latency", [End("rocep1s0f1", "10.20.0.12")], EMULATED)
-    assert server.script.splitlines()[-2] == f"lane 0 18 server ib_write_lat -d rocep1s0f1 -p {PORT} -R -F -s 2 -n 50"
+    assert server.script.splitlines()[-2] == f"lane 0 51 server ib_write_lat -d rocep1s0f1 -p {PORT} -R -F -s 2 -n 50"
     assert " -t 8 -D 2\n" in commands.command("t", "bandwidth", ends, EMULATED).script
     assert commands.stop("abcd").effect is Effect.LOAD
 
