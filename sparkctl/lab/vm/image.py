@@ -23,6 +23,7 @@ _FILES = {
     "vm/initrd-init": ("opt/sparkctl-lab/initrd-init", 0o755),
     "vm/rdma.sh": ("opt/sparkctl-lab/rdma.sh", 0o755),
     "vm/rdma.rules": ("etc/udev/rules.d/90-sparkctl-lab.rules", 0o644),
+    "vm/rdma@.service": ("etc/systemd/system/sparkctl-lab-rdma@.service", 0o644),
     "vm/ready.service": ("etc/systemd/system/sparkctl-lab-ready.service", 0o644),
 }
 _SCRIPT = "vm/image.sh"

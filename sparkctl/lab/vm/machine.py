@@ -82,7 +82,7 @@ def _nic(node: NodeSpec, parts: Parts, netdev: str, descriptor: int) -> list[str
     network = IPv4Network(parts.spec.network)
     way_in = f"hostfwd=tcp:{LOOPBACK}:{parts.port}-{node.address}:22"
     wire = ["-netdev", f"socket,id={MANAGEMENT},fd={descriptor}"]
-    wire += ["-netdev", f"user,id={WAY_IN},restrict=on,net={network},host={network[1]},dns={network[2]},{way_in}"]
+    wire += ["-netdev", f"user,id={WAY_IN},restrict=on,ipv6=off,net={network},host={network[1]},dns={network[2]},{way_in}"]
     for end in (MANAGEMENT, WAY_IN):
         wire += ["-netdev", f"hubport,id=hub-{end},hubid=0,netdev={end}"]
     return [*wire, "-netdev", "hubport,id=hub,hubid=0", "-device", f"virtio-net-pci,netdev=hub,mac={mac},romfile="]

@@ -37,7 +37,7 @@ tree=$(mktemp -d)
 mkdir -p "$tree/bin" "$tree/dev" "$tree/proc" "$tree/sys" "$tree/root" "$tree/modules"
 cp /bin/busybox "$tree/bin/busybox"
 install -m 755 "$lab/initrd-init" "$tree/init"
-for module in virtio_pci virtio_blk ext4; do
+for module in virtio_pci virtio_blk virtio_net virtio_rng ext4; do
     modprobe --set-version "$release" --show-depends "$module" | sed -n 's/^insmod //p'
 done | awk '!seen[$1]++ {print $1}' | while read -r file; do
     cp "$file" "$tree/modules/"
@@ -46,16 +46,25 @@ done
 (cd "$tree" && find . | /bin/busybox cpio -o -H newc) > /boot/initrd
 rm -r "$tree" /tmp/kernel /tmp/*.deb "$lab/initrd-init"
 
-# Nodes live for minutes and have no way out: nothing to update, trim, rotate or wait for.
+# Nodes live for minutes and have no way out: nothing to update, trim, rotate or wait for. Their processors may be
+# emulated, so nothing starts that neither sparkctl nor a person looks at.
 systemctl disable e2scrub_reap.service apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
     fstrim.timer systemd-pstore.service
 systemctl mask systemd-networkd-wait-online.service getty@.service serial-getty@.service systemd-random-seed.service \
-    systemd-update-utmp.service systemd-update-utmp-runlevel.service systemd-binfmt.service \
-    systemd-journal-flush.service sys-kernel-debug.mount sys-kernel-tracing.mount dev-hugepages.mount systemd-rfkill.socket systemd-rfkill.service \
-    systemd-hwdb-update.service systemd-journal-catalog-update.service ldconfig.service systemd-update-done.service \
-    sys-fs-fuse-connections.mount dev-mqueue.mount
+    systemd-update-utmp.service systemd-update-utmp-runlevel.service systemd-binfmt.service systemd-rfkill.socket \
+    systemd-rfkill.service systemd-hwdb-update.service systemd-journal-catalog-update.service ldconfig.service \
+    systemd-update-done.service systemd-journal-flush.service systemd-logind.service systemd-sysusers.service \
+    systemd-network-generator.service rdma-ndd.service modprobe@.service sys-kernel-debug.mount \
+    sys-kernel-tracing.mount sys-fs-fuse-connections.mount dev-hugepages.mount dev-mqueue.mount
 systemctl enable systemd-networkd.service ssh.service lldpd.service sparkctl-lab-ready.service
-printf '/dev/vda / ext4 defaults 0 1\n' > /etc/fstab
+mkdir -p /etc/systemd/system/systemd-udev-trigger.service.d
+cat > /etc/systemd/system/systemd-udev-trigger.service.d/lab.conf <<'EOF'
+[Service]
+ExecStart=
+ExecStart=-udevadm trigger --type=all --action=add --subsystem-match=net --subsystem-match=block --subsystem-match=infiniband
+EOF
+# The initrd has mounted the disk, for reading and writing.
+: > /etc/fstab
 printf 'rdma_rxe\n' > /etc/modules-load.d/sparkctl-lab.conf
 : > /etc/resolv.conf
 apt-get clean
