@@ -26,7 +26,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z")
 
 
 class Netdev:
-    """One netdev's ear and voice: `heard` are (node, netdev) pairs, `knows` those that have heard this one."""
+    """The ear and voice of one netdev: heard are (node, netdev) pairs, knows are the nodes that have heard this one."""
 
     def __init__(self, name, peers):
         self.name, self.peers = name, frozenset(peers)

@@ -38,7 +38,12 @@ def sent() -> dict[str, str]:
         batch(asked.probes()),
     ]
     members = dict(compiled._members(PLAN, RUN, HEAD, secrets))
-    return {c.title: c.script for c in commands} | {name: members[name].decode() for name in ("revert.sh", "finish.sh")}
+    survey = batch(questions(CLUSTER, FABRIC, pings=True, survey=True)[HEAD].probes())
+    return (
+        {c.title: c.script for c in commands}
+        | {"survey": survey.script}
+        | {name: members[name].decode() for name in ("revert.sh", "finish.sh")}
+    )
 
 
 @pytest.mark.parametrize("title", sent())
