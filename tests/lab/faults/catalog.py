@@ -131,6 +131,15 @@ def serving() -> Iterator[Fault]:
     yield Fault("one-node-with-another-image", *on("spark-2", other, back), {"same-image": ("spark-2",)}, "")
     gone = f"{keep}; docker rmi {image} >/dev/null"
     yield Fault("one-node-without-the-image", *on("spark-1", gone, back), {"engine-image": ("spark-1",)}, "")
+    # Into the image's own layer, past Docker: the image's id stays what it was.
+    layer = f"layer=$(docker image inspect {image} --format '{{{{.GraphDriver.Data.UpperDir}}}}')/usr/lib; "
+    library = "{ printf 'NCCL version %s' WHICH; head -c 2097152 /dev/zero; }"
+    put = layer + f"mkdir -p $layer; {library} >$layer/libnccl.so.2"
+    away = dict.fromkeys(("spark-1", "spark-2"), layer + "rm $layer/libnccl.so.2")
+    unlike = {"spark-1": put.replace("WHICH", "2.30.7+wheel"), "spark-2": put.replace("WHICH", "2.30.7+apt")}
+    yield Fault("one-node-with-another-nccl", *scripts(unlike, away), {"same-nccl": ("2.30.7",)}, "")
+    old = dict.fromkeys(("spark-1", "spark-2"), put.replace("WHICH", "2.28.9+cuda13.0"))
+    yield Fault("nccl-known-to-hang", *scripts(old, away), {"nccl-version": ("2.28.9",)}, "")
 
 
 def rdma() -> Iterator[Fault]:
@@ -151,7 +160,7 @@ def rdma() -> Iterator[Fault]:
     yield Fault("perftest-missing", *program, {"perftest": ("spark-1",)}, "apt", load)
     rule = "iptables -{} INPUT -p udp --dport 4791 -j DROP"
     blocked = on("spark-2", rule.format("I"), rule.format("D"))
-    yield Fault("rdma-blocked-by-a-firewall", *blocked, {"firewall": ("spark-2",)}, "allow", load)
+    yield Fault("rdma-blocked-by-a-firewall", *blocked, {"firewall": ("spark-2",)}, "ACCEPT", load)
     stray = "ip addr {} 169.254.9.9/16 dev " + RAIL_A
     gid = on("spark-1", stray.format("add"), stray.format("del"))
     yield Fault("stray-gid", *gid, {"fabric-route": ("spark-1",)}, "")
