@@ -100,7 +100,7 @@ def opened(words):
 
 
 def listen(netdevs, token, node, until):
-    """One turn: everything that has come by `until`; whether any of it was news."""
+    """One turn: everything that comes before the moment until; the netdevs that heard somebody new."""
     ears = {netdev.ear: netdev for netdev in netdevs}
     ready, _, _ = select.select(list(ears), [], [], max(0.0, until - time.monotonic()))
     news = set()
