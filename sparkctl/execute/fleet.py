@@ -25,7 +25,7 @@ class Fleet:
     rounds: int = 0
     gates: dict[str, Gate] = field(init=False)
     moments: dict[str, tuple[float, float]] = field(default_factory=dict)
-    """When each node's latest command was given and had ended, by this machine's clock."""
+    """When each node got its latest command and had ended it, by this machine's clock."""
 
     def __post_init__(self) -> None:
         self.gates = {node: Gate(transport) for node, transport in self.transports.items()}
@@ -81,7 +81,7 @@ class Fleet:
         sink: LineSink | None = (lambda line: on_line(node, line)) if on_line else None
         begun, asked = time.monotonic(), time.time()
         result = await self.gates[node].run(command, sink)
-        self.moments[node] = (asked, time.time())
+        self.moments[node] = (max(asked, self.transports[node].counters.given), time.time())
         self.observer(Ended(title, node, time.monotonic() - begun, problem(result)))
         return result
 

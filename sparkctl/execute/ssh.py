@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 
 import asyncssh
@@ -94,6 +95,7 @@ class SshTransport:
     ) -> Result:
         channel = await connection.create_process(words, encoding=None)
         try:
+            self.counters.given = time.time()
             with suppress(OSError):  # a command that needs no stdin may have ended by now; its status tells the rest
                 channel.stdin.write(_stdin(command, password))
                 channel.stdin.write_eof()

@@ -15,10 +15,11 @@ LineSink: TypeAlias = Callable[[str], None]
 
 @dataclass
 class Counters:
-    """SSH connections opened and commands run on one node."""
+    """SSH connections opened and commands run on one node; `given`: when it got the latest, by this machine's clock."""
 
     connections: int = 0
     round_trips: int = 0
+    given: float = 0.0
 
 
 class Transport(Protocol):

@@ -9,8 +9,8 @@ from typing import Any
 
 from sparkctl.facts.base import Probe, word
 
-SECONDS = 2.5
-"""How long to call: the nodes are asked within a second of one another, and call five times a second."""
+SECONDS = 5.0
+"""How long to call where a peer stays silent: a busy node begins seconds after another. Who is heard ends at once."""
 LLDP_PROBE = Probe("lldp", ("lldp_neighbours",), ("facts/survey.sh",))
 
 
