@@ -12,7 +12,7 @@ take() { # FILE: its first line in $line; nothing where the kernel refuses (EINV
 # speed, duplex, driver, firmware, PCI address, PCIe speed, PCIe width, RDMA device.
 ethernet_netdevs() {
   net=$sys/class/net
-  soft=$(soft_devices)
+  soft_devices
   for path in "$net"/*; do
     dev=${path##*/}
     take "$path/type"
@@ -38,9 +38,9 @@ netdev_hardware() { # NETDEV ITS-DEVICE: the last six columns, and the end of th
   case $pci in [0-9a-f]*:*:*.*) ;; *) pci= ;; esac
   cd / || return 1
   for found in "$2"/infiniband/*; do [ ! -e "$found" ] || rdma=${found##*/}; done
-  [ -n "$rdma" ] || rdma=$(printf '%s\n' "$soft" | sed -n "s|^$1	||p" | head -n 1)
+  for found in $soft; do [ "${found%%=*}" != "$1" ] || rdma=${rdma:-${found#*=}}; done
   if [ -n "$rdma" ]; then take "$sys/class/infiniband/$rdma/fw_ver" && firmware=$line; fi
-  if [ -z "$firmware" ] && [ -e "$2" ] && command -v ethtool >/dev/null; then
+  if [ -z "$firmware" ] && [ -n "$pci" ] && command -v ethtool >/dev/null; then
     firmware=$(timeout 2 ethtool -i "$1" 2>/dev/null | sed -n 's/^firmware-version: *//p')
   fi
   take "$2/current_link_speed"
@@ -49,19 +49,25 @@ netdev_hardware() { # NETDEV ITS-DEVICE: the last six columns, and the end of th
   printf '\t%s\t%s\t%s\t%s\t%s\t%s\n' "$driver" "$firmware" "$pci" "$speed" "$line" "$rdma"
 }
 
-soft_devices() { # `NETDEV TAB RDMA-DEVICE` of each RDMA device that has no PCI device (Soft-RoCE)
+soft_devices() { # $soft: NETDEV=RDMA-DEVICE of each RDMA device that has no PCI device (Soft-RoCE)
+  soft=
   for device in "$sys"/class/infiniband/*; do
     if [ ! -e "$device" ] || [ -e "$device/device" ]; then continue; fi
     take "$device/parent"
     [ -n "$line" ] || take "$device/ports/1/gid_attrs/ndevs/0"
-    [ -z "$line" ] || printf '%s\t%s\n' "$line" "${device##*/}"
+    [ -z "$line" ] || soft="$soft $line=${device##*/}"
   done
 }
 
-# Per valid entry of each table, tabs between: device, index, GID, type, netdev. One grep: a table has 256 entries.
+# Per valid entry of each table, tabs between: device, index, GID, type, netdev. One grep, for a ConnectX-7 has 256
+# entries; Soft-RoCE has 1024, of which those beyond are not looked at.
 rdma_gids() {
   [ -d "$sys/class/infiniband" ] || return 44
-  grep -Hsv '^0000:0000:0000:0000:0000:0000:0000:0000$' "$sys"/class/infiniband/*/ports/1/gids/* |
+  set --
+  for table in "$sys"/class/infiniband/*/ports/1/gids; do
+    set -- "$@" "$table"/[0-9] "$table"/[0-9][0-9] "$table"/1[0-9][0-9] "$table"/2[0-5][0-9]
+  done
+  grep -Hsv '^0000:0000:0000:0000:0000:0000:0000:0000$' "$@" |
     while IFS= read -r entry; do
       path=${entry%%:*}
       port=${path%/gids/*}
