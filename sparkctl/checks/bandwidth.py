@@ -58,7 +58,8 @@ def _alone(view: View, lane: Lane, measure: Measure, alone: Alone) -> Verdict:
 
 def _ran(id: str, where: str, iterations: int, gbits: float, about: tuple[str, ...]) -> Verdict:
     if iterations > 0:
-        return Verdict(id, "pass", where, LAB, f"{gbits:.2f} Gb/s", "a measure", ends=about)
+        said = f"{gbits:.2f} Gb/s, {iterations} writes"
+        return Verdict(id, "pass", where, LAB, said, "a measure", ends=about)
     remedy = "see rdma-counters, and the kernel log of both ends"
     return Verdict(id, "fail", where, "the test ran, and nothing moved", "0 writes", "a measure", remedy, about)
 
