@@ -94,7 +94,10 @@ rdma_devices() {
   for dev in /sys/class/infiniband/*/ports/1; do
     [ -d "$dev" ] || continue
     name=${dev#/sys/class/infiniband/}
-    printf '%s|%s|%s\n' "${name%%/*}" "$(cat "$dev/state" 2>/dev/null)" "$(cat "$dev/link_layer" 2>/dev/null)"
+    state=
+    layer=
+    { IFS= read -r state <"$dev/state" && IFS= read -r layer <"$dev/link_layer"; } 2>/dev/null
+    printf '%s|%s|%s\n' "${name%%/*}" "$state" "$layer"
   done
 }
 
