@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
 from sparkctl.checks.base import View, check
-from sparkctl.checks.transport import CAUSES, EVERYWHERE, LAB, ends_of, loaded, trials, unasked, unmeasured
+from sparkctl.checks.transport import CAUSES, EVERYWHERE, LAB, clockless, ends_of, loaded, trials, unasked, unmeasured
 from sparkctl.fabric.model import Attachment
 from sparkctl.facts.trials import Lane, Load, Measure
 from sparkctl.outcome import Known, State, Verdict
@@ -50,6 +50,8 @@ def _alone(view: View, lane: Lane, measure: Measure, alone: Alone) -> Verdict:
     limits, gbits, about = view.thresholds, measure.gbits or 0.0, ends_of((lane,))
     if view.expect == "lab":
         return _ran("rail-bandwidth", str(lane), measure.iterations, gbits, about)
+    if measure.gbits is None:
+        return clockless("rail-bandwidth", str(lane), (lane,))
     state: State = "pass" if gbits >= limits.rail_pass else "warn" if gbits >= limits.rail_fail else "fail"
     named, remedy = ("one rail alone", "") if state == "pass" else _fault(view, lane, gbits, alone)
     expected = f"at least {limits.rail_pass:g} Gb/s"
@@ -168,6 +170,8 @@ def _both(view: View, where: str, lanes: tuple[Lane, ...], measures: list[Measur
     total, about, limit = sum(shares), ends_of(lanes), view.thresholds.rails_pass
     if view.expect == "lab":
         return _ran("rails-bandwidth", where, min(m.iterations for m in measures), total, about)
+    if any(measure.gbits is None for measure in measures):
+        return clockless("rails-bandwidth", where, lanes)
     named, remedy = ("both rails together", "") if total >= limit else _lame(view, lanes, shares)
     measured = f"{total:.2f} Gb/s ({' + '.join(f'{share:.2f}' for share in shares)})"
     state: State = "pass" if total >= limit else "fail"

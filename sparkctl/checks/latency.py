@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sparkctl.checks.base import View, check
-from sparkctl.checks.transport import CAUSES, EVERYWHERE, LAB, ends_of, loaded, trials, unasked, unmeasured
-from sparkctl.facts.trials import Lane
+from sparkctl.checks.transport import CAUSES, EVERYWHERE, LAB, clockless, ends_of, loaded, trials, unasked, unmeasured
+from sparkctl.facts.trials import Lane, Measure
 from sparkctl.outcome import Known, State, Verdict
 
 
@@ -22,15 +22,18 @@ def latency(view: View) -> Iterator[Verdict]:
         yield Verdict("rail-latency", "skipped", EVERYWHERE, reason)
     for trial, (fact,) in trials(load, "latency", 1):
         if isinstance(fact, Known):
-            yield _judged(view, trial.lanes[0], fact.value.microseconds or 0.0)
+            yield _judged(view, trial.lanes[0], fact.value)
         else:
             yield unmeasured(view, "rail-latency", str(trial.lanes[0]), fact, trial.lanes)
 
 
-def _judged(view: View, lane: Lane, typical: float) -> Verdict:
-    limit, about = view.thresholds.latency, ends_of((lane,))
+def _judged(view: View, lane: Lane, measure: Measure) -> Verdict:
+    limit, typical, about = view.thresholds.latency, measure.microseconds, ends_of((lane,))
     if view.expect == "lab":
-        return Verdict("rail-latency", "pass", str(lane), LAB, f"{typical:.2f} us", "a measure", ends=about)
+        said = f"{measure.iterations} writes" if typical is None else f"{typical:.2f} us, {measure.iterations} writes"
+        return Verdict("rail-latency", "pass", str(lane), LAB, said, "a measure", ends=about)
+    if typical is None:
+        return clockless("rail-latency", str(lane), (lane,))
     state: State = "pass" if typical <= limit else "warn"
     remedy = "" if state == "pass" else "is another load on these nodes, or a long way through switches? Measure again"
     measured, expected = f"{typical:.2f} us", f"at most {limit:g} us"

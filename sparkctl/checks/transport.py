@@ -53,6 +53,12 @@ def unmeasured(view: View, id: str, where: str, fact: Absent | Unknown, lanes: t
     return Verdict(id, "fail", where, fact.reason, "no connection", "a measure", remedy, about)
 
 
+def clockless(id: str, where: str, lanes: Iterable[Lane]) -> Verdict:
+    """The test ran, and perftest could not tell how fast."""
+    remedy = "run it again when nothing else runs on these nodes; is the clock source steady?"
+    return Verdict(id, "unknown", where, "perftest could not calibrate its clock", remedy=remedy, ends=ends_of(lanes))
+
+
 def _cause(view: View, fact: Absent | Unknown, lanes: tuple[Lane, ...]) -> str:
     """The check of a host whose failure explains it, and where: a tool that is not there, a packet filter."""
     for node in dict.fromkeys(end.node for lane in lanes for end in (lane.client, lane.server)):

@@ -19,13 +19,14 @@ NO_TOOL, BUSY, STOPPED, SLOW, KILLED = 127, 75, 76, 124, 137
 WAITED = Unknown("stopped, because the other end had failed")
 _PAIR = re.compile(r"^[ \t]{0,16}([A-Za-z_][\w.]{0,40}) {0,8}: {0,8}([^{}]{0,80}?),?$", re.MULTILINE)
 _TITLE = re.compile(r"^ {0,8}(\w[\w .*#]{0,30}?)[ \t]{1,20}: (.{0,60}?)(?:\t|$)")
-_EVENT = re.compile(r"CM event\D{0,20}(\d+)")
+_EVENT = re.compile(r"CM event bl blka (\d+)|RDMA_CM_EVENT_([A-Z_]{1,30}); error")
+_NAMES = {"ADDR_ERROR": "1", "ROUTE_ERROR": "3", "CONNECT_ERROR": "6", "UNREACHABLE": "7", "REJECTED": "8"}
 _EVENTS = {
-    1: "no route to the peer's address",
-    3: "no route to the peer's address",
-    6: "the connection broke while it was made",
-    7: "the peer does not answer on RDMA: is UDP port 4791 blocked by a firewall, or its RDMA device gone?",
-    8: "the peer refused: no perftest listens there",
+    "1": "no route to the peer's address",
+    "3": "no route to the peer's address",
+    "6": "the connection broke while it was made",
+    "7": "the peer does not answer on RDMA: is UDP port 4791 blocked by a firewall, or its RDMA device gone?",
+    "8": "the peer refused: no perftest listens there",
 }
 
 
@@ -73,11 +74,12 @@ def _measure(found: dict[str, str]) -> Measure:
     return Measure("bandwidth", _number(found["BW_average"]), None, gid, mtu, iterations)
 
 
-def _number(text: str) -> float:
+def _number(text: str) -> float | None:
+    """None for the `inf` and `nan` that perftest writes when it could not calibrate its clock."""
     value = float(text)
-    if not math.isfinite(value) or value < 0:
+    if value < 0:
         raise ValueError(f"not a measure: {text[:40]!r}")
-    return value
+    return value if math.isfinite(value) else None
 
 
 def _whole(text: str | None) -> int | None:
@@ -123,7 +125,8 @@ def reason(status: int, stderr: str, seconds: float) -> Absent | Unknown:
     if status in (SLOW, KILLED):
         return Absent(f"no RDMA connection within {seconds:.0f} s: is UDP port 4791 blocked by a firewall?")
     if event:
-        return Absent(_EVENTS.get(int(event[1][:6]), f"the connection ended with RDMA event {event[1][:6]}"))
+        number = event[1] or _NAMES.get(event[2], event[2])
+        return Absent(_EVENTS.get(number, f"the connection ended with RDMA event {number[:30]}"))
     return _local(status, said)
 
 

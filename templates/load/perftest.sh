@@ -38,7 +38,7 @@ source_option() { # TOOL OWN
   esac
 }
 
-# A client is started again while the server is not there yet (RDMA event 8).
+# A client is started again while the server is not there yet: RDMA event 8, by its name in the latency tests.
 run_lane() { # PATH SECONDS ROLE TOOL WORDS...
   path=$1 limit=$2 role=$3 tries=20
   shift 3
@@ -50,7 +50,7 @@ run_lane() { # PATH SECONDS ROLE TOOL WORDS...
     status=$?
     tries=$((tries - 1))
     if [ "$role$status" = client0 ] || [ "$role" = server ] || [ "$tries" = 0 ]; then break; fi
-    grep -q 'CM event.* 8$' "$path.err" || break
+    grep -q -e 'CM event bl blka 8$' -e 'EVENT_REJECTED' "$path.err" || break
     sleep 0.2
   done
   echo "${status:-143}" >"$path.new" && mv "$path.new" "$path.status"

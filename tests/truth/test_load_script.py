@@ -21,6 +21,7 @@ from tests.contract.sshd import Sshd, make_key, running
 
 FOREVER = "exec sleep 300"
 REFUSED = "echo 'Unexpected CM event bl blka 8' >&2; exit 1"
+REFUSED_LATENCY = "echo 'Event: RDMA_CM_EVENT_REJECTED; error: 8.' >&2; exit 139"
 
 
 class Node:
@@ -95,9 +96,10 @@ def test_a_lane_ends_at_its_bound_even_when_it_ignores_the_signal(spot: Node) ->
     assert spot.left() == []
 
 
-def test_a_client_waits_for_its_server(spot: Node) -> None:
+@pytest.mark.parametrize("refused", [REFUSED, REFUSED_LATENCY])
+def test_a_client_waits_for_its_server(spot: Node, refused: str) -> None:
     flag = spot.folder / "listening"
-    script = begun(spot.lanes(f"[ -e {flag} ] && exit 0; {REFUSED}", role="client"))
+    script = begun(spot.lanes(f"[ -e {flag} ] && exit 0; {refused}", role="client"))
     time.sleep(1)
     flag.touch()
     out, _ = script.communicate(timeout=20)

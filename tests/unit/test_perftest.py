@@ -46,10 +46,17 @@ def test_a_report_that_is_cut_off_is_unknown(name: str) -> None:
     assert isinstance(found[-85], Unknown)
 
 
-@pytest.mark.parametrize("odd", ["nan", "inf", "-1.0", "0,33", "1e999", "", "0x10", "\x1b[31m"])
+@pytest.mark.parametrize("odd", ["-1.0", "-inf", "0,33", "", "0x10", "\x1b[31m"])
 def test_a_number_that_is_none_is_unknown(odd: str) -> None:
     for name in ("ib_write_bw.json", "ib_write_bw.txt"):
         assert isinstance(parsed(Known(RECORDED[name].replace("0.33", odd)), perftest.parse), Unknown)
+
+
+@pytest.mark.parametrize("odd", ["nan", "-nan", "inf", "1e999"])
+def test_a_clock_that_cannot_be_calibrated_leaves_the_count(odd: str) -> None:
+    for name in ("ib_write_bw.json", "ib_write_bw.txt"):
+        found = perftest.parse(RECORDED[name].replace("0.33", odd))
+        assert (found.gbits, found.iterations) == (None, 1910)
 
 
 def test_another_unit_is_no_measure() -> None:
@@ -81,6 +88,13 @@ def test_a_report_with_a_hole_is_a_fact(data: st.DataObject) -> None:
         (NO_TOOL, "", Absent("perftest is not installed")),
         (SLOW, "", Absent("no RDMA connection within 14 s: is UDP port 4791 blocked by a firewall?")),
         (KILLED, "", Absent("no RDMA connection within 14 s: is UDP port 4791 blocked by a firewall?")),
+        (139, "ib_write_lat-refused.stderr", Absent("the peer refused: no perftest listens there")),
+        (1, "Event: RDMA_CM_EVENT_ADDR_ERROR; error: -110.", Absent("no route to the peer's address")),
+        (
+            1,
+            "Event: RDMA_CM_EVENT_DISCONNECTED; error: 0.",
+            Absent("the connection ended with RDMA event DISCONNECTED"),
+        ),
         (1, "Unexpected CM event bl blka 99", Absent("the connection ended with RDMA event 99")),
         (1, "rdma_bind_addr failed", Unknown("its port is taken: another perftest runs here")),
         (1, "Couldn't allocate MR", Unknown("memory could not be registered: raise the memlock limit")),
