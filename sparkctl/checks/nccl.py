@@ -78,6 +78,8 @@ def _version(node: str, version: str, ring: bool) -> Verdict:
 
 
 def _unseen(view: View, node: str, fact: Absent | Unknown) -> Verdict:
+    if isinstance(fact, Unknown) and _at_rest(view, node):
+        return skipped("nccl-version", node, f"{fact.reason}: verify again when the engine runs")
     if isinstance(fact, Unknown):
         return unreadable("nccl-version", node, "libnccl", fact)
     if fact == NOT_ASKED:
@@ -124,6 +126,12 @@ def _images(view: View) -> int:
     """How many different images the nodes have; 0 where one is not known to have any."""
     ids = known({node.name: view.facts[node.name].image for node in view.cluster.nodes})
     return len(set(ids.values())) if len(ids) == len(view.cluster.nodes) else 0
+
+
+def _at_rest(view: View, node: str) -> bool:
+    """The engine was not started yet: an image that Docker keeps in containerd can be looked into only while it runs."""
+    unit = view.facts[node].unit
+    return isinstance(unit, Absent) or (isinstance(unit, Known) and not unit.value.running)
 
 
 def _imageless(view: View, node: str) -> bool:
