@@ -26,9 +26,16 @@ RendererName = Annotated[
 NodeName = Annotated[str, typer.Argument(metavar="NODE", help="A node of the inventory.", show_default=False)]
 Words = Annotated[list[str] | None, typer.Argument(metavar="[-- COMMAND...]", help="Run this instead of a shell.")]
 FaultVerb = Annotated[
-    str, typer.Argument(metavar="VERB", help="cut, mend (a cable); kill, boot, isolate, join (a node).")
+    str,
+    typer.Argument(metavar="VERB", help="cut, mend (cable); swap, mtu (ports); kill, boot, isolate, join (node)."),
 ]
-Subject = Annotated[str, typer.Argument(metavar="CABLE|NODE", help="Index of a cable in `links`, or a node.")]
+Subject = Annotated[
+    str,
+    typer.Argument(
+        metavar="CABLE|PORTS|NODE",
+        help='Index of a cable in `links`; "spark-1:p0 spark-2:p1" to swap, spark-1:p1=1500 for mtu; or a node.',
+    ),
+]
 
 
 @app.command("up")
@@ -105,19 +112,18 @@ def ssh(inventory: InventoryPath, node: NodeName, command: Words = None) -> None
 def fault(inventory: InventoryPath, verb: FaultVerb, subject: Subject) -> None:
     """Cut or mend a cable, take a node's power or give it back, isolate it (SSH dies without an error) or join it.
 
+    Or exchange the plugs in two ports, or let a port of the cable or switch carry less than it should.
+
     For example: sparkctl lab fault INVENTORY isolate spark-2
+
+    sparkctl lab fault INVENTORY swap "spark-1:p0 spark-2:p1"
+
+    sparkctl lab fault INVENTORY mtu spark-1:p1=1500
     """
     with reported():
-        from sparkctl.errors import UsageError
         from sparkctl.lab.life import fault as lab_fault
 
-        spec = _spec(inventory)
-        known = {str(cable) for cable in spec.cables} if verb in ("cut", "mend") else {node.name for node in spec.nodes}
-        if verb not in ("cut", "mend", "kill", "boot", "isolate", "join"):
-            remedy = "use cut or mend with a cable; kill, boot, isolate or join with a node"
-            raise UsageError(f"{verb} is no fault", remedy)
-        if subject not in known:
-            raise UsageError(f"{verb}: there is no {subject}", f"name one of: {', '.join(sorted(known))}")
+        _possible(_spec(inventory), verb, subject)
         lab_fault(_running(inventory), verb, subject)
         console().print(f"{verb} {subject}: done")
 
@@ -132,6 +138,22 @@ def _spec(inventory: InventoryPath, renderer: Renderer = "networkd", backend: Ba
     if studied.errors or studied.cluster is None or studied.fabric is None:
         raise InventoryError(studied.findings)
     return specify(studied.cluster, studied.fabric, renderer, backend)
+
+
+def _possible(spec: LabSpec, verb: str, subject: str) -> None:
+    """UsageError when there is no such fault, or nothing in this lab to put it into."""
+    from sparkctl.errors import UsageError
+    from sparkctl.lab.plugs import PLUG_FAULTS, faulty
+
+    if verb in PLUG_FAULTS:
+        faulty(spec, verb, subject)
+        return
+    known = {str(cable) for cable in spec.cables} if verb in ("cut", "mend") else {node.name for node in spec.nodes}
+    if verb not in ("cut", "mend", "kill", "boot", "isolate", "join"):
+        remedy = "use cut or mend with a cable; swap or mtu with ports; kill, boot, isolate or join with a node"
+        raise UsageError(f"{verb} is no fault", remedy)
+    if subject not in known:
+        raise UsageError(f"{verb}: there is no {subject}", f"name one of: {', '.join(sorted(known))}")
 
 
 def _running(inventory: InventoryPath) -> LabState:

@@ -221,7 +221,7 @@ def _kill(state: LabState, seconds: float = 20.0) -> None:
 
 
 def fault(state: LabState, verb: str, subject: str) -> None:
-    """Ask the running lab for a fault of a cable, a port or a node: one of `FAULTS`."""
+    """Ask the running lab for a fault of a cable, a port or a node: cut, mend; swap, mtu; kill, boot, isolate, join."""
     enter(state)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
         control.settimeout(_FAULT_SECONDS[state.backend])

@@ -7,6 +7,7 @@ from sparkctl.lab.spec import LabSpec, Trunk, Wire
 
 # Ethernet's least (IPv4 needs 68, RFC 791) and its largest here: what fits into a frame of the lab.
 MTU_RANGE = range(68, 9217)
+PLUG_FAULTS = ("swap", "mtu")
 
 
 def ends(spec: LabSpec) -> tuple[str, ...]:

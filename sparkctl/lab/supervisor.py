@@ -26,6 +26,7 @@ from sparkctl.lab.furnish import ENGINE_FOLDER, Keys, furnish
 from sparkctl.lab.machine import Machine, init_of
 from sparkctl.lab.namespaces import NEW_IPC, NEW_MOUNTS, NEW_NETWORK, NEW_PIDS, die_with_parent, unshare
 from sparkctl.lab.order import Order
+from sparkctl.lab.plugs import PLUG_FAULTS, faulty
 from sparkctl.lab.spec import LabSpec, NodeSpec
 from sparkctl.lab.state import LabState, Supervisor, save, started
 
@@ -238,6 +239,11 @@ def _answer(lab: Lab, connection: socket.socket) -> None:
 def _carry_out(lab: Lab, verb: str, subject: str) -> str:
     if verb in ("cut", "mend"):
         (lab.cut.add if verb == "cut" else lab.cut.discard)(int(subject))
+        lab.light()
+        return ""
+    if verb in PLUG_FAULTS:
+        lab.spec = faulty(lab.spec, verb, subject)
+        _ip(network.replug(lab.spec, lab.running.keys()))
         lab.light()
         return ""
     return _NODE_FAULTS[verb](lab, lab.node(subject))

@@ -23,7 +23,9 @@ QEMU = "qemu-system-x86_64"
 MANAGEMENT, WAY_IN = "mgmt", "way-in"
 # A node at rest uses 150 MB; an RDMA test with buffers of 8 MiB on both rails, 250 MB.
 _MEGABYTES = 768
-_QMP_SECONDS = 10.0
+_QMP_SECONDS = 30.0
+# A node reaches nothing of the outside.
+_ALONE = "restrict=on,ipv6=off"
 # Frames that wait in a wire; the kernel's default has room for a dozen jumbo frames.
 _WIRE_BYTES = 4 << 20
 _KERNEL_WORDS = "console=ttyS0 net.ifnames=1 mitigations=off quiet"
@@ -82,7 +84,10 @@ def _nic(node: NodeSpec, parts: Parts, netdev: str, descriptor: int) -> list[str
     network = IPv4Network(parts.spec.network)
     way_in = f"hostfwd=tcp:{LOOPBACK}:{parts.port}-{node.address}:22"
     wire = ["-netdev", f"socket,id={MANAGEMENT},fd={descriptor}"]
-    wire += ["-netdev", f"user,id={WAY_IN},restrict=on,ipv6=off,net={network},host={network[1]},dns={network[2]},{way_in}"]
+    wire += [
+        "-netdev",
+        f"user,id={WAY_IN},restrict=on,ipv6=off,net={network},host={network[1]},dns={network[2]},{way_in}",
+    ]
     for end in (MANAGEMENT, WAY_IN):
         wire += ["-netdev", f"hubport,id=hub-{end},hubid=0,netdev={end}"]
     return [*wire, "-netdev", "hubport,id=hub,hubid=0", "-device", f"virtio-net-pci,netdev=hub,mac={mac},romfile="]

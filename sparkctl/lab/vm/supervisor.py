@@ -22,7 +22,7 @@ from typing import TextIO
 from sparkctl.errors import SparkctlError
 from sparkctl.lab.furnish import Keys
 from sparkctl.lab.order import Order
-from sparkctl.lab.plugs import faulty
+from sparkctl.lab.plugs import PLUG_FAULTS, faulty
 from sparkctl.lab.spec import MANAGEMENT_BRIDGE, NodeSpec
 from sparkctl.lab.state import Supervisor, save, started
 from sparkctl.lab.vm import furnish
@@ -281,7 +281,7 @@ def _carry_out(lab: Lab, verb: str, subject: str) -> str:
         (lab.cut.add if verb == "cut" else lab.cut.discard)(int(subject))
         lab.light()
         return ""
-    if verb in ("swap", "mtu"):
+    if verb in PLUG_FAULTS:
         lab.spec = faulty(lab.spec, verb, subject)
         lab.replug()
         return ""
