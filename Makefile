@@ -9,10 +9,11 @@ PYTEST := $(BIN)/pytest
 OUT := .make
 SUITE = $(PYTEST) --junitxml=$(OUT)/$@.xml
 REAL := truth lab
-HARD := test_matrix.py test_hardship.py
+# Suites below tests/lab that have a target of their own.
+APART := cluster/test_matrix.py cluster/test_hardship.py faults machines test_lab_vm.py
 FAST := $(addprefix --ignore=tests/,scenario $(REAL))
 
-.PHONY: help demo demo-down test real hardship matrix matrix-all lint golden bench bench-lab bench-network clean apt venv before fast long $(REAL) leftovers
+.PHONY: help demo demo-down test real hardship faults matrix matrix-all machines lint golden bench bench-lab bench-network clean apt venv before fast long $(REAL) leftovers
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -23,14 +24,14 @@ demo: apt venv  ## two emulated nodes, one inventory, a completion that both of 
 demo-down: venv  ## take the demonstration down
 	@docs/demo.sh down
 
-test: before lint fast real matrix leftovers  ## everything: static checks, fast suites, then all that takes long
-	@$(BIN)/python .ci/total.py $(patsubst %,$(OUT)/%.xml,fast scenario $(REAL) hardship matrix)
+test: before lint fast real matrix machines leftovers  ## everything: static checks, fast suites, then all that takes long
+	@$(BIN)/python .ci/total.py $(patsubst %,$(OUT)/%.xml,fast scenario $(REAL) hardship faults matrix machines)
 
 # Most of the lab is waiting for leases and boots, so the rest goes on beside it.
 real: apt venv
 	@echo "==> lab, beside the next suites; its output comes at their end"
 	@$(MAKE) --no-print-directory lab >$(OUT)/lab.log 2>&1 & lab=$$!; ended=0; \
-	$(MAKE) --no-print-directory truth scenario mutation hardship || ended=$$?; \
+	$(MAKE) --no-print-directory truth scenario mutation hardship faults || ended=$$?; \
 	wait $$lab || ended=$$?; cat $(OUT)/lab.log; exit $$ended
 
 apt:  ## Debian packages for the lab and the tests (as root; says what is missing otherwise)
@@ -70,11 +71,19 @@ truth: apt venv  ## what we render, judged by the real tools
 lab: apt venv  ## emulated nodes with real sshd, netplan, Docker and vLLM
 	@echo "==> lab"
 	@# a folder of its own: a later run of pytest removes those of older ones, also while they go on
-	@$(SUITE) tests/lab --basetemp=$(OUT)/lab.tmp $(addprefix --ignore=tests/lab/cluster/,$(HARD)) --durations=10
+	@$(SUITE) tests/lab --basetemp=$(OUT)/lab.tmp $(addprefix --ignore=tests/lab/,$(APART)) --durations=10
 
 hardship: apt venv  ## full disks, cut journals, races and signals on emulated nodes
 	@echo "==> hardship on emulated nodes"
 	@$(SUITE) tests/lab/cluster/test_hardship.py
+
+faults: apt venv  ## planted faults on emulated nodes: each named by the right check, no false alarm
+	@echo "==> planted faults on emulated nodes"
+	@$(SUITE) tests/lab/faults --basetemp=$(OUT)/faults.tmp
+
+machines: apt venv  ## virtual machines with real RoCE v2 in software: proved, broken, named
+	@echo "==> virtual machines: real RoCE v2"
+	@$(SUITE) tests/lab/machines tests/lab/test_lab_vm.py --basetemp=$(OUT)/machines.tmp --durations=10
 
 matrix: apt venv  ## every kind of fault at every stage on emulated nodes
 	@echo "==> the fault matrix on emulated nodes"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.lab.cluster.conftest import Ended, sparkctl
+from tests.lab.cluster.conftest import ROOT, Ended, sparkctl
 
+ENGINE = "\nengine:"
 NodeScripts = Mapping[str, str]
 
 
@@ -112,3 +113,24 @@ def misnamed(fault: Fault, code: int, verdicts: Sequence[dict[str, str]]) -> lis
     if fault.remedy not in advice:
         problems.append(f"no advice with {fault.remedy!r}, but: {advice}")
     return problems
+
+
+def booted(folder: Path, example: str, name: str, *options: str, engine: bool = False, goal: bool = True) -> Iterator[Site]:
+    """The lab of one example, at its goal or blank; down at the end, whatever happened."""
+    text = (ROOT / "inventories" / f"{example}.yaml").read_text()
+    text = text if engine else text.partition(ENGINE)[0] + "\n"
+    inventory = folder / f"{name}.yaml"
+    lines = [f"  name: {name}" if line.startswith("  name: ") else line for line in text.splitlines()]
+    lines = [f"metadata: {{name: {name}}}" if line.startswith("metadata: {") else line for line in lines]
+    inventory.write_text("\n".join(lines) + "\n")
+    up = sparkctl("lab", "up", str(inventory), *options)
+    assert up.code == 0, up.err
+    try:
+        site = Site(inventory)
+        if goal:
+            made = site.cluster("up", "--yes", *(() if engine else ("--only", "network")))
+            assert made.code == 0, made.err + made.out
+        yield site
+    finally:
+        down = sparkctl("lab", "down", str(inventory))
+        assert down.code == 0, down.err

@@ -1,38 +1,15 @@
-"""Planted faults on real lab nodes are named by the right check with the right advice, and a healthy cluster by none."""
+"""Planted faults on emulated nodes are named by the right check with the right advice, and a healthy cluster by none."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.lab.cluster.conftest import ROOT, sparkctl
 from tests.lab.faults import catalog
-from tests.lab.faults.site import Fault, Site, misnamed
+from tests.lab.faults.site import Fault, Site, booted, misnamed
 
-ENGINE = "\nengine:"
 WANTED_FAULTS, WANTED_HEALTHY = 25, 20
-
-
-def booted(folder: Path, example: str, name: str, *options: str, engine: bool = False) -> Iterator[Site]:
-    """The lab of one example at its goal; down at the end, whatever happened."""
-    text = (ROOT / "inventories" / f"{example}.yaml").read_text()
-    text = text if engine else text.partition(ENGINE)[0] + "\n"
-    inventory = folder / f"{name}.yaml"
-    lines = [f"  name: {name}" if line.startswith("  name: ") else line for line in text.splitlines()]
-    lines = [f"metadata: {{name: {name}}}" if line.startswith("metadata: {") else line for line in lines]
-    inventory.write_text("\n".join(lines) + "\n")
-    up = sparkctl("lab", "up", str(inventory), *options)
-    assert up.code == 0, up.err
-    try:
-        site = Site(inventory)
-        goal = site.cluster("up", "--yes", *(() if engine else ("--only", "network")))
-        assert goal.code == 0, goal.err + goal.out
-        yield site
-    finally:
-        down = sparkctl("lab", "down", str(inventory))
-        assert down.code == 0, down.err
 
 
 Case = tuple[str, Callable[[], Iterator[Fault]], tuple[str, ...], bool]
@@ -41,7 +18,6 @@ LABS: dict[str, Case] = {
     "mesh": ("mesh-3", catalog.mesh, (), False),
     "switch": ("quad-switch", catalog.switch, (), False),
     "serving": ("dual", catalog.serving, (), True),
-    "rdma": ("dual", catalog.rdma, ("--backend", "vm"), False),
 }
 PLANTED = [(lab, fault) for lab, (_, faults, _, _) in LABS.items() for fault in faults()]
 LOOKED: list[str] = []

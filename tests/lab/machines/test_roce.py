@@ -1,0 +1,77 @@
+"""RoCE v2 of real kernels: `cluster up` passes every check of it on two, three and four virtual machines; faults are named."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab.faults import catalog
+from tests.lab.faults.site import Fault, Site, booted, misnamed, wrong
+
+BACKEND = ("--backend", "vm")
+RDMA = ("roce-device", "rail-gid", "rail-bandwidth", "rails-bandwidth", "rail-latency", "rdma-counters")
+
+
+def proven(site: Site) -> Counter[str]:
+    """How many times each check of RDMA passed in `up`; none of any check may be wrong."""
+    up = site.cluster("up", "--yes", "--only", "network", "--json")
+    assert up.code == 0, up.err
+    verdicts = up.json["verdicts"]
+    assert isinstance(verdicts, list) and not wrong(verdicts)
+    return Counter(v["id"] for v in verdicts if v["id"] in RDMA and v["state"] == "pass")
+
+
+@pytest.fixture(scope="module")
+def dual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Two machines on one cable, blank."""
+    yield from booted(tmp_path_factory.mktemp("dual"), "dual", "test-roce-2", *BACKEND, goal=False)
+
+
+@pytest.fixture(scope="module")
+def goal(dual: Site) -> Counter[str]:
+    """What `up` proved on them."""
+    return proven(dual)
+
+
+def test_up_proves_both_rails_of_a_cable_in_both_directions(dual: Site, goal: Counter[str]) -> None:
+    assert goal == {
+        "roce-device": 4,
+        "rail-gid": 4,
+        "rail-bandwidth": 4,
+        "rails-bandwidth": 2,
+        "rail-latency": 4,
+        "rdma-counters": 4,
+    }
+    for node in ("spark-1", "spark-2"):
+        assert not dual.root(node, "pgrep -x 'ib_write_bw|ib_write_lat' || true"), "perftest was left running"
+
+
+@pytest.mark.parametrize("fault", tuple(catalog.rdma()), ids=str)
+def test_the_right_check_names_it(dual: Site, goal: Counter[str], fault: Fault) -> None:
+    fault.plant(dual)
+    try:
+        problems = misnamed(fault, *dual.verify(*fault.words))
+    finally:
+        fault.mend(dual)
+    assert not problems, "\n".join(problems)
+    dual.look_healthy()
+
+
+def test_down_leaves_nothing(dual: Site, goal: Counter[str]) -> None:
+    down = dual.cluster("down", "--yes")
+    assert down.code == 0, down.err
+    for node in ("spark-1", "spark-2"):
+        assert "sparkctl" not in dual.root(node, "ls /etc /var/lib /etc/netplan")
+
+
+@pytest.mark.parametrize(("example", "ends", "pairs"), [("mesh-3", 12, 3), ("quad-switch", 8, 6)])
+def test_up_proves_every_pair(tmp_path: Path, example: str, ends: int, pairs: int) -> None:
+    """On a mesh each node has two ports; at a switch every node meets every other."""
+    for site in booted(tmp_path, example, f"test-roce-{example}", *BACKEND, goal=False):
+        found = proven(site)
+        assert (found["roce-device"], found["rail-gid"]) == (ends, ends)
+        assert (found["rail-bandwidth"], found["rails-bandwidth"], found["rail-latency"]) == (4 * pairs, 2 * pairs, 4 * pairs)
+        assert found["rdma-counters"] == ends
