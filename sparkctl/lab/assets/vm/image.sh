@@ -19,17 +19,19 @@ release=${kernel#linux-image-}
 release=${release%-unsigned}
 from=kernel/lib/modules/$release
 to=/lib/modules/$release
-mkdir -p "$to/kernel/drivers/net" "$to/kernel/drivers/block" /boot
+mkdir -p "$to/kernel" /boot
 cp kernel/boot/vmlinuz-"$release" /boot/vmlinuz
 cp "$from"/modules.builtin "$from"/modules.builtin.modinfo "$from"/modules.order "$to"
-for part in crypto lib $(cd "$from/kernel" && ls -d net/* | grep -vE 'wireless|mac80211|bluetooth|rfkill|can$|nfc') fs/ext4 fs/jbd2 fs/overlayfs fs/fuse fs/configfs fs/autofs fs/binfmt_misc arch/x86/crypto drivers/virtio \
-    drivers/infiniband/core drivers/infiniband/sw drivers/net/vxlan drivers/char/virtio_console.ko \
-    drivers/block/virtio_blk.ko drivers/block/loop.ko fs/mbcache.ko drivers/char/hw_random/virtio-rng.ko \
-    $(cd "$from/kernel" && ls drivers/net/*.ko); do
-    [ -e "$from/kernel/$part" ] || continue
-    mkdir -p "$to/kernel/${part%/*}"
-    cp -r "$from/kernel/$part" "$to/kernel/${part%/*}/"
+cd "$from/kernel"
+for part in crypto lib net fs/ext4 fs/jbd2 fs/mbcache.ko fs/overlayfs fs/fuse fs/configfs fs/autofs fs/binfmt_misc \
+    arch/x86/crypto drivers/virtio drivers/infiniband/core drivers/infiniband/sw drivers/net/*.ko drivers/net/vxlan \
+    drivers/block/virtio_blk.ko drivers/block/loop.ko drivers/char/virtio_console.ko \
+    drivers/char/hw_random/virtio-rng.ko; do
+    [ -e "$part" ] && cp -r --parents "$part" "$to/kernel/"
 done
+# Radio: whoever asks the kernel for its netdevs would load it.
+for part in wireless mac80211 bluetooth rfkill nfc; do rm -rf "$to/kernel/net/$part"; done
+cd /tmp
 depmod "$release"
 
 # The initrd: a few modules and one program, because the usual one takes ten seconds of an emulated processor.
