@@ -48,13 +48,13 @@ def schedule(fabric: Fabric, *, quick: bool = False) -> Rounds:
 
 
 def _trials(pair: Pair, quick: bool) -> tuple[Trial, ...]:
-    """Each rail alone both ways, both together both ways, then the latency of each; `quick`: each rail alone."""
-    alone = [Trial("bandwidth", (lane,)) for both in zip(pair.lanes, pair.back, strict=True) for lane in both]
+    """Each rail alone both ways, both together both ways, then the latency of each both ways; `quick`: each rail alone."""
+    lanes = [lane for both in zip(pair.lanes, pair.back, strict=True) for lane in both]
+    alone = [Trial("bandwidth", (lane,)) for lane in lanes]
     if quick:
         return tuple(alone)
     together = [Trial("bandwidth", lanes) for lanes in (pair.lanes, pair.back)] if len(pair.lanes) > 1 else []
-    latency: Tool = "latency"
-    return (*alone, *together, *(Trial(latency, (lane,)) for lane in pair.lanes))
+    return (*alone, *together, *(Trial("latency", (lane,)) for lane in lanes))
 
 
 Ends: TypeAlias = tuple[tuple[Attachment, ...], ...]

@@ -141,9 +141,9 @@ def test_what_does_not_connect_is_tried_once_and_the_other_rail_all_the_same() -
     fleet, nodes, _ = fleet_of("dual", {"spark-1": deaf, "spark-2": deaf})
     found = measured("dual", fleet)
     absent = [t for t, facts in found.measured.items() if any(isinstance(fact, Absent) for fact in facts)]
-    assert len(absent) == 5, "rail A both ways, both rails both ways, latency"
+    assert len(absent) == 6, "rail A both ways, both rails both ways, latency both ways"
     assert all("A" in {lane.client.rail for lane in trial.lanes} for trial in absent)
-    assert len([title for title in nodes["spark-1"].ran if title in TRIALS]) == 1 + 3
+    assert len([title for title in nodes["spark-1"].ran if title in TRIALS]) == 1 + 4
 
 
 def waiting_in_vain(command: Command) -> Result:
@@ -159,10 +159,10 @@ def test_what_need_not_be_tried_is_not() -> None:
     facts = {str(lane): fact for t, facts in found.measured.items() for lane, fact in zip(t.lanes, facts, strict=True)}
     assert all(isinstance(fact, Unknown) for lane, fact in facts.items() if lane.endswith("B"))
     alone = [facts for trial, facts in found.measured.items() if {x.client.rail for x in trial.lanes} == {"A"}]
-    assert len(alone) == 3 and all(isinstance(fact, Known) for facts in alone for fact in facts)
+    assert len(alone) == 4 and all(isinstance(fact, Known) for facts in alone for fact in facts)
     together = [facts for trial, facts in found.measured.items() if len(trial.lanes) == 2]
     assert set(sum(together, ())) == {Unknown("not run: no carrier")}
-    assert len([title for title in nodes["spark-1"].ran if title in TRIALS]) == 3
+    assert len([title for title in nodes["spark-1"].ran if title in TRIALS]) == 4
 
 
 @pytest.fixture

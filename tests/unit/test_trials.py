@@ -79,9 +79,7 @@ def test_no_trial_disturbs_another_and_nothing_is_left_out(
         assert set(alone) == reachable
         both = {a.rail for a in fabric.attachments} == {"A", "B"}
         assert set(lanes(rounds, "bandwidth", 2)) == (reachable if both else set())
-        assert {frozenset((x.client, x.server)) for x in lanes(rounds, "latency", 1)} == {
-            frozenset((x.client, x.server)) for x in reachable
-        }
+        assert set(lanes(rounds, "latency", 1)) == reachable
 
 
 @given(trees(topology="switch"))
