@@ -78,10 +78,10 @@ def files(inventory: Path) -> dict[str, dict[str, str]]:
 
 
 @contextmanager
-def lab(inventory: Path) -> Iterator[Path]:
+def lab(inventory: Path, *options: str) -> Iterator[Path]:
     """The emulated nodes of `inventory`; taken down whatever happens."""
     try:
-        sparkctl("lab", "up", inventory)
+        sparkctl("lab", "up", inventory, *options)
         yield inventory
     finally:
         sparkctl("lab", "down", inventory)
