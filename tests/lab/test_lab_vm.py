@@ -95,7 +95,7 @@ def test_rdma_devices_are_named_as_on_a_spark_and_have_gids(pair):
         told = json.loads(pair.said(name, "rdma -j link"))
         assert {link["netdev"]: link["ifname"] for link in told} == RAILS
         for netdev, device in RAILS.items():
-            gids = pair.said(name, f"cat /sys/class/infiniband/{device}/ports/1/gids/* | sort -u").split()
+            gids = pair.said(name, f"cat /sys/class/infiniband/{device}/ports/1/gids/[0-9] | sort -u").split()
             address = [int(part) for part in f"{SUBNETS[netdev]}.{host}".split(".")]
             mapped = "0000:0000:0000:0000:0000:ffff:{:02x}{:02x}:{:02x}{:02x}".format(*address)
             assert mapped in gids
@@ -217,7 +217,9 @@ def test_the_other_backend_under_the_same_name_is_refused(pair):
 def qemus(lab: Booted) -> list[int]:
     """The pids of the lab's machines."""
     folder = str(Path(lab.state["nodes"][0]["known_hosts"]).parent)
-    lines = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout.splitlines()
+    lines = subprocess.run(
+        ["ps", "-eww", "-o", "pid,args"], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
     return [int(line.split()[0]) for line in lines if "qemu-system" in line and folder in line]
 
 

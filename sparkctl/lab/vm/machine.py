@@ -23,6 +23,8 @@ QEMU = "qemu-system-x86_64"
 MANAGEMENT, WAY_IN = "mgmt", "way-in"
 # A node at rest uses 150 MB; an RDMA test with buffers of 8 MiB on both rails, 250 MB.
 _MEGABYTES = 768
+# Of translated code, in megabytes; without a bound QEMU takes up to 1 GiB more of them (seen).
+_TRANSLATED = 256
 _QMP_SECONDS = 30.0
 # A node reaches nothing of the outside.
 _ALONE = "restrict=on,ipv6=off"
@@ -64,7 +66,7 @@ def words(node: NodeSpec, parts: Parts, wires: dict[str, int], control: int) -> 
 
 def acceleration(accelerator: Accelerator) -> str:
     """How QEMU computes."""
-    return "kvm" if accelerator == "kvm" else "tcg,thread=multi"
+    return "kvm" if accelerator == "kvm" else f"tcg,thread=multi,tb-size={_TRANSLATED}"
 
 
 def processor(accelerator: Accelerator) -> str:
