@@ -115,7 +115,9 @@ def misnamed(fault: Fault, code: int, verdicts: Sequence[dict[str, str]]) -> lis
     return problems
 
 
-def booted(folder: Path, example: str, name: str, *options: str, engine: bool = False, goal: bool = True) -> Iterator[Site]:
+def booted(
+    folder: Path, example: str, name: str, *options: str, engine: bool = False, goal: bool = True
+) -> Iterator[Site]:
     """The lab of one example, at its goal or blank; down at the end, whatever happened."""
     text = (ROOT / "inventories" / f"{example}.yaml").read_text()
     text = text if engine else text.partition(ENGINE)[0] + "\n"

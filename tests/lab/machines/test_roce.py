@@ -57,6 +57,9 @@ def test_the_right_check_names_it(dual: Site, goal: Counter[str], fault: Fault) 
     finally:
         fault.mend(dual)
     assert not problems, "\n".join(problems)
+
+
+def test_all_is_well_again(dual: Site, goal: Counter[str]) -> None:
     dual.look_healthy()
 
 
@@ -73,5 +76,9 @@ def test_up_proves_every_pair(tmp_path: Path, example: str, ends: int, pairs: in
     for site in booted(tmp_path, example, f"test-roce-{example}", *BACKEND, goal=False):
         found = proven(site)
         assert (found["roce-device"], found["rail-gid"]) == (ends, ends)
-        assert (found["rail-bandwidth"], found["rails-bandwidth"], found["rail-latency"]) == (4 * pairs, 2 * pairs, 4 * pairs)
+        assert (found["rail-bandwidth"], found["rails-bandwidth"], found["rail-latency"]) == (
+            4 * pairs,
+            2 * pairs,
+            4 * pairs,
+        )
         assert found["rdma-counters"] == ends
