@@ -108,7 +108,11 @@ def test_rdma_devices_are_named_as_on_a_spark_and_have_gids(pair):
 @pytest.mark.parametrize(("server", "client"), [("spark-1", "spark-2"), ("spark-2", "spark-1")])
 def test_rdma_runs_on_both_rails_and_both_ways(pair, netdev, program, more, server, client):
     line = f"timeout 50 {program} -d {RAILS[netdev]} -R --report_gbits {more}"
-    pair.said(server, f"(nohup {line} </dev/null >/tmp/server.log 2>&1 &); sleep 3")
+    pair.said(server, f"pkill ib_write; (nohup {line} </dev/null >/tmp/server.log 2>&1 &)")
+    listens = "rdma resource show cm_id | grep -q 'state LISTEN.*18515'"
+    pair.said(
+        server, f"for i in $(seq 60); do if {listens}; then exit 0; fi; sleep 0.3; done; cat /tmp/server.log; exit 1"
+    )
     run = pair.ssh(client, f"{line} {SUBNETS[netdev]}.{HOSTS[server]}")
     assert run.returncode == 0, run.stdout + run.stderr + pair.said(server, "cat /tmp/server.log")
     assert "#bytes" in run.stdout
