@@ -129,7 +129,7 @@ def _images(view: View) -> int:
 
 
 def _at_rest(view: View, node: str) -> bool:
-    """The engine was not started yet: an image that Docker keeps in containerd can be looked into only while it runs."""
+    """The engine was not started yet: an image that containerd keeps can be looked into only while it runs."""
     unit = view.facts[node].unit
     return isinstance(unit, Absent) or (isinstance(unit, Known) and not unit.value.running)
 

@@ -185,7 +185,7 @@ class Session:
         return [words(v) for v in verdicts if v.state in ("fail", "unknown")]
 
     async def _loaded(self, runner: Runner, level: LoadLevel) -> None:
-        """RoCE as it is now. What is wrong with the configuration fails the run; a slow link does not: it is reported."""
+        """RoCE as it is now: a wrong configuration fails the run; a slow link does not, it is reported."""
         verdicts = await runner.kept_alive(self._proven_roce(level))
         wrong = [words(v) for v in verdicts if v.state in ("fail", "unknown") and v.id not in LOADED]
         if wrong:

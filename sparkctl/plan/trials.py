@@ -10,7 +10,7 @@ from typing import TypeAlias
 from sparkctl.fabric.model import Attachment, Fabric
 from sparkctl.facts.snapshot import NodeFacts
 from sparkctl.facts.survey import NOTHING
-from sparkctl.facts.trials import Lane, Tool, Trial
+from sparkctl.facts.trials import Lane, Trial
 from sparkctl.outcome import Absent, Known
 
 
@@ -48,7 +48,7 @@ def schedule(fabric: Fabric, *, quick: bool = False) -> Rounds:
 
 
 def _trials(pair: Pair, quick: bool) -> tuple[Trial, ...]:
-    """Each rail alone both ways, both together both ways, then the latency of each both ways; `quick`: each rail alone."""
+    """Each rail alone, both together, the latency of each, all in both directions; `quick`: each rail alone."""
     lanes = [lane for both in zip(pair.lanes, pair.back, strict=True) for lane in both]
     alone = [Trial("bandwidth", (lane,)) for lane in lanes]
     if quick:
