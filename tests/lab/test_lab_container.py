@@ -356,12 +356,12 @@ def test_a_lab_that_cannot_boot_says_why_and_leaves_nothing(tmp_path):
     assert not list(Path("/sys/fs/cgroup").glob("*/sparkctl-lab-lab-broken-*"))
 
 
-def test_vm_is_said_to_come_later(tmp_path):
+def test_a_backend_that_is_none_is_refused(tmp_path):
     inventory = tmp_path / "cluster.yaml"
-    inventory.write_text(DIRECT.format(name="lab-vm"))
-    run = sparkctl("lab", "up", inventory, "--backend", "vm")
+    inventory.write_text(DIRECT.format(name="lab-what"))
+    run = sparkctl("lab", "up", inventory, "--backend", "cloud")
     assert run.returncode == 2
-    assert "container" in run.stderr
+    assert "use --backend container or --backend vm" in run.stderr
 
 
 def test_without_root_it_says_so(tmp_path):
