@@ -19,7 +19,9 @@ ROOT = Path(__file__).resolve().parents[2]
 HELLO = ROOT / "templates" / "facts" / "hello.py"
 P0, P1 = "enp1s0f0np0", "enp1s0f1np1"
 Q0, Q1 = "enP2p1s0f0np0", "enP2p1s0f1np1"
-WINDOW = 2.5
+WINDOW = 6.0
+# What a program may take to start and to end on a machine that is busy with other suites.
+BUSY = 4.0
 SERIAL = count()
 
 
@@ -120,14 +122,14 @@ def test_who_starts_a_second_late_is_heard_and_hears(ground: Ground) -> None:
     assert early.hellos == (Hello(P1, "b", P1),)
     assert late.hellos == (Hello(P1, "a", P1),)
     assert early.seconds < WINDOW
-    assert late.seconds < 0.8
+    assert late.seconds < WINDOW - 1.0
 
 
 def test_a_silent_peer_costs_the_window_and_is_no_answer(ground: Ground) -> None:
     ground.cable(f"a:{P1}", f"b:{P1}")
     called = ground.call("a", f"{P1}=b")()
     assert called.hellos == ()
-    assert WINDOW <= called.seconds < WINDOW + 1.5
+    assert WINDOW <= called.seconds < WINDOW + BUSY
 
 
 def test_nothing_to_listen_on_costs_nothing(ground: Ground) -> None:
@@ -135,7 +137,7 @@ def test_nothing_to_listen_on_costs_nothing(ground: Ground) -> None:
     ip("-n", ground.node("a"), "link", "set", P1, "down")
     called = ground.call("a", f"{P1}=b", f"{P0}=")()
     assert called.hellos == ()
-    assert called.seconds < 1.5
+    assert called.seconds < BUSY
 
 
 def test_four_nodes_on_a_switch_hear_the_three_others(ground: Ground) -> None:
