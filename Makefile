@@ -9,11 +9,12 @@ PYTEST := $(BIN)/pytest
 OUT := .make
 SUITE = $(PYTEST) --junitxml=$(OUT)/$@.xml
 REAL := truth lab
+MARKED = not long
 # Suites below tests/lab that have a target of their own.
 APART := cluster/test_matrix.py cluster/test_hardship.py faults machines test_lab_vm.py
 FAST := $(addprefix --ignore=tests/,scenario $(REAL))
 
-.PHONY: help demo demo-down test real hardship faults matrix matrix-all machines lint golden bench bench-lab bench-network clean apt venv before fast long $(REAL) leftovers
+.PHONY: help demo demo-down test real hardship faults matrix matrix-all machines machines-all lint golden bench bench-lab bench-network clean apt venv before fast long $(REAL) leftovers
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -83,7 +84,10 @@ faults: apt venv  ## planted faults on emulated nodes: each named by the right c
 
 machines: apt venv  ## virtual machines with real RoCE v2 in software: proved, broken, named
 	@echo "==> virtual machines: real RoCE v2"
-	@$(SUITE) tests/lab/machines tests/lab/test_lab_vm.py --basetemp=$(OUT)/machines.tmp --durations=10
+	@$(SUITE) tests/lab/machines tests/lab/test_lab_vm.py -m "$(MARKED)" --basetemp=$(OUT)/machines.tmp --durations=10
+
+machines-all: apt venv  ## the same, with the tests that are too long for CI (about 40 minutes)
+	@$(MAKE) --no-print-directory machines MARKED=
 
 matrix: apt venv  ## every kind of fault at every stage on emulated nodes
 	@echo "==> the fault matrix on emulated nodes"

@@ -103,6 +103,7 @@ def test_rdma_devices_are_named_as_on_a_spark_and_have_gids(pair):
             assert types == "RoCE v2"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("netdev", RAILS)
 @pytest.mark.parametrize(("program", "more"), [("ib_write_bw", "-D 1"), ("ib_write_lat", "-n 100")])
 @pytest.mark.parametrize(("server", "client"), [("spark-1", "spark-2"), ("spark-2", "spark-1")])
@@ -149,6 +150,7 @@ def test_a_port_that_carries_less_drops_jumbo_frames_and_passes_small_ones(pair)
     assert ping(pair, "spark-1", "10.20.0.12")
 
 
+@pytest.mark.long
 def test_an_isolated_node_falls_silent_and_does_not_notice(pair):
     told = "cat /proc/sys/kernel/random/boot_id; cat /sys/class/net/enP7s7/carrier_changes"
     before = pair.said("spark-2", told)
@@ -160,6 +162,7 @@ def test_an_isolated_node_falls_silent_and_does_not_notice(pair):
     assert pair.said("spark-2", told) == before
 
 
+@pytest.mark.long
 def test_neighbours_see_one_another_through_lldp(pair):
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
@@ -170,6 +173,7 @@ def test_neighbours_see_one_another_through_lldp(pair):
     pytest.fail("no LLDP neighbour on the cable")
 
 
+@pytest.mark.long
 def test_the_network_comes_up_and_goes_without_a_trace(pair):
     """The cluster commands, on real kernels: what the node has afterwards is what it had before."""
     told = "ls /etc/netplan /etc/sparkctl 2>&1; ip -br link; cat /sys/class/net/enp*/mtu"
@@ -187,6 +191,7 @@ def test_the_network_comes_up_and_goes_without_a_trace(pair):
     assert {node: pair.said(node, told) for node in HOSTS} == before
 
 
+@pytest.mark.long
 def test_a_node_loses_its_power_and_gets_it_back(pair):
     pair.said("spark-1", "echo kept | sudo tee /etc/kept; sudo sync")
     pair.said("spark-2", "sudo ip link set enp1s0f1np1 up")
@@ -200,6 +205,7 @@ def test_a_node_loses_its_power_and_gets_it_back(pair):
     assert len(json.loads(pair.said("spark-1", "rdma -j link"))) == len(RAILS)
 
 
+@pytest.mark.long
 def test_a_node_may_reboot_itself(pair):
     before = pair.said("spark-2", "cat /proc/sys/kernel/random/boot_id")
     pair.ssh("spark-2", "sudo systemctl reboot")
@@ -294,7 +300,7 @@ def test_running_needs_no_root(person):
     assert not list((home / "state/sparkctl/labs").glob("*/state.json"))
 
 
-@pytest.mark.parametrize("backend", ["container", "vm"])
+@pytest.mark.parametrize("backend", ["container", pytest.param("vm", marks=pytest.mark.long)])
 def test_plugs_in_each_others_ports(boot, backend):
     """What was in spark-1:p0 is in spark-1:p1 and the other way round: each rail meets another node, then not."""
     lab = boot(MESH.replace("lab-mesh", f"lab-mesh-{backend}"), "--backend", backend)

@@ -15,9 +15,9 @@ BACKEND = ("--backend", "vm")
 RDMA = ("roce-device", "rail-gid", "rail-bandwidth", "rails-bandwidth", "rail-latency", "rdma-counters")
 
 
-def proven(site: Site) -> Counter[str]:
+def proven(site: Site, *words: str) -> Counter[str]:
     """How many times each check of RDMA passed in `up`; none of any check may be wrong."""
-    up = site.cluster("up", "--yes", "--only", "network", "--json")
+    up = site.cluster("up", "--yes", "--only", "network", "--json", *words)
     assert up.code == 0, up.err
     verdicts = up.json["verdicts"]
     assert isinstance(verdicts, list) and not wrong(verdicts)
@@ -70,15 +70,22 @@ def test_down_leaves_nothing(dual: Site, goal: Counter[str]) -> None:
         assert "sparkctl" not in dual.root(node, "ls /etc /var/lib /etc/netplan")
 
 
-@pytest.mark.parametrize(("example", "ends", "pairs"), [("mesh-3", 12, 3), ("quad-switch", 8, 6)])
-def test_up_proves_every_pair(tmp_path: Path, example: str, ends: int, pairs: int) -> None:
-    """On a mesh each node has two ports; at a switch every node meets every other."""
+@pytest.mark.parametrize(
+    ("example", "ends", "pairs", "load"),
+    [
+        ("mesh-3", 12, 3, "full"),
+        ("quad-switch", 8, 4, "quick"),
+        pytest.param("quad-switch", 8, 6, "full", marks=pytest.mark.long),
+    ],
+)
+def test_up_proves_every_port(tmp_path: Path, example: str, ends: int, pairs: int, load: str) -> None:
+    """On a mesh each node has two ports; at a switch every node meets two others (`quick`), or all (`full`)."""
+    playbook = tmp_path / "up.yaml"
+    stages = f"stages: [{{stage: network, load: {load}, settle_timeout: 60}}]"
+    playbook.write_text(f"apiVersion: sparkctl/v1\nkind: Playbook\nname: up\n{stages}\n")
     for site in booted(tmp_path, example, f"test-roce-{example}", *BACKEND, goal=False):
-        found = proven(site)
-        assert (found["roce-device"], found["rail-gid"]) == (ends, ends)
-        assert (found["rail-bandwidth"], found["rails-bandwidth"], found["rail-latency"]) == (
-            4 * pairs,
-            2 * pairs,
-            4 * pairs,
-        )
-        assert found["rdma-counters"] == ends
+        found = proven(site, "--playbook", str(playbook))
+        assert (found["roce-device"], found["rail-gid"], found["rdma-counters"]) == (ends, ends, ends)
+        assert found["rail-bandwidth"] == 4 * pairs
+        if load == "full":
+            assert (found["rails-bandwidth"], found["rail-latency"]) == (2 * pairs, 4 * pairs)
