@@ -77,7 +77,9 @@ def run(script: str) -> subprocess.CompletedProcess[str]:
 
 
 def begun(script: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # A shell cannot trap what was ignored when it began, and whoever runs the tests may ignore hang-ups (nohup).
+    words = ["env", "--default-signal=HUP", "sh", "-c", script]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def test_each_lane_has_its_own_report_status_and_reason(spot: Node) -> None:
