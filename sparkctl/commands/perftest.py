@@ -9,7 +9,8 @@ from sparkctl.commands.base import Command, Effect, Words, functions
 from sparkctl.commands.shell import quote
 
 PORT = 18515
-"""perftest's own default (--port); the lane of rail B has the next one."""
+"""perftest's own default (--port). The lane of rail B has the next one, and each trial ports of its own: what is left
+of the one before must not be taken for it."""
 LONGER = 4
 """Seconds that a server outlives its client, which may have begun later."""
 ROOM = 15.0
@@ -54,18 +55,18 @@ class End:
     peer: str | None = None
 
 
-def command(token: str, tool: str, ends: Iterable[End], effort: Effort) -> Command:
-    """The ends of one trial on one node, all at once. `token` marks the run, for `stop`."""
+def command(token: str, tool: str, ends: Iterable[End], effort: Effort, port: int = PORT) -> Command:
+    """The ends of one trial on one node, all at once. `token` marks the run, for `stop`; `port` is the first lane's."""
     steps: list[Words] = [("load_begins", token)]
-    steps += [_lane(k, tool, end, effort) for k, end in enumerate(ends)]
+    steps += [_lane(k, tool, end, effort, port + k) for k, end in enumerate(ends)]
     steps.append(("load_ends",))
     script = functions("load/perftest.sh") + "".join(quote(step) + "\n" for step in steps)
     return Command(f"{tool} under load", script, Effect.LOAD, timeout=effort.bound + ROOM)
 
 
-def _lane(key: int, tool: str, end: End, effort: Effort) -> Words:
+def _lane(key: int, tool: str, end: End, effort: Effort, port: int) -> Words:
     size = _bandwidth(effort) if tool == "bandwidth" else ("-s", "2", "-n", str(effort.iterations))
-    words = (TOOLS[tool], "-d", end.device, "-p", str(PORT + key), "-R", "-F", *size)
+    words = (TOOLS[tool], "-d", end.device, "-p", str(port), "-R", "-F", *size)
     if end.peer is None:
         return ("lane", str(key), str(effort.bound + LONGER), "server", *words)
     return ("lane", str(key), str(effort.bound), "client", end.address, end.peer, *words)

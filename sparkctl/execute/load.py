@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from typing import TypeAlias
 
 from sparkctl.commands import perftest as commands
@@ -41,6 +42,7 @@ class Measuring:
     effort: Effort
     token: str = field(default_factory=lambda: secrets.token_hex(4))
     measured: dict[Trial, tuple[Fact[Measure], ...]] = field(default_factory=dict)
+    ports: Iterator[int] = field(default_factory=lambda: count(commands.PORT, 2))
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -67,10 +69,15 @@ class Measuring:
 
     async def _pair(self, trials: Iterable[Trial]) -> None:
         dead: dict[frozenset[Attachment], Absent] = {}
+        alive: set[frozenset[Attachment]] = set()
         for trial in trials:
             gone = next(filter(None, (dead.get(_wire(lane)) for lane in trial.lanes)), None)
             self.measured[trial] = (gone,) * len(trial.lanes) if gone else await self._trial(trial)
+            if not gone and alive & set(_unconnected(trial, self.measured[trial])):
+                self.measured[trial] = await self._trial(trial)  # it did connect: one lost packet is no verdict
             dead |= {} if gone else _unconnected(trial, self.measured[trial])
+            pairs = zip(trial.lanes, self.measured[trial], strict=True)
+            alive |= {_wire(lane) for lane, fact in pairs if isinstance(fact, Known)}
 
     async def _trial(self, trial: Trial) -> tuple[Fact[Measure], ...]:
         reasons = [self.hindered(lane) for lane in trial.lanes]
@@ -90,9 +97,10 @@ class Measuring:
 
     async def _ends(self, trial: Trial, client: str, server: str) -> tuple[Result, Result]:
         """Both ends at once; when one of them fails, the other has nothing to wait for."""
+        port = next(self.ports)
         tasks = {
-            asyncio.create_task(self._one(server, self._serving(trial))): server,
-            asyncio.create_task(self._one(client, self._writing(trial))): client,
+            asyncio.create_task(self._one(server, self._serving(trial, port))): server,
+            asyncio.create_task(self._one(client, self._writing(trial, port))): client,
         }
         try:
             done, left = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -115,15 +123,15 @@ class Measuring:
         except AccessRefused as error:
             return Lost(error.message)
 
-    def _serving(self, trial: Trial) -> Command:
+    def _serving(self, trial: Trial, port: int) -> Command:
         ends = (End(lane.server.half.rdma, str(lane.server.address.ip)) for lane in trial.lanes)
-        return commands.command(self.token, trial.tool, ends, self.effort)
+        return commands.command(self.token, trial.tool, ends, self.effort, port)
 
-    def _writing(self, trial: Trial) -> Command:
+    def _writing(self, trial: Trial, port: int) -> Command:
         ends = (
             End(lane.client.half.rdma, str(lane.client.address.ip), str(lane.server.address.ip)) for lane in trial.lanes
         )
-        return commands.command(self.token, trial.tool, ends, self.effort)
+        return commands.command(self.token, trial.tool, ends, self.effort, port)
 
     async def _stopped(self) -> None:
         """After an interruption: stop what runs, see that nothing is left, and say so."""

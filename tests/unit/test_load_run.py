@@ -146,6 +146,22 @@ def test_what_does_not_connect_is_tried_once_and_the_other_rail_all_the_same() -
     assert len([title for title in nodes["spark-1"].ran if title in TRIALS]) == 1 + 4
 
 
+def test_a_rail_that_did_connect_is_tried_once_more() -> None:
+    """One lost packet of a connection is no verdict on a rail that works."""
+    asked: list[Command] = []
+
+    def once_deaf(command: Command) -> Result:
+        asked.extend([command] if command.title in TRIALS else [])
+        return Ok(f"lane 0 {SLOW} = =\n") if len(asked) == 3 else healthy_answer(command)
+
+    fleet, nodes, _ = fleet_of("dual", {"spark-1": once_deaf})
+    found = measured("dual", fleet)
+    assert all(isinstance(fact, Known) for facts in found.measured.values() for fact in facts)
+    assert len(asked) == 1 + len(found.measured)
+    ports = [line.split(" -p ")[1].split()[0] for c in asked for line in c.script.splitlines() if line.startswith("lane ")]
+    assert len(ports) == len(set(ports)), "what is left of one trial is never taken for the next"
+
+
 def waiting_in_vain(command: Command) -> Result:
     """What the script says that was told to stop."""
     return Failed(STOPPED, "", "") if command.title in TRIALS else healthy_answer(command)
