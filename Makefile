@@ -72,7 +72,7 @@ truth: apt venv  ## what we render, judged by the real tools
 lab: apt venv  ## emulated nodes with real sshd, netplan, Docker and vLLM
 	@echo "==> lab"
 	@# a folder of its own: a later run of pytest removes those of older ones, also while they go on
-	@$(SUITE) tests/lab --basetemp=$(OUT)/lab.tmp $(addprefix --ignore=tests/lab/,$(APART)) --durations=10
+	@$(SUITE) tests/lab --basetemp=$(OUT)/lab.tmp $(addprefix --ignore=tests/lab/,$(APART)) -m "$(MARKED)" --durations=10
 
 hardship: apt venv  ## full disks, cut journals, races and signals on emulated nodes
 	@echo "==> hardship on emulated nodes"

@@ -23,7 +23,10 @@ def bare(name: str) -> str:
     return text.split("\n# Left out: a fabric without an engine.")[0].split("\nengine:")[0] + "\n"
 
 
-@pytest.fixture(scope="module", params=["dual", "mesh-3", "quad-switch"])
+LONG = [pytest.param(example, marks=pytest.mark.long) for example in ("mesh-3", "quad-switch")]
+
+
+@pytest.fixture(scope="module", params=["dual", *LONG])
 def rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     """The lab of one example."""
     yield from lab_of(bare(request.param), tmp_path_factory.mktemp("found"), f"found-{request.param}")

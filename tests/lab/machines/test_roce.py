@@ -75,9 +75,10 @@ def test_down_leaves_nothing(dual: Site, goal: Counter[str]) -> None:
     [
         ("mesh-3", 12, 3, "full"),
         ("quad-switch", 8, 4, "quick"),
-        pytest.param("quad-switch", 8, 6, "full", marks=pytest.mark.long),
+        ("quad-switch", 8, 6, "full"),
     ],
 )
+@pytest.mark.long
 def test_up_proves_every_port(tmp_path: Path, example: str, ends: int, pairs: int, load: str) -> None:
     """On a mesh each node has two ports; at a switch every node meets two others (`quick`), or all (`full`)."""
     playbook = tmp_path / "up.yaml"
