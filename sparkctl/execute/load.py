@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TypeAlias
@@ -72,12 +72,19 @@ class Measuring:
         alive: set[frozenset[Attachment]] = set()
         for trial in trials:
             gone = next(filter(None, (dead.get(_wire(lane)) for lane in trial.lanes)), None)
-            self.measured[trial] = (gone,) * len(trial.lanes) if gone else await self._trial(trial)
-            if not gone and alive & set(_unconnected(trial, self.measured[trial])):
-                self.measured[trial] = await self._trial(trial)  # it did connect: one lost packet is no verdict
+            self.measured[trial] = (gone,) * len(trial.lanes) if gone else await self._tried(trial, alive)
             dead |= {} if gone else _unconnected(trial, self.measured[trial])
             pairs = zip(trial.lanes, self.measured[trial], strict=True)
             alive |= {_wire(lane) for lane, fact in pairs if isinstance(fact, Known)}
+
+    async def _tried(self, trial: Trial, alive: Collection[frozenset[Attachment]]) -> tuple[Fact[Measure], ...]:
+        """Once more where a rail does not connect that did before."""
+        found = await self._trial(trial)
+        for _ in range(self.effort.tries - 1):
+            if not set(alive) & set(_unconnected(trial, found)):
+                break
+            found = await self._trial(trial)
+        return found
 
     async def _trial(self, trial: Trial) -> tuple[Fact[Measure], ...]:
         reasons = [self.hindered(lane) for lane in trial.lanes]
