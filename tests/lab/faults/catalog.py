@@ -61,7 +61,7 @@ def direct() -> Iterator[Fault]:
     yield Fault("netdev-set-down", *down, {"rail-carrier": ("spark-2 p1 rail B",)}, "")
     yield from addresses()
     yield from hosts()
-    yield Fault("a-flapping-link", flapped("0", 12), nothing, {"rail-flaps": ("spark-1 p1", "spark-2 p1")}, "cable")
+    yield Fault("a-flapping-link", flapped("0", 22), nothing, {"rail-flaps": ("spark-1 p1", "spark-2 p1")}, "cable")
 
 
 def addresses() -> Iterator[Fault]:
