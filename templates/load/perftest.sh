@@ -9,11 +9,11 @@ load_begins() { # TOKEN; status 75: another test under load is on this node
   exec 9>"$load_root/sparkctl-load.lock" || exit 1
   flock -w 5 9 || exit 75
   rm -rf "$load_root"/sparkctl-load.*.* # of a script that was killed: whoever has the lock is alone
-  folder=$(mktemp -d "$load_root/sparkctl-load.$1.XXXXXX") || exit 1
+  lanes='' folder=''
   trap load_cleans EXIT
   trap 'exit 143' HUP INT TERM
   trap '' PIPE
-  lanes=
+  folder=$(mktemp -d "$load_root/sparkctl-load.$1.XXXXXX") || exit 1 # after the traps: nothing is made that they do not clear
 }
 
 lane() { # KEY SECONDS server|client OWN PEER TOOL WORDS...
@@ -77,6 +77,7 @@ lanes_ended() {
 }
 
 load_cleans() { # again and again: a lane may just be starting
+  [ -n "$folder" ] || return 0
   : >"$folder/stop"
   left=30
   until lanes_ended || [ "$left" = 0 ]; do

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -183,24 +183,23 @@ def test_what_need_not_be_tried_is_not() -> None:
     assert len([title for title in nodes["spark-1"].ran if title in TRIALS]) == 4
 
 
-@pytest.fixture
-def stopped() -> Iterator[tuple[dict[str, Scripted], list[Event]]]:
-    fleet, nodes, events = fleet_of("quad-switch", wait=30)
+def interrupted(example: str, fleet: Fleet) -> None:
+    """Load tests of `example` that somebody stops soon after their begin."""
 
-    async def interrupted() -> None:
-        view = healthy("quad-switch")
+    async def begun() -> None:
+        view = healthy(example)
         task = asyncio.create_task(load(fleet, view.fabric, view.facts))
         await asyncio.sleep(0.05)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
 
-    asyncio.run(interrupted())
-    yield nodes, events
+    asyncio.run(begun())
 
 
-def test_an_interruption_stops_every_node_and_says_so(stopped: tuple[dict[str, Scripted], list[Event]]) -> None:
-    nodes, events = stopped
+def test_an_interruption_stops_every_node_and_says_so() -> None:
+    fleet, nodes, events = fleet_of("quad-switch", wait=30)
+    interrupted("quad-switch", fleet)
     assert all(node.ran[-1] == "stop the tests under load" for node in nodes.values())
     assert events[-1] == Note("tests under load were stopped on spark-1, spark-2, spark-3, spark-4")
 
@@ -210,15 +209,6 @@ def test_what_cannot_be_stopped_is_said() -> None:
         return Lost("no answer") if command.title.startswith("stop") else healthy_answer(command)
 
     fleet, _, events = fleet_of("dual", {"spark-2": mute}, wait=30)
-
-    async def interrupted() -> None:
-        view = healthy("dual")
-        task = asyncio.create_task(load(fleet, view.fabric, view.facts))
-        await asyncio.sleep(0.05)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-    asyncio.run(interrupted())
+    interrupted("dual", fleet)
     said = events[-1]
     assert isinstance(said, Note) and "could not be stopped (spark-2: unknown outcome: no answer)" in said.text
