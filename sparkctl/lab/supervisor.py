@@ -8,7 +8,6 @@ and the kernel kills the child.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -17,11 +16,12 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TextIO
 
 from sparkctl.errors import Refused, SparkctlError
 from sparkctl.lab import cgroups, network
+from sparkctl.lab.control import answer, reason, tell
 from sparkctl.lab.furnish import ENGINE_FOLDER, Keys, furnish
 from sparkctl.lab.machine import Machine, init_of
 from sparkctl.lab.namespaces import NEW_IPC, NEW_MOUNTS, NEW_NETWORK, NEW_PIDS, die_with_parent, unshare
@@ -113,22 +113,11 @@ def _supervise(order: Order, folder: Path, pipe: int) -> int:
         try:
             lab = _boot(order, folder, host_pid)
         except (SparkctlError, OSError, subprocess.SubprocessError, KeyError) as error:
-            _tell(report, {"error": _reason(error), "remedy": getattr(error, "remedy", "")})
+            tell(report, {"error": reason(error), "remedy": getattr(error, "remedy", "")})
             return 1
-        if not _tell(report, {"ready": True}):
+        if not tell(report, {"ready": True}):
             return 1
     return _obey(lab)
-
-
-def _tell(report: TextIO, answer: dict[str, object]) -> bool:
-    """Say how it went, also to the log; False when nobody waits any more: a lab that nobody knows of must not stay."""
-    print(json.dumps(answer), file=sys.stderr, flush=True)  # noqa: T201  (this is the log)
-    try:
-        report.write(json.dumps(answer) + "\n")
-        report.flush()
-    except BrokenPipeError:
-        return False
-    return True
 
 
 def _boot(order: Order, folder: Path, host_pid: int) -> Lab:
@@ -183,7 +172,7 @@ def _obey(lab: Lab) -> int:
             except TimeoutError:
                 continue
             with connection:
-                _answer(lab, connection)
+                answer(connection, partial(_carry_out, lab))
 
 
 def _reap(lab: Lab) -> None:
@@ -220,20 +209,6 @@ def _started(lab: Lab, node: NodeSpec) -> None:
     except SparkctlError as error:
         print(f"{node.name}: {error}", file=sys.stderr, flush=True)  # noqa: T201  (this is the log)
     lab.light()
-
-
-def _answer(lab: Lab, connection: socket.socket) -> None:
-    """One line asked, one line answered; empty when all went well."""
-    connection.settimeout(5.0)
-    try:
-        verb, _, subject = connection.recv(4096).decode().strip().partition(" ")
-        problem = _carry_out(lab, verb, subject)
-    except (OSError, subprocess.SubprocessError, SparkctlError, ValueError, KeyError) as error:
-        problem = _reason(error)
-    try:
-        connection.sendall(f"{problem}\n".encode())
-    except OSError:
-        return
 
 
 def _carry_out(lab: Lab, verb: str, subject: str) -> str:
@@ -293,14 +268,6 @@ _NODE_FAULTS: Mapping[str, Callable[[Lab, NodeSpec], str]] = {
     "isolate": _isolate,
     "join": _join,
 }
-
-
-def _reason(error: BaseException) -> str:
-    """One line for people; of a program that failed, its own last words."""
-    said = getattr(error, "stderr", None)
-    text = said.decode(errors="replace") if isinstance(said, bytes) else said
-    lines = (text or str(error)).strip().splitlines()
-    return lines[-1] if lines else type(error).__name__
 
 
 def _ip(lines: Sequence[str]) -> None:

@@ -7,7 +7,6 @@ ends, however that ends. They and it hold the lock on `alive` in the folder: who
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import selectors
 import socket
@@ -17,9 +16,9 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TextIO
 
 from sparkctl.errors import SparkctlError
+from sparkctl.lab.control import answer, reason, tell
 from sparkctl.lab.furnish import Keys
 from sparkctl.lab.order import Order
 from sparkctl.lab.plugs import PLUG_FAULTS, faulty
@@ -165,7 +164,7 @@ class Lab:
         try:
             self.start(node)
         except (SparkctlError, OSError) as error:
-            print(f"{node.name}: {_reason(error)}", file=sys.stderr, flush=True)  # noqa: T201  (this is the log)
+            print(f"{node.name}: {reason(error)}", file=sys.stderr, flush=True)  # noqa: T201  (this is the log)
 
 
 def boot(lab: Lab, nodes: tuple[NodeSpec, ...]) -> list[float]:
@@ -210,9 +209,9 @@ def main() -> int:
         try:
             lab = _booted(order, lock)
         except (SparkctlError, OSError, subprocess.SubprocessError, KeyError) as error:
-            _tell(report, {"error": _reason(error), "remedy": getattr(error, "remedy", "")})
+            tell(report, {"error": reason(error), "remedy": getattr(error, "remedy", "")})
             return 1
-        if not _tell(report, {"ready": True}):
+        if not tell(report, {"ready": True}):
             return 1
     _obey(lab)
     return 0
@@ -241,17 +240,6 @@ def _new_disk(below: Path, path: Path) -> None:
     subprocess.run(words, check=True, capture_output=True, text=True)
 
 
-def _tell(report: TextIO, answer: dict[str, object]) -> bool:
-    """Say how it went, also to the log; False when nobody waits any more: a lab that nobody knows of must not stay."""
-    print(json.dumps(answer), file=sys.stderr, flush=True)  # noqa: T201  (this is the log)
-    try:
-        report.write(json.dumps(answer) + "\n")
-        report.flush()
-    except BrokenPipeError:
-        return False
-    return True
-
-
 def _obey(lab: Lab) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
         control.bind(CONTROL)
@@ -261,19 +249,9 @@ def _obey(lab: Lab) -> None:
 
 
 def _answer(lab: Lab, control: socket.socket) -> None:
-    """One line asked, one line answered; empty when all went well."""
     connection, _ = control.accept()
     with connection:
-        connection.settimeout(5.0)
-        try:
-            verb, _, subject = connection.recv(4096).decode().strip().partition(" ")
-            problem = _carry_out(lab, verb, subject)
-        except (OSError, subprocess.SubprocessError, SparkctlError, ValueError, KeyError) as error:
-            problem = _reason(error)
-        try:
-            connection.sendall(f"{problem}\n".encode())
-        except OSError:
-            return
+        answer(connection, partial(_carry_out, lab))
 
 
 def _carry_out(lab: Lab, verb: str, subject: str) -> str:
@@ -330,13 +308,6 @@ _NODE_FAULTS: Mapping[str, Callable[[Lab, NodeSpec], str]] = {
     "isolate": _isolate,
     "join": _join,
 }
-
-
-def _reason(error: BaseException) -> str:
-    """One line for people; of a program that failed, its own last words."""
-    said = getattr(error, "stderr", None)
-    lines = (said or str(error)).strip().splitlines()
-    return lines[-1] if lines else type(error).__name__
 
 
 if __name__ == "__main__":
