@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from sparkctl.checks.addresses import LINK_LOCAL, interface
 from sparkctl.checks.base import TCP_REASON, View, check, end, netdev_of, rail, see, unreadable
 from sparkctl.fabric.model import Attachment
-from sparkctl.facts.gids import Gid
+from sparkctl.facts.gids import V2, Gid
 from sparkctl.outcome import Known, Unknown, Verdict
 
 ID = "rail-gid"
-V2 = "RoCE v2"
 
 
 @check(ID, "network", after=("roce-device",), survey=True)

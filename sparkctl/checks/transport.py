@@ -49,7 +49,7 @@ def unmeasured(view: View, id: str, where: str, fact: Absent | Unknown, lanes: t
     if isinstance(fact, Unknown):
         remedy = "see the reason, then run it again; `sparkctl explain rail-bandwidth` tells how to try it by hand"
         return Verdict(id, "unknown", where, fact.reason, remedy=remedy, ends=about)
-    remedy = "does `rdma link` show ACTIVE at both ends, and does `rping` connect? UDP port 4791 must pass"
+    remedy = "does `rdma link` show ACTIVE at both ends, and does `ib_write_bw` by hand? UDP port 4791 must pass"
     return Verdict(id, "fail", where, fact.reason, "no connection", "a measure", remedy, about)
 
 

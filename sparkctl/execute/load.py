@@ -24,7 +24,7 @@ from sparkctl.facts.perftest import Spoken
 from sparkctl.facts.snapshot import NodeFacts
 from sparkctl.facts.trials import Lane, Load, Measure, Trial
 from sparkctl.outcome import Absent, Fact, Failed, Known, Lost, Ok, Result, Unknown
-from sparkctl.plan.trials import Rounds, hindrance, schedule
+from sparkctl.plan.trials import Rounds, gid_index, hindrance, schedule
 from sparkctl.report.events import Ended, Note, Phase
 
 AGAIN = "not tried again: "
@@ -39,6 +39,7 @@ class Measuring:
     fleet: Fleet
     rounds: Rounds
     hindered: Hindrance
+    gid: Callable[[Attachment], int | None]
     effort: Effort
     token: str = field(default_factory=lambda: secrets.token_hex(4))
     measured: dict[Trial, tuple[Fact[Measure], ...]] = field(default_factory=dict)
@@ -131,12 +132,12 @@ class Measuring:
             return Lost(error.message)
 
     def _serving(self, trial: Trial, port: int) -> Command:
-        ends = (End(lane.server.half.rdma, str(lane.server.address.ip)) for lane in trial.lanes)
+        ends = (End(lane.server.half.rdma, self.gid(lane.server)) for lane in trial.lanes)
         return commands.command(self.token, trial.tool, ends, self.effort, port)
 
     def _writing(self, trial: Trial, port: int) -> Command:
         ends = (
-            End(lane.client.half.rdma, str(lane.client.address.ip), str(lane.server.address.ip)) for lane in trial.lanes
+            End(lane.client.half.rdma, self.gid(lane.client), str(lane.server.address.ip)) for lane in trial.lanes
         )
         return commands.command(self.token, trial.tool, ends, self.effort, port)
 
@@ -203,4 +204,7 @@ async def load(
         (False, False): commands.FULL, (True, False): commands.QUICK,
         (False, True): commands.EMULATED, (True, True): commands.EMULATED_QUICK,
     }[quick, emulated]  # fmt: skip
-    return await Measuring(fleet, schedule(fabric, quick=quick), lambda lane: hindrance(lane, facts), effort).all()
+    rounds = schedule(fabric, quick=quick)
+    return await Measuring(
+        fleet, rounds, lambda lane: hindrance(lane, facts), lambda end: gid_index(end, facts[end.node]), effort
+    ).all()

@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv6Address
 from sparkctl.facts.base import Probe, number, word
 from sparkctl.inventory.words import visible
 
+V2 = "RoCE v2"
 PROBE = Probe("gids", ("rdma_gids",), ("facts/survey.sh",))
 
 
@@ -34,3 +35,8 @@ def _gid(line: str) -> Gid:
     if address.scope_id is not None:
         raise ValueError("a GID has no zone")
     return Gid(word(device), number(index), gid, visible(kind), visible(netdev), address.ipv4_mapped)
+
+
+def of_address(table: tuple[Gid, ...], device: str, address: IPv4Address) -> Gid | None:
+    """The RoCE v2 GID of `address` in the table of `device`, at whatever index; the first where there are two."""
+    return next((g for g in table if (g.device, g.type, g.address) == (device, V2, address)), None)

@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import TypeAlias
 
 from sparkctl.fabric.model import Attachment, Fabric
+from sparkctl.facts import gids
 from sparkctl.facts.snapshot import NodeFacts
 from sparkctl.facts.survey import NOTHING
 from sparkctl.facts.trials import Lane, Trial
@@ -171,5 +172,14 @@ def _at_end(end: Attachment, facts: NodeFacts) -> str:
         return f"no carrier at {where}"
     if isinstance(rdma, Known) and end.half.rdma not in rdma.value:
         return f"no RDMA device at {where}"
+    if isinstance(facts.survey.gids, Known) and gid_index(end, facts) is None:
+        return f"no RoCE v2 GID of {end.address.ip} at {where}"
     missing = facts.survey != NOTHING and isinstance(facts.survey.perftest, Absent)
     return f"perftest is not installed on {end.node}" if missing else ""
+
+
+def gid_index(end: Attachment, facts: NodeFacts) -> int | None:
+    """Where the planned address is in the GID table of `end`; None where it is not, or the table is not known."""
+    table = facts.survey.gids
+    found = gids.of_address(table.value, end.half.rdma, end.address.ip) if isinstance(table, Known) else None
+    return found.index if found else None

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from sparkctl.commands import lock
-from sparkctl.commands.base import Effect, write
+from sparkctl.commands.base import Effect, functions, write
 from sparkctl.errors import AccessRefused, ApplyFailed, EffectRefused, Locked, RollbackIncomplete, StalePlan, Unfinished
+from sparkctl.execute.fleet import Phase
 from sparkctl.execute.session import Session
 from sparkctl.outcome import Ok
 from sparkctl.rules import study
@@ -27,6 +28,21 @@ NCCL = "/etc/sparkctl/nccl.env"
 RUN = "/var/lib/sparkctl/run"
 SECRET = "planted-key-8d1f40c2"
 HEAD, WORKER = "spark-1", "spark-2"
+NODE_LIBRARY = functions("checkpoint/node.sh")
+WITHOUT_GIDS = """set -e
+mkdir /dev/shm/class; cp -a /sys/class/net /dev/shm/class; mount -t tmpfs none /sys/class; mv /dev/shm/class/net /sys/class; rmdir /dev/shm/class; rm -r /run/mount
+for device in rocep1s0f1 roceP2p1s0f1; do
+  port=/sys/class/infiniband/$device/ports/1
+  mkdir -p "$port"; echo '4: ACTIVE' >"$port/state"; echo Ethernet >"$port/link_layer"
+done
+"""
+
+
+def made_rig(path: Path) -> Rig:
+    """The nodes of an inventory, nothing on them yet."""
+    found = study(path)
+    assert found.cluster is not None and found.fabric is not None, found.findings
+    return Rig(World.of(found.fabric, [node.name for node in found.cluster.nodes], path.parent), path)
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +53,7 @@ def made() -> Iterator[Rig]:
         Path(name, "api.key").write_text(f"{SECRET}\n")
         Path(name, "api.key").chmod(0o600)
         path.write_text(inventory("direct", True) + "  api_key_file: api.key\n")
-        found = study(path)
-        assert found.cluster is not None and found.fabric is not None, found.findings
-        rig = Rig(World.of(found.fabric, [node.name for node in found.cluster.nodes], Path(name)), path)
+        rig = made_rig(path)
         try:
             rig.furnish()
             yield rig
@@ -412,3 +426,60 @@ done
 if [ -n "$others" ]; then kill -9 $others; else kill -9 -$mine; fi
 exit 0
 """
+
+
+def test_a_run_finished_twice_keeps_the_same_book(rig: Rig, grown: dict[str, str]) -> None:
+    """A node that dies while it records what was made does so again: each directory is there once."""
+    rig.world.reset(grown)
+    book = "/var/lib/sparkctl/baseline/made"
+    before = files(rig, HEAD)[book]
+    again = f"{NODE_LIBRARY}\nR=/tmp/run; mkdir $R; cat {book} >$R/made; keep_made && keep_made; status=$?; rm -r $R; exit $status"
+    said = rig.world.run(HEAD, again)
+    assert said.status == 0, said
+    assert files(rig, HEAD)[book] == before and before[-1]
+
+
+@pytest.fixture(scope="module")
+def deaf() -> Iterator[Rig]:
+    """Two nodes whose RDMA devices are up and have no GID: only the look at RoCE inside the transaction sees it."""
+    with folder() as name:
+        path = Path(name, "direct.yaml")
+        path.write_text(inventory("direct", engine=False).replace("transport: tcp", "transport: roce"))
+        rig = made_rig(path)
+        try:
+            rig.furnish()
+            for node in rig.names:
+                said = rig.world.run(node, WITHOUT_GIDS)
+                assert said.status == 0, said
+            yield rig
+        finally:
+            rig.world.close()
+
+
+def test_wrong_roce_is_undone(deaf: Rig) -> None:
+    """RoCE that is not right when `up` looks at it fails the run, and the nodes are as before."""
+    outcome = deaf.run(up)
+    assert isinstance(outcome.error, ApplyFailed), outcome.error
+    assert "RoCE is not right" in outcome.error.message
+    assert unchanged(deaf, deaf.base) == []
+
+
+def test_keepalive_while_looking_at_roce(deaf: Rig) -> None:
+    """A look that takes longer than the lease: the nodes do not take it for a dead controller."""
+    deaf.controllers = 0
+    deaf.world.reset(deaf.base)
+    book = BOOKS["up"].model_copy(update={"confirm_timeout": 60})
+    wire = Wire(deaf.world)
+
+    def watch(event: object) -> None:
+        if isinstance(event, Phase):
+            wire.delays[(WORKER, "read facts")] = 85 if event.title == "look at RoCE" else 0  # a look may take 90
+
+    async def slowly(session: Session) -> None:
+        session.fleet.observer = watch
+        await session.execute(await session.plan(book), book)
+
+    outcome = deaf.run(slowly, wire=wire)
+    assert isinstance(outcome.error, ApplyFailed), outcome.error
+    assert "RoCE is not right" in outcome.error.message
+    assert "keep the checkpoint" in [e.title for e in outcome.events]

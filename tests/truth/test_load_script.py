@@ -20,8 +20,7 @@ from sparkctl.facts.perftest import BUSY, NO_TOOL, SLOW, STOPPED, ends
 from tests.contract.sshd import Sshd, make_key, running
 
 FOREVER = "exec sleep 300"
-REFUSED = "echo 'Unexpected CM event bl blka 8' >&2; exit 1"
-REFUSED_LATENCY = "echo 'Event: RDMA_CM_EVENT_REJECTED; error: 8.' >&2; exit 139"
+REFUSED = """echo "Couldn't connect to 10.20.2.13:18515" >&2; exit 1"""
 
 
 class Node:
@@ -37,8 +36,7 @@ class Node:
 
     def lanes(self, *programs: str, role: str = "server", seconds: int = 20, token: str = "t") -> str:
         """A script whose lanes run shell programs in the place of perftest; the mark is their $0."""
-        own = ("127.0.0.1", "127.0.0.2") if role == "client" else ()
-        steps = (("lane", str(k), str(seconds), role, *own, "sh", "-c", p, self.mark) for k, p in enumerate(programs))
+        steps = (("lane", str(k), str(seconds), role, "sh", "-c", p, self.mark) for k, p in enumerate(programs))
         return self.script(("load_begins", token), *steps, ("load_ends",))
 
     def left(self) -> list[str]:
@@ -98,10 +96,9 @@ def test_a_lane_ends_at_its_bound_even_when_it_ignores_the_signal(spot: Node) ->
     assert spot.left() == []
 
 
-@pytest.mark.parametrize("refused", [REFUSED, REFUSED_LATENCY])
-def test_a_client_waits_for_its_server(spot: Node, refused: str) -> None:
+def test_a_client_waits_for_its_server(spot: Node) -> None:
     flag = spot.folder / "listening"
-    script = begun(spot.lanes(f"[ -e {flag} ] && exit 0; {refused}", role="client"))
+    script = begun(spot.lanes(f"[ -e {flag} ] && exit 0; {REFUSED}", role="client"))
     time.sleep(1)
     flag.touch()
     out, _ = script.communicate(timeout=20)
@@ -111,7 +108,7 @@ def test_a_client_waits_for_its_server(spot: Node, refused: str) -> None:
 def test_a_client_does_not_wait_for_ever_nor_repeat_another_error(spot: Node) -> None:
     tries = spot.folder / "tries"
     ran = run(spot.lanes(f"echo >>{tries}; {REFUSED}", role="client"))
-    assert ends(ran.stdout)[0].status == 1 and len(tries.read_text()) == 20
+    assert ends(ran.stdout)[0].status == 1 and len(tries.read_text()) == 40
     tries.unlink()
     run(spot.lanes(f"echo >>{tries}; echo 'IB device x not found' >&2; exit 1", role="client"))
     assert len(tries.read_text()) == 1
@@ -204,7 +201,7 @@ def test_a_controller_that_dies_leaves_nothing(spot: Node, daemon: Sshd, tmp_pat
 
 
 def test_shellcheck_has_nothing_to_say() -> None:
-    end, client = End("rocep1s0f1", "10.20.0.11"), End("rocep1s0f1", "10.20.0.12", "10.20.0.11")
+    end, client = End("rocep1s0f1", 3), End("rocep1s0f1", None, "10.20.0.11")
     kinds = product(("bandwidth", "latency"), (end, client), (FULL, QUICK, EMULATED))
     made = [command("t", tool, (each, each), effort) for tool, each, effort in kinds]
     for script in {c.script for c in made} | {stop("t").script}:

@@ -172,7 +172,7 @@ def waiting_in_vain(command: Command) -> Result:
 def test_what_need_not_be_tried_is_not() -> None:
     fleet, nodes, _ = fleet_of("dual")
     rounds = schedule(healthy("dual").fabric)
-    run = Measuring(fleet, rounds, lambda lane: "no carrier" if lane.client.rail == "B" else "", FULL)
+    run = Measuring(fleet, rounds, lambda lane: "no carrier" if lane.client.rail == "B" else "", lambda end: 3, FULL)
     found = asyncio.run(run.all())
     facts = {str(lane): fact for t, facts in found.measured.items() for lane, fact in zip(t.lanes, facts, strict=True)}
     assert all(isinstance(fact, Unknown) for lane, fact in facts.items() if lane.endswith("B"))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sparkctl.facts import perftest
 from sparkctl.facts.base import parsed
-from sparkctl.facts.perftest import KILLED, NO_TOOL, SLOW, WAITED, Spoken, outcome
+from sparkctl.facts.perftest import KILLED, NO_TOOL, SLOW, UNANSWERED, UNREACHED, WAITED, Spoken, outcome
 from sparkctl.facts.trials import Measure
 from sparkctl.outcome import Absent, Fact, Known, Unknown
 from tests.unit.healthy import healthy
@@ -83,20 +83,15 @@ def test_a_report_with_a_hole_is_a_fact(data: st.DataObject) -> None:
     ("status", "stderr", "fact"),
     [
         (1, "ib_write_bw-baddev.stderr", Absent("no RDMA device mlx5_9")),
-        (1, "ib_write_bw-refused.stderr", Absent("the peer refused: no perftest listens there")),
+        (1, "ib_write_bw-refused.stderr", UNREACHED),
+        (1, "ib_write_bw-taken.stderr", Unknown("its port is taken: another perftest runs here")),
         (1, "ib_write_bw-no-device.stderr", Absent("no RDMA device")),
         (NO_TOOL, "", Absent("perftest is not installed")),
-        (SLOW, "", Absent("no RDMA connection within 14 s: is UDP port 4791 blocked by a firewall?")),
-        (KILLED, "", Absent("no RDMA connection within 14 s: is UDP port 4791 blocked by a firewall?")),
-        (139, "ib_write_lat-refused.stderr", Absent("the peer refused: no perftest listens there")),
-        (1, "Event: RDMA_CM_EVENT_ADDR_ERROR; error: -110.", Absent("no route to the peer's address")),
-        (
-            1,
-            "Event: RDMA_CM_EVENT_DISCONNECTED; error: 0.",
-            Absent("the connection ended with RDMA event DISCONNECTED"),
-        ),
-        (1, "Unexpected CM event bl blka 99", Absent("the connection ended with RDMA event 99")),
-        (1, "rdma_bind_addr failed", Unknown("its port is taken: another perftest runs here")),
+        (SLOW, "", Absent("not done within 14 s: is UDP port 4791 blocked by a firewall?")),
+        (KILLED, "", Absent("not done within 14 s: is UDP port 4791 blocked by a firewall?")),
+        (1, " Failed status 12: wr_id 0 syndrom 0x81", Absent(UNANSWERED)),
+        (1, " Failed status 5: wr_id 0 syndrom 0xf9", Absent("a write failed with status 5")),
+        (1, "Unexpected CM event bl blka 8", Unknown("Unexpected CM event bl blka 8")),
         (1, "Couldn't allocate MR", Unknown("memory could not be registered: raise the memlock limit")),
         (3, "first\n  last  \n", Unknown("last")),
         (3, "", Unknown("perftest ended with status 3 and said nothing")),
@@ -107,7 +102,7 @@ def test_why_there_is_no_measure(status: int, stderr: str, fact: Fact[object]) -
 
 
 GOOD = Known(Spoken(0, real_json(), ""))
-REFUSED = Known(Spoken(1, "", "Unexpected CM event bl blka 8"))
+REFUSED = Known(Spoken(1, "", RECORDED["ib_write_bw-refused.stderr"]))
 
 
 @pytest.mark.parametrize(
@@ -118,7 +113,8 @@ REFUSED = Known(Spoken(1, "", "Unexpected CM event bl blka 8"))
         (WAITED, Known(Spoken(NO_TOOL, "", "")), Absent("spark-2: perftest is not installed")),
         (Known(Spoken(NO_TOOL, "", "")), WAITED, Absent("spark-1: perftest is not installed")),
         (Known(Spoken(3, "", "broken")), Known(Spoken(SLOW, "", "")), Unknown("spark-1: broken")),
-        (REFUSED, WAITED, Absent("spark-1: the peer refused: no perftest listens there")),
+        (REFUSED, WAITED, Unknown(f"spark-1: {UNREACHED.reason}")),
+        (Known(Spoken(0, RECORDED["ib_write_bw-dropped.txt"], "")), GOOD, Absent(f"spark-2: {UNANSWERED}")),
         (Known(Spoken(0, "{", "")), Known(Spoken(0, "", "")), None),
     ],
 )

@@ -101,6 +101,8 @@ def test_quick_costs_two_rounds_at_most_unless_switches_share_a_cable(
         ({"path": "spark-1.netdevs.enp1s0f1np1.up", "to": False}, "no carrier at spark-1 p1 rail A"),
         ({"path": "spark-1.netdevs.enp1s0f1np1", "remove": True}, "no netdev at spark-1 p1 rail A"),
         ({"path": "spark-2.rdma.rocep1s0f1", "remove": True}, "no RDMA device at spark-2 p1 rail A"),
+        ({"path": "spark-2.survey.gids", "to": []}, "no RoCE v2 GID of 10.20.0.12 at spark-2 p1 rail A"),
+        ({"path": "spark-2.survey.gids", "unknown": "x"}, ""),
         ({"path": "spark-2.survey.perftest", "absent": "x"}, "perftest is not installed on spark-2"),
         (
             {"path": "spark-1.pings.enp1s0f1np1=10.20.0.12", "to": False},
@@ -122,22 +124,22 @@ def test_what_is_known_to_be_wrong_is_not_tried(change: dict[str, object], words
 
 
 def test_the_commands_of_both_ends() -> None:
-    ends = [End("rocep1s0f1", "10.20.0.11", "10.20.0.12"), End("roceP2p1s0f1", "10.20.1.11", "10.20.1.12")]
+    ends = [End("rocep1s0f1", 3, "10.20.0.12"), End("roceP2p1s0f1", None, "10.20.1.12")]
     made = commands.command("abcd", "bandwidth", ends, FULL)
     assert made.effect is Effect.LOAD and made.timeout > FULL.bound
     assert made.script.splitlines()[-4:] == [
         "load_begins abcd",
-        "lane 0 14 client 10.20.0.11 10.20.0.12 ib_write_bw -d rocep1s0f1 -p 18515 -R -F --report_gbits -s 65536 -q 4 -D 2",
-        "lane 1 14 client 10.20.1.11 10.20.1.12 ib_write_bw -d roceP2p1s0f1 -p 18516 -R -F --report_gbits -s 65536 -q 4 -D 2",
+        "lane 0 14 client ib_write_bw -d rocep1s0f1 -x 3 -p 18515 -F --report_gbits -s 65536 -q 4 -D 2 10.20.0.12",
+        "lane 1 14 client ib_write_bw -d roceP2p1s0f1 -p 18516 -F --report_gbits -s 65536 -q 4 -D 2 10.20.1.12",
         "load_ends",
     ]
-    server = commands.command("abcd", "latency", [End("rocep1s0f1", "10.20.0.12")], EMULATED)
-    assert server.script.splitlines()[-2] == f"lane 0 51 server ib_write_lat -d rocep1s0f1 -p {PORT} -R -F -s 2 -n 50"
+    server = commands.command("abcd", "latency", [End("rocep1s0f1", 3)], EMULATED)
+    assert server.script.splitlines()[-2] == f"lane 0 51 server ib_write_lat -d rocep1s0f1 -x 3 -p {PORT} -F -s 2 -n 50"
     assert " -t 8 -D 2\n" in commands.command("t", "bandwidth", ends, EMULATED).script
     assert commands.stop("abcd").effect is Effect.LOAD
 
 
 @given(st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"])))
 def test_hostile_names_stay_words(name: str) -> None:
-    script = commands.command("t", "bandwidth", [End(name, "10.0.0.1")], QUICK).script
+    script = commands.command("t", "bandwidth", [End(name, 3)], QUICK).script
     assert script.startswith(commands.functions("load/perftest.sh"))
