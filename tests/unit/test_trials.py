@@ -135,7 +135,7 @@ def test_the_commands_of_both_ends() -> None:
     ]
     server = commands.command("abcd", "latency", [End("rocep1s0f1", 3)], EMULATED)
     assert server.script.splitlines()[-2] == f"lane 0 51 server ib_write_lat -d rocep1s0f1 -x 3 -p {PORT} -F -s 2 -n 50"
-    assert " -t 8 -D 2\n" in commands.command("t", "bandwidth", ends, EMULATED).script
+    assert " -t 8 -D 2 10.20.0.12\n" in commands.command("t", "bandwidth", ends, EMULATED).script
     assert commands.stop("abcd").effect is Effect.LOAD
 
 
