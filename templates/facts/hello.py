@@ -28,8 +28,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z")
 class Netdev:
     """The ear and voice of one netdev: heard are (node, netdev) pairs, knows are the nodes that have heard this one."""
 
-    def __init__(self, name, peers):
-        self.name, self.peers = name, frozenset(peers)
+    def __init__(self, name, peers, carrier):
+        self.name, self.peers, self.carrier = name, frozenset(peers), carrier
         self.heard, self.knows = set(), set()
         self.ear = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)  # a protocol here: it hears all until bound
         self.ear.bind((name, ETHERTYPE))
@@ -84,15 +84,18 @@ def understood(frame, token):
     return said if all(isinstance(name, str) and NAME.match(name) for name in names) else None
 
 
+def read(name, what, base):
+    with open("/sys/class/net/%s/%s" % (os.path.basename(name), what)) as file:
+        return int(file.read(), base)
+
+
 def opened(words):
     """The netdevs that are there and up; a line about each that cannot be listened on."""
     for word in words:
         name, _, peers = word.partition("=")
         try:
-            with open("/sys/class/net/%s/flags" % os.path.basename(name)) as file:
-                up = int(file.read(), 16) & UP
-            if up:
-                yield Netdev(name, filter(None, peers.split(",")))
+            if read(name, "flags", 16) & UP:
+                yield Netdev(name, filter(None, peers.split(",")), read(name, "carrier", 10))
         except FileNotFoundError:
             continue
         except (OSError, ValueError) as error:
@@ -112,10 +115,17 @@ def listen(netdevs, token, node, until):
     return news
 
 
+def awaited(netdevs):
+    """Those on which peers are waited for: not where no cable is in, unless one is where none belongs (moved?)."""
+    moved = any(netdev.carrier and not netdev.peers for netdev in netdevs)
+    return [netdev for netdev in netdevs if netdev.peers and (netdev.carrier or moved)]
+
+
 def converse(netdevs, token, node, seconds):
     """Call now and then and whenever there is news, until every peer has heard us or the time is over."""
     end = time.monotonic() + seconds
     turn, turns = 0.0, 0
+    asked, expected = any(netdev.peers for netdev in netdevs), awaited(netdevs)
     while time.monotonic() < end and turns < MOST_TURNS:
         turns += 1
         if time.monotonic() >= turn:
@@ -123,7 +133,7 @@ def converse(netdevs, token, node, seconds):
             callers = netdevs
         for netdev in callers:
             netdev.call(token, node)
-        if any(netdev.peers for netdev in netdevs) and all(netdev.done for netdev in netdevs):
+        if asked and all(netdev.done for netdev in expected):
             break
         callers = listen(netdevs, token, node, min(turn, end))
     for netdev in netdevs:

@@ -132,6 +132,30 @@ def test_a_silent_peer_costs_the_window_and_is_no_answer(ground: Ground) -> None
     assert WINDOW <= called.seconds < WINDOW + BUSY
 
 
+def test_a_cable_that_is_cut_costs_nothing(ground: Ground) -> None:
+    """Its port has no carrier: nobody can be heard there, and the other cable is heard all the same."""
+    ground.cable(f"a:{P0}", f"b:{P1}")
+    ground.cable(f"a:{P1}", f"b:{P0}")
+    ip("-n", ground.node("b"), "link", "set", P0, "down")
+    a, b = ground.call("a", f"{P0}=b", f"{P1}=b"), ground.call("b", f"{P1}=a", f"{P0}=a")
+    said, answered = a(), b()
+    assert (said.hellos, answered.hellos) == ((Hello(P0, "b", P1),), (Hello(P1, "a", P0),))
+    assert max(said.seconds, answered.seconds) < WINDOW - 0.5
+    only = ground.call("a", f"{P0}=b")()
+    assert only.hellos == () and only.seconds < BUSY
+
+
+def test_a_cable_that_was_moved_is_heard_where_it_is_now(ground: Ground) -> None:
+    """The port where it belongs has no carrier, another has: who calls there begins later."""
+    ground.cable(f"a:{P0}", f"b:{P1}")
+    ground.cable(f"a:{P1}", f"b:{P0}")
+    ip("-n", ground.node("b"), "link", "set", P0, "down")
+    a = ground.call("a", f"{P1}=b", f"{P0}=")
+    b = ground.call("b", f"{P1}=a", after=1.0)
+    assert a().hellos == (Hello(P0, "b", P1),)
+    assert b().hellos == (Hello(P1, "a", P0),)
+
+
 def test_nothing_to_listen_on_costs_nothing(ground: Ground) -> None:
     ground.cable(f"a:{P1}", f"b:{P1}")
     ip("-n", ground.node("a"), "link", "set", P1, "down")
