@@ -141,7 +141,7 @@ def test_a_cable_that_is_cut_costs_nothing(ground: Ground) -> None:
     said, answered = a(), b()
     assert (said.hellos, answered.hellos) == ((Hello(P0, "b", P1),), (Hello(P1, "a", P0),))
     assert max(said.seconds, answered.seconds) < WINDOW - 0.5
-    only = ground.call("a", f"{P0}=b")()
+    only = ground.call("a", f"{P1}=b")()
     assert only.hellos == () and only.seconds < BUSY
 
 
