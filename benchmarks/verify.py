@@ -10,7 +10,7 @@ import statistics
 import sys
 from pathlib import Path
 
-from emulated import alike, lab, sparkctl, switched, timed
+from emulated import alike, lab, packed, sparkctl, switched, timed
 from figures import Figure, measured
 
 TURNS = 5
@@ -50,6 +50,7 @@ def load(folder: Path) -> list[Figure]:
     for count in (2, MOST):
         with lab(switched(folder, count), "--backend", "vm") as inventory:
             sparkctl("cluster", "up", inventory, "--lab", "--yes", "--playbook", _unloaded(folder))
+            packed(inventory, MOST)
             seconds[count] = timed("cluster", "verify", inventory, "--lab", "--load", "--quick")
     return [
         Figure("verify --load --quick of 2 nodes", seconds[2], "s"),
