@@ -86,7 +86,7 @@ machines: apt venv  ## virtual machines with real RoCE v2 in software: proved, b
 	@echo "==> virtual machines: real RoCE v2"
 	@$(SUITE) tests/lab/machines tests/lab/test_lab_vm.py -m "$(MARKED)" --basetemp=$(OUT)/machines.tmp --durations=10
 
-machines-all: apt venv  ## the same, with the tests that are too long for CI (about 40 minutes)
+machines-all: apt venv  ## the same, with the tests that are too long for CI (about 25 minutes)
 	@$(MAKE) --no-print-directory machines MARKED=
 
 matrix: apt venv  ## every kind of fault at every stage on emulated nodes
