@@ -8,6 +8,7 @@ import math
 import re
 from dataclasses import dataclass
 
+from sparkctl.commands.perftest import PORT
 from sparkctl.facts.base import parsed
 from sparkctl.facts.trials import Lane, Measure
 from sparkctl.outcome import Absent, Fact, Known, Unknown
@@ -20,10 +21,20 @@ WAITED = Unknown("stopped, because the other end had failed")
 UNREACHED = Unknown("perftest's TCP port on the peer cannot be reached: does a firewall block it?")
 BLOCKED = "is UDP port 4791 blocked by a firewall?"
 UNANSWERED = f"no write was answered: {BLOCKED}"
+SILENT = f"{BLOCKED} Or TCP from {PORT} on, which perftest itself needs?"
+"""An end that hung may have hung in connect(), whose packets a filter dropped."""
 _PAIR = re.compile(r"^[ \t]{0,16}([A-Za-z_][\w.]{0,40}) {0,8}: {0,8}([^{}]{0,80}?),?$", re.MULTILINE)
 _TITLE = re.compile(r"^ {0,8}(\w[\w .*#]{0,30}?)[ \t]{1,20}: (.{0,60}?)(?:\t|$)")
 _STATUS = re.compile(r"Failed status (\d{1,3})")
 _UNREACHED = "Couldn't connect to"
+_LEFT_ALONE = (
+    "Couldn't read remote address",
+    "Couldn't read reports",
+    "Failed to exchange data",
+    "Failed to close connection",
+    "socket/rdma_cm",
+)
+"""What an end says whose peer has ended and closed the connection (perftest_communication.c)."""
 RETRIES = "12"
 """IBV_WC_RETRY_EXC_ERR: the peer answered nothing (libibverbs, enum ibv_wc_status)."""
 
@@ -121,7 +132,7 @@ def reason(status: int, stderr: str, seconds: float) -> Absent | Unknown:
     if missing or "Unable to find the Infiniband" in said or "Did not detect devices" in said:
         return Absent(f"no RDMA device {missing[1]}" if missing else "no RDMA device")
     if status in (SLOW, KILLED):
-        return Absent(f"not done within {seconds:.0f} s: {BLOCKED}")
+        return Absent(f"not done within {seconds:.0f} s: {SILENT}")
     if failed:
         return Absent(UNANSWERED if failed[1] == RETRIES else f"a write failed with status {failed[1]}")
     return _local(status, said)
@@ -135,6 +146,8 @@ def _local(status: int, said: str) -> Absent | Unknown:
         return Unknown("its port is taken: another perftest runs here")
     if "allocate MR" in said or "memory region" in said:
         return Unknown("memory could not be registered: raise the memlock limit")
+    if any(words in said for words in _LEFT_ALONE):
+        return WAITED
     last = next((line.strip() for line in reversed(said.splitlines()) if line.strip()), "")
     return Unknown(last[:200] or f"perftest ended with status {status} and said nothing")
 

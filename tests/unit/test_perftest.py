@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sparkctl.facts import perftest
 from sparkctl.facts.base import parsed
-from sparkctl.facts.perftest import KILLED, NO_TOOL, SLOW, UNANSWERED, UNREACHED, WAITED, Spoken, outcome
+from sparkctl.facts.perftest import KILLED, NO_TOOL, SILENT, SLOW, UNANSWERED, UNREACHED, WAITED, Spoken, outcome
 from sparkctl.facts.trials import Measure
 from sparkctl.outcome import Absent, Fact, Known, Unknown
 from tests.unit.healthy import healthy
@@ -87,11 +87,14 @@ def test_a_report_with_a_hole_is_a_fact(data: st.DataObject) -> None:
         (1, "ib_write_bw-taken.stderr", Unknown("its port is taken: another perftest runs here")),
         (1, "ib_write_bw-no-device.stderr", Absent("no RDMA device")),
         (NO_TOOL, "", Absent("perftest is not installed")),
-        (SLOW, "", Absent("not done within 14 s: is UDP port 4791 blocked by a firewall?")),
-        (KILLED, "", Absent("not done within 14 s: is UDP port 4791 blocked by a firewall?")),
+        (SLOW, "", Absent(f"not done within 14 s: {SILENT}")),
+        (KILLED, "", Absent(f"not done within 14 s: {SILENT}")),
         (1, " Failed status 12: wr_id 0 syndrom 0x81", Absent(UNANSWERED)),
         (1, " Failed status 5: wr_id 0 syndrom 0xf9", Absent("a write failed with status 5")),
         (1, "Unexpected CM event bl blka 8", Unknown("Unexpected CM event bl blka 8")),
+        (1, "ethernet_read_keys: Couldn't read remote address\n Unable to read to socket/rdma_cm\n", WAITED),
+        (1, "ethernet_read_data: Couldn't read reports\n", WAITED),
+        (1, " Unable to write to socket/rdma_cm\n", WAITED),
         (1, "Couldn't allocate MR", Unknown("memory could not be registered: raise the memlock limit")),
         (3, "first\n  last  \n", Unknown("last")),
         (3, "", Unknown("perftest ended with status 3 and said nothing")),
@@ -103,6 +106,8 @@ def test_why_there_is_no_measure(status: int, stderr: str, fact: Fact[object]) -
 
 GOOD = Known(Spoken(0, real_json(), ""))
 REFUSED = Known(Spoken(1, "", RECORDED["ib_write_bw-refused.stderr"]))
+ALONE = "ethernet_read_keys: Couldn't read remote address\n Failed to exchange data between server and clients\n"
+LEFT = Known(Spoken(1, "", ALONE))
 
 
 @pytest.mark.parametrize(
@@ -113,6 +118,11 @@ REFUSED = Known(Spoken(1, "", RECORDED["ib_write_bw-refused.stderr"]))
         (WAITED, Known(Spoken(NO_TOOL, "", "")), Absent("spark-2: perftest is not installed")),
         (Known(Spoken(NO_TOOL, "", "")), WAITED, Absent("spark-1: perftest is not installed")),
         (Known(Spoken(3, "", "broken")), Known(Spoken(SLOW, "", "")), Unknown("spark-1: broken")),
+        (Known(Spoken(1, "", " Failed status 12: wr_id 0\n")), LEFT, Absent(f"spark-1: {UNANSWERED}")),
+        (Known(Spoken(SLOW, "", "")), LEFT, Absent(f"spark-1: not done within 14 s: {SILENT}")),
+        (Known(Spoken(1, "", "Failed to modify QP 5 to RTR\n")), LEFT, Unknown("spark-1: Failed to modify QP 5 to RTR")),
+        (LEFT, Known(Spoken(1, "", "Failed to modify QP 5 to RTR\n")), Unknown("spark-2: Failed to modify QP 5 to RTR")),
+        (REFUSED, LEFT, Unknown(f"spark-1: {UNREACHED.reason}")),
         (REFUSED, WAITED, Unknown(f"spark-1: {UNREACHED.reason}")),
         (Known(Spoken(0, RECORDED["ib_write_bw-dropped.txt"], "")), GOOD, Absent(f"spark-2: {UNANSWERED}")),
         (Known(Spoken(0, "{", "")), Known(Spoken(0, "", "")), None),
