@@ -6,25 +6,28 @@ import json
 from dataclasses import dataclass
 from functools import cache
 
-from sparkctl.commands.base import Command, Effect
+from sparkctl.commands.base import Command, Effect, functions
 from sparkctl.commands.shell import quote
 from sparkctl.resources import share
 
 NAME = "sparkctl-gather"
-"""Of the unit and of the container: a second one at the same time is refused by systemd."""
-REMOVE = f"docker rm --force {NAME} >/dev/null 2>&1"
+"""The unit and the container are called so, and after the token of the run: no run ends what another has begun."""
 SECONDS = 150
 """For everything, whoever may have gone: some 20 s to start Python with torch, 60 to meet, 5 for each size."""
 MEET_SECONDS = 60
 STEP_SECONDS = 4.0
 MEBIBYTE = 1 << 20
+GIBIBYTE = 1 << 30
 LEAST, MOST = 512 * MEBIBYTE, 4096 * MEBIBYTE
 """field-faults 37: 512 MiB to 4 GiB; 16 GiB freezes hosts."""
 QUICK = 1024 * MEBIBYTE
 SHARE = 8
 """Of MemAvailable, 1/8 at most: result, part and NCCL's buffers take about twice the size, and the rest is others'."""
+ROOM = 8 * GIBIBYTE
+"""MemAvailable that a rank on a GPU needs: its memory is the node's, torch, the CUDA context and NCCL take over 1 GiB
+before the first byte is gathered, and with little left the kernel would kill somebody's program, not only ours."""
 SPARE = 64 * MEBIBYTE
-"""Less than this tells nothing about bandwidth (nccl-tests come near the full rate at about 64 MiB)."""
+"""What a rank without a GPU is content with: it moves 8 MiB, and only that it runs is judged."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,10 @@ class Place:
     port: int
 
 
-def sizes(available: int, *, quick: bool = False) -> tuple[int, ...]:
+def sizes(available: int, *, gpu: bool, quick: bool = False) -> tuple[int, ...]:
     """Bytes of each step, ascending, with `available` KiB on the node that has least; none: too little memory."""
+    if gpu and available * 1024 < ROOM:
+        return ()
     most = min(QUICK if quick else MOST, available * 1024 // SHARE)
     if most < LEAST:
         return (SPARE,) if most >= SPARE else ()
@@ -57,19 +62,32 @@ def _program() -> bytes:
     return (share("templates") / "load/all_gather.py").read_bytes()
 
 
-def command(script: str, *, docker: bool, user: str = "root") -> Command:
-    """Run one rank by `script`, which reads the program on stdin. systemd ends it, should nobody else."""
+def name(token: str) -> str:
+    """Of the unit and of the container of the run `token`."""
+    return f"{NAME}-{token}"
+
+
+def _remove(token: str) -> str:
+    return f"docker rm --force {name(token)} >/dev/null 2>&1"
+
+
+def command(script: str, token: str, unit: str, *, docker: bool, user: str = "root") -> Command:
+    """Run one rank by `script`, which reads the program on stdin, unless the engine's `unit` or another test runs.
+
+    systemd ends it, should nobody else.
+    """
+    script = f"{functions('load/rank.sh')}{quote(('rank_begins', unit))}\n{script}"
     properties = [f"RuntimeMaxSec={SECONDS}", "TimeoutStopSec=10", "LimitMEMLOCK=infinity", "LimitNOFILE=1048576"]
-    properties += [f"ExecStopPost=-/bin/sh -c '{REMOVE}'"] if docker else [f"User={user}"]
-    words = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", f"--unit={NAME}"]
+    properties += [f"ExecStopPost=-/bin/sh -c '{_remove(token)}'"] if docker else [f"User={user}"]
+    words = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", f"--unit={name(token)}"]
     words += [f"--property={written}" for written in properties]
     # systemd puts variables into the words of a unit; `$$` is its way to write the sign itself.
     line = quote((*words, "/bin/sh", "-c", script.replace("$", "$$")))
     return Command("all-gather", f"exec {line}\n", Effect.LOAD, _program(), timeout=SECONDS + 30)
 
 
-def stop(*, docker: bool) -> Command:
-    """End a rank whose outcome nobody waits for any more. The container first: its program need not hear a signal."""
-    container = f"{REMOVE} || :\n" if docker else ""
-    script = f"{container}systemctl stop {NAME}.service 2>/dev/null || [ $? -eq 5 ]\n"
+def stop(token: str, *, docker: bool) -> Command:
+    """End a rank of the run `token`, should it still run. The container first: its program need not hear a signal."""
+    container = f"{_remove(token)} || :\n" if docker else ""
+    script = f"{container}systemctl stop {name(token)}.service 2>/dev/null || [ $? -eq 5 ]\n"
     return Command("end the all-gather", script, Effect.LOAD, timeout=40)

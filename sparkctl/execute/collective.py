@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import Mapping
 
@@ -18,7 +19,7 @@ from sparkctl.facts.snapshot import NodeFacts
 from sparkctl.facts.trials import Gathered
 from sparkctl.inventory.model import Cluster, EngineIntent
 from sparkctl.outcome import Absent, Fact, Known, Lost, Ok, Result, Unknown
-from sparkctl.render.artifact import ENGINE_ENV, NCCL_ENV
+from sparkctl.render.artifact import ENGINE_ENV, NCCL_ENV, UNIT_NAME
 from sparkctl.render.trial import trial_script
 from sparkctl.report.events import Ended, Phase
 
@@ -35,15 +36,17 @@ async def all_gather(
     obstacle = obstacles(cluster, facts)
     if obstacle is not None or cluster.engine is None:
         return obstacle or Absent("the inventory has no engine")
-    steps = gather.sizes(_available(facts), quick=quick)
+    steps = gather.sizes(_available(facts), gpu=cluster.engine.accelerator == "gpu", quick=quick)
     if not steps:
-        return Absent("too little memory is free for an all-gather that tells anything")
-    commands = _commands(cluster, fabric, cluster.engine, steps)
+        return Absent("too little memory is free for an all-gather that tells anything and harms nobody")
+    token = secrets.token_hex(4)
+    commands = _commands(cluster, fabric, cluster.engine, steps, token)
     with fleet.allow(Effect.LOAD):
-        return together(await _gang(fleet, commands, docker=cluster.engine.runtime.docker is not None))
+        end = gather.stop(token, docker=cluster.engine.runtime.docker is not None)
+        return together(await _gang(fleet, commands, end))
 
 
-async def _gang(fleet: Fleet, commands: Mapping[str, Command], *, docker: bool) -> dict[str, Result]:
+async def _gang(fleet: Fleet, commands: Mapping[str, Command], end: Command) -> dict[str, Result]:
     """Run every rank; one that fails, or an interruption, ends all: the others would wait for it in vain."""
     fleet.rounds += 1
     fleet.observer(Phase(TITLE, tuple(commands)))
@@ -52,7 +55,7 @@ async def _gang(fleet: Fleet, commands: Mapping[str, Command], *, docker: bool) 
     try:
         late = await _first_failure(tasks)
     finally:
-        await _end(fleet, [node for node, task in tasks.items() if not _well(task)], docker=docker)
+        await _end(fleet, [node for node, task in tasks.items() if not _well(task)], end)
     results = {node: await task for node, task in tasks.items()}
     return results | {node: Lost(ENDED) for node in late if not isinstance(results[node], Ok)}
 
@@ -72,10 +75,10 @@ def _well(task: asyncio.Task[Result]) -> bool:
     return task.done() and not task.cancelled() and task.exception() is None and isinstance(task.result(), Ok)
 
 
-async def _end(fleet: Fleet, nodes: list[str], *, docker: bool) -> None:
+async def _end(fleet: Fleet, nodes: list[str], end: Command) -> None:
     """Whatever is left of the gang on `nodes` goes."""
     if nodes:
-        await fleet.each("end the all-gather", {node: gather.stop(docker=docker) for node in nodes})
+        await fleet.each("end the all-gather", dict.fromkeys(nodes, end))
 
 
 async def _rank(fleet: Fleet, node: str, command: Command) -> Result:
@@ -88,15 +91,18 @@ async def _rank(fleet: Fleet, node: str, command: Command) -> Result:
     return result
 
 
-def _commands(cluster: Cluster, fabric: Fabric, intent: EngineIntent, steps: tuple[int, ...]) -> dict[str, Command]:
+def _commands(
+    cluster: Cluster, fabric: Fabric, intent: EngineIntent, steps: tuple[int, ...], token: str
+) -> dict[str, Command]:
     head = fabric.endpoints[cluster.head.name].address
     port = engine_of(intent.kind).rendezvous_port(intent)
     found: dict[str, Command] = {}
     for node in cluster.nodes:
         rank = Rank(cluster, fabric, node, intent)
         place = Place(node.rank, len(cluster.nodes), head, port)
-        script = trial_script(rank, gather.NAME, gather.argument(place, steps))
-        found[node.name] = gather.command(script, docker=intent.runtime.docker is not None, user=rank.user)
+        script = trial_script(rank, gather.name(token), gather.argument(place, steps))
+        docker = intent.runtime.docker is not None
+        found[node.name] = gather.command(script, token, UNIT_NAME, docker=docker, user=rank.user)
     return found
 
 
@@ -118,13 +124,28 @@ def _obstacle(node: str, facts: NodeFacts, intent: EngineIntent) -> Absent | Unk
         return Unknown(f"{node}: whether the engine runs is not known: {facts.unit.reason}")
     if facts.unit.value.running:
         return Absent(f"the engine is running on {node}, and needs the memory; engine-canary judges its own traffic")
+    held = holders({node: facts})
+    if held:
+        return Unknown(held)
     if intent.runtime.docker is not None and not isinstance(facts.image, Known):
         return _missing(node, f"the image {intent.runtime.docker}", facts.image)
     for path in (NCCL_ENV, ENGINE_ENV):
         fact = facts.file(path)
         if not isinstance(fact, Known):
             return _missing(node, path, fact)
+    if not isinstance(facts.system, Known):
+        return Unknown(f"{node}: how much memory is available is not known: {facts.system.reason}")
     return None
+
+
+def holders(facts: Mapping[str, NodeFacts]) -> str:
+    """Which node may be in the hands of another run, which a test under load would disturb; empty: none is."""
+    for node, known in facts.items():
+        if isinstance(known.lock, Unknown):
+            return f"{node}: whether another run of sparkctl holds it is not known: {known.lock.reason}"
+        if isinstance(known.lock, Known):
+            return f"{node}: another run of sparkctl holds it, or died there"
+    return ""
 
 
 def _missing(node: str, what: str, fact: Absent | Unknown) -> Absent | Unknown:
@@ -134,6 +155,5 @@ def _missing(node: str, what: str, fact: Absent | Unknown) -> Absent | Unknown:
 
 
 def _available(facts: Mapping[str, NodeFacts]) -> int:
-    """KiB on the node that has least; where it is not known, enough for the smallest size."""
-    known = (one.system.value.memory_available for one in facts.values() if isinstance(one.system, Known))
-    return min(known, default=gather.LEAST * gather.SHARE // 1024)
+    """KiB on the node that has least."""
+    return min(one.system.value.memory_available for one in facts.values() if isinstance(one.system, Known))

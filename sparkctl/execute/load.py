@@ -96,7 +96,7 @@ class Measuring:
         self.fleet.observer(Phase(title, (client, server)))
         spoken = await self._ends(trial, client, server)
         here, there = map(_spoken, spoken)
-        bound = self.effort.bound
+        bound = self.effort.among(len(trial.lanes)).bound
         lanes = enumerate(trial.lanes)
         found = tuple(said.outcome(lane, _end(here, k), _end(there, k), bound) for k, lane in lanes)
         wrong = "; ".join(fact.reason for fact in found if not isinstance(fact, Known))
@@ -133,13 +133,13 @@ class Measuring:
 
     def _serving(self, trial: Trial, port: int) -> Command:
         ends = (End(lane.server.half.rdma, self.gid(lane.server)) for lane in trial.lanes)
-        return commands.command(self.token, trial.tool, ends, self.effort, port)
+        return commands.command(self.token, trial.tool, ends, self.effort.among(len(trial.lanes)), port)
 
     def _writing(self, trial: Trial, port: int) -> Command:
         ends = (
             End(lane.client.half.rdma, self.gid(lane.client), str(lane.server.address.ip)) for lane in trial.lanes
         )
-        return commands.command(self.token, trial.tool, ends, self.effort, port)
+        return commands.command(self.token, trial.tool, ends, self.effort.among(len(trial.lanes)), port)
 
     async def _stopped(self) -> None:
         """After an interruption: stop what runs, see that nothing is left, and say so."""
@@ -197,14 +197,23 @@ def _end(spoken: Fact[dict[int, Spoken]], key: int) -> Fact[Spoken]:
 
 
 async def load(
-    fleet: Fleet, fabric: Fabric, facts: Mapping[str, NodeFacts], *, quick: bool = False, emulated: bool = False
+    fleet: Fleet,
+    fabric: Fabric,
+    facts: Mapping[str, NodeFacts],
+    *,
+    quick: bool = False,
+    emulated: bool = False,
+    held: str = "",
 ) -> Load:
-    """What `verify --load` measures between the nodes; `emulated`: Soft-RoCE, which needs less to do and is slower."""
+    """What `verify --load` measures between the nodes; `emulated`: Soft-RoCE, which needs less to do and is slower.
+
+    `held`: why nothing may be disturbed now.
+    """
     effort = {
         (False, False): commands.FULL, (True, False): commands.QUICK,
         (False, True): commands.EMULATED, (True, True): commands.EMULATED_QUICK,
     }[quick, emulated]  # fmt: skip
     rounds = schedule(fabric, quick=quick)
     return await Measuring(
-        fleet, rounds, lambda lane: hindrance(lane, facts), lambda end: gid_index(end, facts[end.node]), effort
+        fleet, rounds, lambda lane: held or hindrance(lane, facts), lambda end: gid_index(end, facts[end.node]), effort
     ).all()

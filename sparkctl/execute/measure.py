@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
-from sparkctl.execute.collective import all_gather
+from sparkctl.execute.collective import all_gather, holders
 from sparkctl.execute.fleet import Fleet
 from sparkctl.execute.load import load
 from sparkctl.fabric.model import Fabric
@@ -28,9 +28,13 @@ async def measured(
     emulated: bool,
     gather: bool = True,
 ) -> Load | None:
-    """Everything under load; None when nothing was asked for. `gather`: also the all-gather, which needs the image."""
+    """Everything under load; None when nothing was asked for. `gather`: also the all-gather, which needs the image.
+
+    Only who holds the nodes' locks asks without it: everybody else leaves alone what another run works on.
+    """
     if level == "none":
         return None
     quick, rdma = level == "quick", cluster.fabric.transport == "roce"
-    found = await load(fleet, fabric, facts, quick=quick, emulated=emulated) if rdma else Load()
+    held = holders(facts) if gather else ""
+    found = await load(fleet, fabric, facts, quick=quick, emulated=emulated, held=held) if rdma else Load()
     return replace(found, gathered=await all_gather(fleet, cluster, fabric, facts, quick=quick)) if gather else found

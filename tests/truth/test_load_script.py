@@ -162,6 +162,44 @@ def test_two_runs_do_not_share_a_node(spot: Node) -> None:
     assert run(spot.lanes("exit 0", token="u")).returncode == 0
 
 
+@pytest.fixture
+def rank(spot: Node, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """The script of a rank that runs `program` beside an engine in the given state."""
+    fake = spot.folder / "systemctl"
+    monkeypatch.setenv("PATH", f"{spot.folder}:{os.environ['PATH']}")
+
+    def made(engine: str, program: str = "exit 0") -> str:
+        fake.write_text(f"#!/bin/sh\n{engine}\n")
+        fake.chmod(0o755)
+        root = f"load_root={quote([str(spot.folder)])}\n"
+        return f"{functions('load/rank.sh')}{root}rank_begins x.service\nexec {quote(['sh', '-c', program, spot.mark])}\n"
+
+    return made
+
+
+def test_a_rank_and_perftest_do_not_share_a_node(spot: Node, rank: Callable[..., str]) -> None:
+    first = begun(spot.lanes(marked(FOREVER)))
+    assert within(5, lambda: len(spot.left()) > 2)
+    refused = run(rank("echo inactive"))
+    assert (refused.returncode, refused.stderr) == (BUSY, "another test under load runs there\n")
+    first.terminate()
+    first.communicate(timeout=10)
+    second = begun(rank("echo inactive", 'touch "$0"; while :; do sleep 0.2; done'))
+    assert within(5, Path(spot.mark).exists)
+    assert run(spot.lanes("exit 0")).returncode == BUSY, "the rank keeps the lock as long as it runs"
+    second.kill()
+    second.communicate(timeout=10)
+    assert run(rank("echo inactive")).returncode == 0
+
+
+@pytest.mark.parametrize("engine", ["echo active", "echo activating", "echo reloading", "echo deactivating", "exit 1"])
+def test_a_rank_does_not_run_beside_the_engine(spot: Node, rank: Callable[..., str], engine: str) -> None:
+    refused = run(rank(engine, "echo ran"))
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.startswith("the engine was started meanwhile")
+    assert run(rank("echo failed", "echo ran")).stdout == "ran\n"
+
+
 CONTROLLER = """
 import asyncio, sys
 from pathlib import Path
@@ -204,7 +242,8 @@ def test_shellcheck_has_nothing_to_say() -> None:
     end, client = End("rocep1s0f1", 3), End("rocep1s0f1", None, "10.20.0.11")
     kinds = product(("bandwidth", "latency"), (end, client), (FULL, QUICK, EMULATED))
     made = [command("t", tool, (each, each), effort) for tool, each, effort in kinds]
-    for script in {c.script for c in made} | {stop("t").script}:
+    rank = functions("load/rank.sh") + "rank_begins x.service\n"
+    for script in {c.script for c in made} | {stop("t").script, rank}:
         words = ["shellcheck", "--shell=sh", "--exclude=SC2317,SC2329", "-"]
         judged = subprocess.run(words, input=script, capture_output=True, text=True, timeout=60)
         assert judged.returncode == 0, judged.stdout

@@ -21,6 +21,7 @@ from sparkctl.facts.base import parsed
 from sparkctl.facts.gathered import Report, parse, together
 from sparkctl.facts.trials import Gathered
 from sparkctl.outcome import Failed, Known, Lost, Ok, Result, Unknown
+from sparkctl.render.artifact import UNIT_NAME
 from sparkctl.render.trial import trial_script
 from sparkctl.resources import share
 from tests.unit.healthy import studied
@@ -115,28 +116,28 @@ def test_the_devices_of_a_log() -> None:
 
 
 @pytest.mark.parametrize(
-    ("available", "quick", "mebibytes"),
+    ("available", "gpu", "quick", "mebibytes"),
     [
-        (100 * GIB, False, [512, 1024, 2048, 4096]),
-        (1000 * GIB, False, [512, 1024, 2048, 4096]),
-        (100 * GIB, True, [512, 1024]),
-        (8 * GIB, False, [512, 1024]),
-        (4 * GIB, False, [512]),
-        (3 * GIB, False, [64]),
-        (GIB // 4, False, []),
+        (100 * GIB, True, False, [512, 1024, 2048, 4096]),
+        (1000 * GIB, True, False, [512, 1024, 2048, 4096]),
+        (100 * GIB, True, True, [512, 1024]),
+        (8 * GIB, True, False, [512, 1024]),
+        (8 * GIB - 1, True, False, []),
+        (4 * GIB, False, False, [512]),
+        (3 * GIB, False, False, [64]),
+        (GIB // 4, False, False, []),
     ],
 )
-def test_sizes_never_freeze_a_node(available: int, quick: bool, mebibytes: list[int]) -> None:
-    assert [size >> 20 for size in gather.sizes(available, quick=quick)] == mebibytes
+def test_sizes_never_freeze_a_node(available: int, gpu: bool, quick: bool, mebibytes: list[int]) -> None:
+    assert [size >> 20 for size in gather.sizes(available, gpu=gpu, quick=quick)] == mebibytes
 
 
 def script(inventory: str) -> str:
     cluster, fabric, _ = studied(inventory)
     assert cluster.engine is not None
     place = Place(0, len(cluster.nodes), "10.20.0.11", 29501)
-    return trial_script(
-        Rank(cluster, fabric, cluster.head, cluster.engine), gather.NAME, gather.argument(place, (1 << 29,))
-    )
+    rank = Rank(cluster, fabric, cluster.head, cluster.engine)
+    return trial_script(rank, gather.name("abcd"), gather.argument(place, (1 << 29,)))
 
 
 def test_the_container_has_the_engines_surroundings_and_no_key() -> None:
@@ -159,11 +160,13 @@ def test_the_container_has_the_engines_surroundings_and_no_key() -> None:
 
 
 def test_a_unit_bounds_it_and_nothing_is_expanded_on_the_way() -> None:
-    command = gather.command(script("dual"), docker=True)
+    command = gather.command(script("dual"), "abcd", UNIT_NAME, docker=True)
     assert command.effect is Effect.LOAD
     assert command.timeout > gather.SECONDS
     assert f"RuntimeMaxSec={gather.SECONDS}" in command.script
-    assert "docker rm --force sparkctl-gather" in command.script
+    for words in ("docker rm --force NAME >", "--unit=NAME ", "--name NAME "):
+        assert words.replace("NAME", "sparkctl-gather-abcd") in command.script
+    assert "rank_begins sparkctl-engine.service" in command.script
     assert "$" not in command.script.replace("$$", "")
     judged = subprocess.run(
         ["shellcheck", "--shell=sh", "--exclude=SC2016", "-"], input=command.script, capture_output=True, text=True
@@ -173,6 +176,12 @@ def test_a_unit_bounds_it_and_nothing_is_expanded_on_the_way() -> None:
         ["shellcheck", "--shell=sh", "--exclude=SC2016", "-"], input=script("dual"), capture_output=True, text=True
     )
     assert inner.returncode == 0, inner.stdout
+
+
+def test_a_run_ends_its_own_ranks_and_no_others() -> None:
+    script = gather.stop("abcd", docker=True).script
+    assert "docker rm --force sparkctl-gather-abcd >" in script and "systemctl stop sparkctl-gather-abcd.service" in script
+    assert "docker" not in gather.stop("abcd", docker=False).script
 
 
 @pytest.mark.parametrize(

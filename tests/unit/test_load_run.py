@@ -97,6 +97,21 @@ def test_everything_is_measured_one_trial_per_node_at_a_time(inventory: str) -> 
     assert all(gate.ceiling is Effect.READ for gate in fleet.gates.values()), "the gates are closed again"
 
 
+def test_both_rails_together_are_measured_where_both_are_under_way() -> None:
+    scripts: list[str] = []
+
+    def heard(command: Command) -> Result:
+        scripts.append(command.script)
+        return healthy_answer(command)
+
+    fleet, _, _ = fleet_of("dual", {"spark-1": heard})
+    measured("dual", fleet)
+    for script in (script for script in scripts if " ib_write_bw " in script):
+        lanes = [line for line in script.splitlines() if line.startswith("lane ")]
+        seconds, bounds = ("4", {"16", "20"}) if len(lanes) == 2 else ("2", {"14", "18"})
+        assert all(f" -D {seconds}" in line and line.split()[2] in bounds for line in lanes), lanes
+
+
 def test_the_gates_let_no_load_pass_outside_of_a_run() -> None:
     fleet, _, _ = fleet_of("dual")
     with pytest.raises(EffectRefused):

@@ -139,6 +139,11 @@ def test_the_commands_of_both_ends() -> None:
     assert commands.stop("abcd").effect is Effect.LOAD
 
 
+def test_lanes_that_run_together_take_longer_on_real_machines_only() -> None:
+    assert (FULL.among(1), FULL.among(2).seconds, FULL.among(2).bound) == (FULL, 4, FULL.bound + 2)
+    assert (EMULATED.among(2), QUICK.among(2)) == (EMULATED, QUICK)
+
+
 @given(st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"])))
 def test_hostile_names_stay_words(name: str) -> None:
     script = commands.command("t", "bandwidth", [End(name, 3)], QUICK).script

@@ -14,12 +14,13 @@ from sparkctl.commands import gather
 from sparkctl.commands.gather import NAME, Place
 from sparkctl.engines import Rank
 from sparkctl.lab.overlay import overlay
+from sparkctl.render.artifact import UNIT_NAME
 from sparkctl.render.trial import trial_script
 from sparkctl.rules import study
 from tests.lab.cluster.conftest import Ended, Rig
 
 NODES = ("spark-1", "spark-2")
-LEFT = f"docker ps -aq --filter name={NAME}; systemctl is-active --quiet {NAME} && echo active; true"
+LEFT = f"docker ps -aq --filter name={NAME}; systemctl list-units --no-legend --plain --state=active '{NAME}-*'"
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +100,8 @@ def test_systemd_ends_a_rank_whose_controller_died(stopped: Rig, monkeypatch: py
     cluster, _ = overlay(found.cluster, stopped.state)
     assert cluster.engine is not None
     rank, place = Rank(cluster, found.fabric, cluster.head, cluster.engine), Place(0, 2, "127.0.0.1", 29777)
-    command = gather.command(trial_script(rank, NAME, gather.argument(place, (gather.SPARE,))), docker=True)
+    script = trial_script(rank, gather.name("abcd"), gather.argument(place, (gather.SPARE,)))
+    command = gather.command(script, "abcd", UNIT_NAME, docker=True)
     words = [*stopped.ssh_words("spark-1"), shlex.join(["sudo", "-n", "sh", "-c", command.script])]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as alone:
         assert alone.stdin is not None
