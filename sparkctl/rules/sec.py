@@ -7,21 +7,14 @@ from collections.abc import Iterator, Mapping
 
 from sparkctl.engines import ENGINES
 from sparkctl.inventory.model import Cluster, EngineIntent, Path
+from sparkctl.inventory.shapes import TOKENS
 from sparkctl.inventory.words import quoted
 from sparkctl.rules.base import Hit, arg_path, rule
 from sparkctl.rules.values import values
 
-# What the issuers of keys and tokens put in front of them, so that programs can see what they are.
 _SHAPES = {
-    "a Hugging Face token": r"\bhf_[A-Za-z0-9]{16,}",
-    "an API key": r"\b(?:sk|nvapi|gsk|pplx|xai)-[A-Za-z0-9_-]{16,}",
-    "a GitHub token": r"\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,})",
-    "a GitLab token": r"\bglpat-[A-Za-z0-9_-]{16,}",
-    "a Slack token": r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}",
-    "an AWS access key": r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
-    "a Google API key": r"\bAIza[A-Za-z0-9_-]{35}",
-    "a JSON web token": r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.",
-    "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY|\bAGE-SECRET-KEY-",
+    **TOKENS,
+    "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY",
     "a password in a URL": r"://[^/\s:@]*:[^/\s:@]+@",
     "a bearer token": r"\b(?i:bearer|basic) [A-Za-z0-9+/=._-]{16,}",
 }

@@ -20,6 +20,7 @@ HEAD = (
 FORMS = {
     "hugging-face": "hf_" + "aB3" * 8,
     "openai": "sk-" + "proj-" + "x1" * 12,
+    "groq": "gsk_" + "aB3" * 8,
     "nvidia": "nvapi-" + "Zz9_" * 8,
     "github": "ghp_" + "a1B2" * 6,
     "github-fine": "github_pat_" + "a1B2" * 6,
