@@ -7,27 +7,32 @@ from collections.abc import Iterator
 from sparkctl.checks.base import View, check, ends
 from sparkctl.checks.hosts import STAGE, known, surveyed, unread
 from sparkctl.fabric.ports import NETDEVS
-from sparkctl.facts.firewall import Firewall
 from sparkctl.inventory.words import listed
 from sparkctl.outcome import Verdict
 
+EXPECTED = "nothing that drops what comes in on the fabric"
 SHOWN = 3  # rules in one verdict; more do not help
 
 
 @check("firewall", STAGE, survey=True)
 def firewall(view: View) -> Iterator[Verdict]:
-    """No rule may drop what comes in on the fabric: NCCL, Gloo and vLLM listen on ports of any number (ff 31)."""
+    """No rule drops what comes in on the fabric: NCCL, Gloo and vLLM listen on ports of any number (ff 31)."""
     facts = surveyed(view, lambda survey: survey.firewall)
     yield from unread("firewall", "firewall", facts)
     for node, it in known(facts).items():
-        expected = "nothing that drops what comes in on the fabric"
         if it.drops:
-            measured = "; ".join(it.drops[:SHOWN])
-            more = f" and {len(it.drops) - SHOWN} more" if len(it.drops) > SHOWN else ""
-            remedy, touched = _remedy(view, node, it), _touched(view, node, it.drops)
-            yield Verdict("firewall", "fail", node, "firewall", measured + more, expected, remedy, touched)
+            remedy, touched = _remedy(view, node, it.ufw, it.drops), _touched(view, node, it.drops)
+            yield Verdict("firewall", "fail", node, "firewall", _shown(it.drops), EXPECTED, remedy, touched)
+        elif it.maybe:
+            remedy = f"if that hits a peer, {_remedy(view, node, it.ufw, it.maybe)}"
+            yield Verdict("firewall", "warn", node, "firewall", f"may drop some: {_shown(it.maybe)}", EXPECTED, remedy)
         else:
-            yield Verdict("firewall", "pass", node, "firewall", f"ufw {it.ufw}, no such rule", expected)
+            yield Verdict("firewall", "pass", node, "firewall", f"ufw {it.ufw}, no such rule", EXPECTED)
+
+
+def _shown(rules: tuple[str, ...]) -> str:
+    more = f" and {len(rules) - SHOWN} more" if len(rules) > SHOWN else ""
+    return "; ".join(rules[:SHOWN]) + more
 
 
 def _touched(view: View, node: str, drops: tuple[str, ...]) -> tuple[str, ...]:
@@ -37,12 +42,12 @@ def _touched(view: View, node: str, drops: tuple[str, ...]) -> tuple[str, ...]:
     return ends(a for a in view.fabric.of(node) if anywhere or any(a.netdev in said for said in words))
 
 
-def _remedy(view: View, node: str, firewall: Firewall) -> str:
+def _remedy(view: View, node: str, ufw: str, drops: tuple[str, ...]) -> str:
     """A rule for each rail: ufw's where ufw is in charge, iptables' where that drops; nft's chains have any name."""
     rails = [(attachment.netdev, attachment.address.network) for attachment in view.fabric.of(node)]
-    if firewall.ufw == "active":
+    if ufw == "active":
         rules = [f"sudo ufw allow in on {netdev} from {subnet}" for netdev, subnet in rails]
-    elif all(rule.startswith("iptables") for rule in firewall.drops):
+    elif all(rule.startswith("iptables") for rule in drops):
         rules = [f"sudo iptables -I INPUT -i {netdev} -s {subnet} -j ACCEPT" for netdev, subnet in rails]
     else:
         wanted = listed(f"on {netdev} from {subnet}" for netdev, subnet in rails)

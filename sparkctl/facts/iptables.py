@@ -7,12 +7,15 @@ import shlex
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Network
 
-from sparkctl.facts.packets import Condition, Entry, Fate, Rule, Table, depends, either, inverted, named
+from sparkctl.facts.packets import SYN, Condition, Entry, Fate, Rule, Table, depends, either, inverted, named, never
 
 ENTERED = {"raw": ("PREROUTING",), "mangle": ("PREROUTING", "INPUT"), "filter": ("INPUT",), "security": ("INPUT",)}
 """Built-in chains that packets to this node pass, by table; nothing is dropped in nat."""
 SAYS_NOTHING = {"tcp", "udp", "comment", "conntrack", "state", "multiport", "addrtype"}
 """Modules of which each option is a condition of its own."""
+WORDS = {"-f": 0, "--syn": 0, "--tcp-flags": 2}
+"""How many words follow an option, where it is not one."""
+FLAGS = frozenset({"fin", "syn", "rst", "psh", "ack", "urg"})
 TARGETS: dict[str, Fate] = {"ACCEPT": "accept", "DROP": "drop", "REJECT": "drop", "RETURN": "return"}
 
 
@@ -58,7 +61,7 @@ def _conditions(words: list[str]) -> Iterator[Condition]:
             opposite = True
             continue
         if word in _READ:
-            condition = _READ[word](next(values, ""))
+            condition = _READ[word](*(next(values, "") for _ in range(WORDS.get(word, 1))))
             yield inverted(condition) if opposite else condition
         elif word.startswith("-"):
             yield depends
@@ -101,6 +104,27 @@ def _ports(value: str) -> Condition:
     return lambda packet: either(packet.at(low, high) for low, high in limits)
 
 
+def _fragment() -> Condition:
+    return never
+
+
+def _syn() -> Condition:
+    return lambda packet: packet.protocol == "tcp"
+
+
+def _flags(mask: str, wanted: str) -> Condition:
+    """Of the flags in `mask` those in `wanted` are set, and no other."""
+    looked_at, there = _flag_set(mask), _flag_set(wanted)
+    if not looked_at | there <= FLAGS:
+        return depends
+    return lambda packet: packet.protocol == "tcp" and there == SYN & looked_at
+
+
+def _flag_set(value: str) -> frozenset[str]:
+    words = set(value.lower().split(",")) - {"none"}
+    return FLAGS if words == {"all"} else frozenset(words)
+
+
 def _kind(value: str) -> Condition:
     return lambda packet: bool({"LOCAL", "UNICAST"} & set(value.split(",")))
 
@@ -109,7 +133,7 @@ def _kind_of_source(value: str) -> Condition:
     return lambda packet: "UNICAST" in value.split(",")
 
 
-_READ: dict[str, Callable[[str], Condition]] = {
+_READ: dict[str, Callable[..., Condition]] = {
     "-i": _netdev,
     "-s": _source,
     "-d": _destination,
@@ -120,6 +144,9 @@ _READ: dict[str, Callable[[str], Condition]] = {
     "--state": _state,
     "--dport": _ports,
     "--dports": _ports,
+    "-f": _fragment,
+    "--syn": _syn,
+    "--tcp-flags": _flags,
     "--dst-type": _kind,
     "--src-type": _kind_of_source,
 }

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 from ipaddress import IPv4Network
 from typing import Any
 
-from sparkctl.facts.packets import Condition, Entry, Packet, Rule, Table, Truth, depends, either, inverted, named
+from sparkctl.facts.packets import SYN, Condition, Entry, Packet, Rule, Table, Truth, depends, either, inverted, named
 
 FAMILIES = ("ip", "inet", "netdev")
 HOOKS = ("ingress", "prerouting", "input")
@@ -17,6 +17,10 @@ PROTOCOLS = {"tcp": ("tcp", 6, "6"), "udp": ("udp", 17, "17")}
 FIRST = {"new"}
 """State of the connection of a first packet."""
 IPV4 = {"ipv4", "ip", 2, 2048}
+HEADERS = {"ether", "ip", "th"}
+"""What each of our packets has, beside the header of its protocol."""
+FLAGS = ("fin", "syn", "rst", "psh", "ack", "urg", "ecn", "cwr")
+"""By bit, from the lowest."""
 Element = Callable[[Packet, Any], Truth]
 
 
@@ -85,6 +89,28 @@ def _mapped(rule: dict[str, Any], conditions: tuple[Condition, ...], vmap: Any, 
 
 
 def _match(match: dict[str, Any]) -> Condition:
+    """False where the packet lacks a header that is read: nft looks for that first, in a negation, too."""
+    compared, headers = _compared(match), set(_headers(match["left"])) - HEADERS
+
+    def matched(packet: Packet) -> Truth:
+        return compared(packet) if headers <= {packet.protocol} else False
+
+    return matched
+
+
+def _headers(left: Any) -> Iterator[str]:
+    """Protocols whose headers the left side reads."""
+    if isinstance(left, dict) and "payload" in left:
+        yield left["payload"].get("protocol", "th")  # none: bytes at a place
+    elif isinstance(left, dict):
+        parts = left.get("concat") or left.get("&") or ()
+        yield from (header for part in parts for header in _headers(part))
+
+
+def _compared(match: dict[str, Any]) -> Condition:
+    mask = _mask(match["left"])
+    if mask is not None:
+        return _flags(mask, match["right"], match["op"])
     element, wanted = _element(match["left"]), _elements(match["right"])
     if element is None or wanted is None or match["op"] not in ("==", "!=", "in"):
         return depends
@@ -111,18 +137,39 @@ def _element(left: Any) -> Element | None:
         return None
     ((kind, value),) = left.items()
     if kind == "payload" and value.get("protocol") not in ("ip", "ether"):
-        return _transport(value)
+        return _port if value.get("field") == "dport" else None
     key = value.get("key") or value.get("field") or value.get("result") if isinstance(value, dict) else None
     return _READ.get(f"{kind} {key}")
 
 
-def _transport(payload: dict[str, Any]) -> Element:
-    def compared(packet: Packet, wanted: Any) -> Truth:
-        if payload.get("protocol") not in (packet.protocol, "th"):
-            return False
-        return _port(packet, wanted) if payload.get("field") == "dport" else None
+def _mask(left: Any) -> frozenset[str] | None:
+    """Which TCP flags the left side looks at; None where it is not about them."""
+    parts = left.get("&") if isinstance(left, dict) else None
+    field, mask = parts if isinstance(parts, list) and len(parts) == 2 else (left, list(FLAGS))
+    return _bits(mask) if field == {"payload": {"protocol": "tcp", "field": "flags"}} else None
 
-    return compared
+
+def _flags(mask: frozenset[str], right: Any, op: str) -> Condition:
+    """`in`: one of them is set, `!`: none is."""
+    listed = right["set"] if isinstance(right, dict) and "set" in right else [right]
+    wanted = [bits for bits in map(_bits, listed) if bits is not None]
+    if len(wanted) < len(listed) or op not in ("==", "!=", "in", "!"):
+        return depends
+    sent = SYN & mask
+    met = any(bits & sent if op in ("in", "!") else bits == sent for bits in wanted)
+    return lambda packet: met != (op in ("!=", "!"))
+
+
+def _bits(value: Any) -> frozenset[str] | None:
+    """Flags by name or number, one or more; None for what is neither."""
+    if isinstance(value, dict):
+        value = value.get("|")
+    if isinstance(value, list):
+        parts = [bits for bits in map(_bits, value) if bits is not None]
+        return frozenset().union(*parts) if len(parts) == len(value) else None
+    if isinstance(value, int):
+        return frozenset(flag for bit, flag in enumerate(FLAGS) if value >> bit & 1)
+    return frozenset({value}) if value in FLAGS else None
 
 
 def _port(packet: Packet, wanted: Any) -> Truth:

@@ -9,8 +9,8 @@ from typing import Literal, TypeAlias
 
 STEPS, DEPTH = 50_000, 64
 """Rules looked at for one packet, and chains inside one another: real rulesets stay far below."""
-PORTS = 1024, 65535
-"""Where engines listen: NCCL, Gloo and vLLM take any port above the privileged ones (field-faults 31)."""
+SYN = frozenset({"syn"})
+"""The flags of the first packet of a TCP connection (RFC 9293, 3.5)."""
 
 Truth: TypeAlias = bool | None
 """None: it depends on what is not known of the packet, or the condition is one that we cannot read."""
@@ -18,12 +18,16 @@ Truth: TypeAlias = bool | None
 
 @dataclass(frozen=True)
 class Packet:
-    """The first packet of a peer to a port of this node; `port` None: any that an engine may listen on."""
+    """The first packet of a peer to one of some ports of this node, first and last of them.
+
+    `needed` False: not every rail needs these ports, so that nothing is certain of what drops it.
+    """
 
     netdev: str
     source: IPv4Address
     protocol: Literal["tcp", "udp"]
-    port: int | None = None
+    ports: tuple[int, int]
+    needed: bool = True
 
     def to(self, network: IPv4Network) -> Truth:
         """Whether it goes to `network`: our own address is in the /24 of the peer's, the smallest that a rail has."""
@@ -33,12 +37,11 @@ class Packet:
         return True if near.subnet_of(network) else None
 
     def at(self, low: int, high: int) -> Truth:
-        """Whether its port is one of `low` to `high`."""
-        if self.port is not None:
-            return low <= self.port <= high
-        if low <= PORTS[0] and high >= PORTS[1]:
+        """Whether its port is one of `low` to `high`, whichever of its ports it is."""
+        first, last = self.ports
+        if low <= first and high >= last:
             return True
-        return None if low <= PORTS[1] and high >= PORTS[0] else False
+        return None if low <= last and high >= first else False
 
 
 Condition: TypeAlias = Callable[[Packet], Truth]
@@ -47,6 +50,11 @@ Condition: TypeAlias = Callable[[Packet], Truth]
 def depends(packet: Packet) -> Truth:
     """The condition that we cannot read."""
     return None
+
+
+def never(packet: Packet) -> Truth:
+    """The condition that none of these packets meets."""
+    return False
 
 
 def inverted(condition: Condition) -> Condition:
@@ -105,40 +113,58 @@ class Table:
     chains: Mapping[str, tuple[Rule, ...]]
     entries: tuple[Entry, ...]
 
-    def drops(self, packet: Packet) -> tuple[str, ...]:
-        """Rules and policies that may drop `packet`; ValueError for a table too large or a jump into nowhere."""
+    def drops(self, packet: Packet) -> dict[str, bool]:
+        """What may drop `packet`, and whether that is certain; ValueError for a table too large or an endless one."""
         walk = _Walk(self.chains, packet)
         for entry in self.entries:
             if entry.netdevs and packet.netdev not in entry.netdevs:
                 continue
-            if not walk.ends_in(entry.chain) and entry.policy:
-                walk.drops[entry.policy] = None
-        return tuple(walk.drops)
+            ended = walk.ends_in(entry.chain, packet.needed)
+            if ended is not True and entry.policy:
+                walk.dropped(entry.policy, packet.needed and ended is False)
+        return walk.drops
 
 
 @dataclass
 class _Walk:
     chains: Mapping[str, tuple[Rule, ...]]
     packet: Packet
-    drops: dict[str, None] = field(default_factory=dict)
+    drops: dict[str, bool] = field(default_factory=dict)
     steps: int = 0
 
-    def ends_in(self, chain: str, depth: int = 0) -> bool:
-        """Whether the packet certainly goes no further than this chain: accepted or dropped in it."""
+    def ends_in(self, chain: str, sure: bool, depth: int = 0) -> Truth:
+        """Whether the packet goes no further than this chain (accepted or dropped); `sure`: it does come here."""
         if depth > DEPTH:
             raise ValueError("chains that lead into one another")
+        ends: set[Truth] = set()
         for rule in self.chains[chain]:
             certain = self._holds(rule)
             if certain is False or rule.fate == "continue":
                 continue
-            if rule.fate == "drop":
-                self.drops[rule.text] = None
-            ended = rule.fate in ("accept", "drop")
-            if rule.fate in ("jump", "goto"):
-                ended = self.ends_in(rule.chain, depth + 1)
-            if certain and (ended or rule.fate in ("return", "goto")):
-                return ended
-        return False
+            ended = self._ended(rule, sure and certain is True, depth)
+            if rule.fate == "jump":
+                if ended is False:
+                    continue
+                certain, ended = certain and ended, True  # where it came back, the next rule sees it
+            ends.add(ended)
+            if certain:
+                break
+            sure = False
+        else:
+            ends.add(False)
+        return ends.pop() if len(ends) == 1 else None
+
+    def _ended(self, rule: Rule, sure: bool, depth: int) -> Truth:
+        """Whether a packet that meets the conditions of `rule` goes no further."""
+        if rule.fate in ("jump", "goto"):
+            return self.ends_in(rule.chain, sure, depth + 1)
+        if rule.fate == "drop":
+            self.dropped(rule.text, sure)
+        return rule.fate in ("accept", "drop")
+
+    def dropped(self, text: str, sure: bool) -> None:
+        """Note what may drop it; certain once is certain."""
+        self.drops[text] = sure or self.drops.get(text, False)
 
     def _holds(self, rule: Rule) -> Truth:
         self.steps += 1
