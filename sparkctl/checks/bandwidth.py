@@ -5,8 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
-from sparkctl.checks.base import View, check
-from sparkctl.checks.transport import CAUSES, EVERYWHERE, LAB, clockless, ends_of, loaded, trials, unasked, unmeasured
+from sparkctl.checks.base import Measured, View, check
+from sparkctl.checks.transport import (
+    CAUSES,
+    EVERYWHERE,
+    LAB,
+    SLOWING,
+    clockless,
+    ends_of,
+    loaded,
+    trials,
+    unasked,
+    unmeasured,
+)
 from sparkctl.fabric.model import Attachment
 from sparkctl.facts.trials import Lane, Load, Measure
 from sparkctl.outcome import Known, State, Verdict
@@ -28,7 +39,7 @@ OFFLOAD = (
 )
 
 
-@check("rail-bandwidth", "network", after=CAUSES, survey=True)
+@check("rail-bandwidth", "network", after=CAUSES, slowed=SLOWING, survey=True)
 def rail_bandwidth(view: View) -> Iterator[Verdict]:
     """One rail alone moves what a ConnectX-7 half can."""
     yield from unasked(view, "rail-bandwidth")
@@ -55,7 +66,7 @@ def _alone(view: View, lane: Lane, measure: Measure, alone: Alone) -> Verdict:
     state: State = "pass" if gbits >= limits.rail_pass else "warn" if gbits >= limits.rail_fail else "fail"
     named, remedy = ("one rail alone", "") if state == "pass" else _fault(view, lane, gbits, alone)
     expected = f"at least {limits.rail_pass:g} Gb/s"
-    return Verdict("rail-bandwidth", state, str(lane), named, f"{gbits:.2f} Gb/s", expected, remedy, about)
+    return Measured("rail-bandwidth", state, str(lane), named, f"{gbits:.2f} Gb/s", expected, remedy, about)
 
 
 def _ran(id: str, where: str, iterations: int, gbits: float, about: tuple[str, ...]) -> Verdict:
@@ -77,25 +88,28 @@ def _fault(view: View, lane: Lane, gbits: float, alone: Alone) -> Fault:
         slow = all(each < limits.rail_fail for each in alone.values())
         ports = "" if slow else f" at the port of {_suspects(lane, alone, limits.rail_fail)}"
         return f"a bridge without hardware offload{ports}{_way(lane, alone, limits.rail_fail)}", OFFLOAD
-    if limits.degraded_low <= gbits <= limits.degraded_high:
-        clean = _link(view, lane)
-        suspects = _suspects(lane, alone, limits.rail_fail)
-        way = _way(lane, alone, limits.rail_fail)
-        return f"degraded ConnectX-7 state of {suspects} ({clean}){way}", f"{RECOVERY} ({suspects})"
-    way = _way(lane, alone, limits.rail_fail)
-    if gbits > limits.degraded_high:
-        return (
-            f"slow, {_link(view, lane)}{way}",
-            "compare pcie-link and rail-speed of both ends; see rdma-counters for loss",
-        )
+    if gbits <= limits.degraded_high:
+        return _degraded(view, lane, gbits, alone)
     return (
-        f"far too slow, {_link(view, lane)}{way}",
-        "reseat the cable at both ends; see rdma-counters for retransmissions",
+        f"slow, {_link(view, lane)}{_way(lane, alone, limits.rail_fail)}",
+        "compare pcie-link and rail-speed of both ends; see rdma-counters for loss",
     )
 
 
+def _degraded(view: View, lane: Lane, gbits: float, alone: Alone) -> Fault:
+    """Where a bridge is as slow it may be one; slower than any ConnectX-7 was seen, packets may be lost, too."""
+    limits = view.thresholds
+    suspects, way = _suspects(lane, alone, limits.rail_fail), _way(lane, alone, limits.rail_fail)
+    named, remedy = f"degraded ConnectX-7 state of {suspects}", f"{RECOVERY} ({suspects})"
+    if view.fabric.topology == "switch" and gbits < limits.bridge:
+        named, remedy = f"{named}, or a bridge without hardware offload at its port", f"{remedy}; else {OFFLOAD}"
+    elif gbits < limits.degraded_low:
+        remedy = f"{remedy}; where rdma-counters fails, reseat the cable at both ends first"
+    return f"{named} ({_link(view, lane)}){way}", remedy
+
+
 def _bridged(view: View, gbits: float, alone: Alone) -> bool:
-    """Through a switch, below what a degraded ConnectX-7 does; or all that goes through it is that slow."""
+    """Through a switch, slower than a degraded ConnectX-7 was seen; or all that goes through it is that slow."""
     limits = view.thresholds
     if view.fabric.topology != "switch" or gbits >= limits.bridge:
         return False
@@ -139,7 +153,9 @@ def _said(view: View, end: Attachment) -> str | None:
     return "" if clean else f"{end.node} {found.speed} Mb/s, PCIe x{found.pcie_width}"
 
 
-@check("rails-bandwidth", "network", after=("rail-bandwidth", *CAUSES), survey=True)
+@check(
+    "rails-bandwidth", "network", after=("rail-bandwidth", *CAUSES), slowed=("rail-bandwidth", *SLOWING), survey=True
+)
 def rails_bandwidth(view: View) -> Iterator[Verdict]:
     """Both rails of a port together pass NVIDIA's gate."""
     yield from unasked(view, "rails-bandwidth")
@@ -175,7 +191,7 @@ def _both(view: View, where: str, lanes: tuple[Lane, ...], measures: list[Measur
     named, remedy = ("both rails together", "") if total >= limit else _lame(view, lanes, shares)
     measured = f"{total:.2f} Gb/s ({' + '.join(f'{share:.2f}' for share in shares)})"
     state: State = "pass" if total >= limit else "fail"
-    return Verdict("rails-bandwidth", state, where, named, measured, f"at least {limit:g} Gb/s", remedy, about)
+    return Measured("rails-bandwidth", state, where, named, measured, f"at least {limit:g} Gb/s", remedy, about)
 
 
 def _lame(view: View, lanes: tuple[Lane, ...], shares: list[float]) -> Fault:

@@ -55,15 +55,23 @@ CHECKS: dict[str, Check] = {}
 STAGES: dict[str, str] = {}
 AFTER: dict[str, tuple[str, ...]] = {}
 """The checks whose failure at the same end of a rail explains a fault that this check finds there."""
+SLOWED: dict[str, tuple[str, ...]] = {}
+"""Those of them that explain a number, too: what keeps a test from running makes none slow."""
 SURVEYING: set[str] = set()
 """Checks that judge what only `verify` asks: they say nothing where it was not asked."""
 
 
-def check(id: str, stage: str, *, after: tuple[str, ...] = (), survey: bool = False) -> Callable[[Check], Check]:
+class Measured(Verdict):
+    """A verdict on a number that a test under load gave: only what is in SLOWED explains it."""
+
+
+def check(
+    id: str, stage: str, *, after: tuple[str, ...] = (), slowed: tuple[str, ...] = (), survey: bool = False
+) -> Callable[[Check], Check]:
     """Register a check under its id and the stage that it proves; its causes come first."""
 
     def register(function: Check) -> Check:
-        CHECKS[id], STAGES[id], AFTER[id] = function, stage, after
+        CHECKS[id], STAGES[id], AFTER[id], SLOWED[id] = function, stage, after, slowed
         if survey:
             SURVEYING.add(id)
         return function
@@ -108,7 +116,8 @@ def _explained(verdict: Verdict, failed: tuple[Verdict, ...]) -> Verdict:
 
 def root(verdict: Verdict, failed: tuple[Verdict, ...]) -> Verdict:
     """The failure at the bottom of `verdict`: itself where nothing explains it."""
-    for id in AFTER.get(verdict.id, ()):
+    causes = SLOWED if isinstance(verdict, Measured) else AFTER
+    for id in causes.get(verdict.id, ()):
         for cause in failed:
             if cause.id == id and set(cause.ends) & set(verdict.ends):
                 return root(cause, failed)

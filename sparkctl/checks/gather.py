@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from sparkctl.checks.base import View, check, ends, state
-from sparkctl.checks.transport import CAUSES
+from sparkctl.checks.base import Measured, View, check, ends, state
+from sparkctl.checks.transport import CAUSES, SLOWING
 from sparkctl.facts.trials import Gathered
 from sparkctl.outcome import Absent, Known, Verdict
 
 ID = "nccl-gather"
 WHERE = "all ranks"
+RDMA = re.compile(r"NET/IB(ext(_v\d+)?)?")
+"""NCCL's own transport, or the one of HPC-X's plug-in, which NVIDIA's images load (`via NET/IBext_v11/0` on a Spark)."""
 
 
-@check(ID, "engine", after=("rails-bandwidth", "rail-bandwidth", *CAUSES), survey=True)
+RATES = ("rails-bandwidth", "rail-bandwidth")
+LAME = ("roce-device", "rail-address", "rail-gid")  # each takes a rail away from NCCL, which then runs on the others
+
+
+@check(ID, "engine", after=(*RATES, *CAUSES), slowed=(*RATES, *SLOWING, *LAME), survey=True)
 def gathered(view: View) -> Iterator[Verdict]:
     """All ranks gather over RDMA at the rate of the fabric."""
     fact = view.load.gathered if view.load else None
@@ -77,8 +84,11 @@ def _network(view: View, found: Gathered) -> Verdict | None:
     if found.network == "NET/Socket":
         remedy = "look at rail-gid and roce-device, and whether NCCL_IB_HCA in /etc/sparkctl/nccl.env names the devices"
         return _failed(found, "NCCL uses sockets", "NET/IB", remedy)
-    if found.network != "NET/IB":
-        remedy = "a network plug-in may have taken over: unset NCCL_NET_PLUGIN, and read the log with NCCL_DEBUG=INFO"
+    if not RDMA.fullmatch(found.network):
+        remedy = (
+            "a network plug-in of the image may have taken over: set NCCL_NET_PLUGIN: none under fabric.nccl, and read "
+            "the log with NCCL_DEBUG=INFO"
+        )
         return _failed(found, f"NCCL names {found.network or 'no network'}", "NET/IB", remedy)
     return None
 
@@ -92,7 +102,7 @@ def _rate(view: View, found: Gathered) -> Verdict:
     least = gate(view)
     right = found.bus >= least
     remedy = "" if right else _cause(view, found)
-    return Verdict(ID, state(right), WHERE, _said(found), measured, f"at least {least:g} GB/s", remedy)
+    return Measured(ID, state(right), WHERE, _said(found), measured, f"at least {least:g} GB/s", remedy)
 
 
 def gate(view: View) -> float:

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sparkctl.checks.base import View, check
-from sparkctl.checks.transport import CAUSES, EVERYWHERE, LAB, clockless, ends_of, loaded, trials, unasked, unmeasured
+from sparkctl.checks.base import Measured, View, check
+from sparkctl.checks.transport import (
+    CAUSES,
+    EVERYWHERE,
+    LAB,
+    SLOWING,
+    clockless,
+    ends_of,
+    loaded,
+    trials,
+    unasked,
+    unmeasured,
+)
 from sparkctl.facts.trials import Lane, Measure
 from sparkctl.outcome import Known, State, Verdict
 
 
-@check("rail-latency", "network", after=("rail-bandwidth", *CAUSES), survey=True)
+@check("rail-latency", "network", after=("rail-bandwidth", *CAUSES), slowed=("rail-bandwidth", *SLOWING), survey=True)
 def latency(view: View) -> Iterator[Verdict]:
     """A write of two bytes arrives within some microseconds."""
     yield from unasked(view, "rail-latency")
@@ -37,4 +48,4 @@ def _judged(view: View, lane: Lane, measure: Measure) -> Verdict:
     state: State = "pass" if typical <= limit else "warn"
     remedy = "" if state == "pass" else "is another load on these nodes, or a long way through switches? Measure again"
     measured, expected = f"{typical:.2f} us", f"at most {limit:g} us"
-    return Verdict("rail-latency", state, str(lane), "typical write of 2 bytes", measured, expected, remedy, about)
+    return Measured("rail-latency", state, str(lane), "typical write of 2 bytes", measured, expected, remedy, about)

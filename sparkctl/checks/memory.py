@@ -1,31 +1,71 @@
-"""Check of memory: enough is left to start an engine without freezing the node."""
+"""Check of memory: enough is left to start an engine, and beside one that runs, without freezing the node."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from sparkctl.checks.base import View, check, state
 from sparkctl.checks.hosts import KIB_PER_GIB, STAGE, known, skipped, surveyed, unread
-from sparkctl.outcome import Verdict
+from sparkctl.facts.host import Memory
+from sparkctl.models import argument
+from sparkctl.models.fit import utilisation
+from sparkctl.outcome import Absent, Known, State, Verdict
+
+ID = "memory-floor"
 
 
-@check("memory-floor", STAGE, survey=True)
+@check(ID, STAGE, survey=True)
 def memory(view: View) -> Iterator[Verdict]:
     """Each node has memory left: CUDA, the page cache and the desktop share it, and none left is a freeze (ff 6)."""
     facts = surveyed(view, lambda survey: survey.memory)
-    yield from unread("memory-floor", "memory", facts)
-    floor = view.thresholds.memory_floor
+    yield from unread(ID, "memory", facts)
     for node, it in known(facts).items():
-        free = it.available / KIB_PER_GIB
-        measured = f"{free:.1f} GiB available of {it.total / KIB_PER_GIB:.1f}"
+        measured = f"{it.available / KIB_PER_GIB:.1f} GiB available of {it.total / KIB_PER_GIB:.1f}"
         if view.expect == "lab":
-            yield skipped("memory-floor", node, f"{measured}: an emulated node has not the memory of a Spark")
-            continue
-        right = free >= floor
-        remedy = (
-            ""
-            if right
-            else f"see what takes it on {node}: `ps -eo rss,comm --sort=-rss | head`, `nvidia-smi`; a desktop?"
-        )
-        expected = f"at least {floor:g} GiB available"
-        yield Verdict("memory-floor", state(right), node, "memory", measured, expected, remedy)
+            yield skipped(ID, node, f"{measured}: an emulated node has not the memory of a Spark")
+        elif _at_rest(view, node):
+            yield _before(view, node, it, measured)
+        else:
+            yield _beside(view, node, it, measured)
+
+
+def _at_rest(view: View, node: str) -> bool:
+    """Nothing of the engine is in memory; where that could not be read, it may be at work."""
+    unit = view.facts[node].unit
+    return isinstance(unit, Absent) or (isinstance(unit, Known) and not unit.value.running)
+
+
+def _before(view: View, node: str, it: Memory, measured: str) -> Verdict:
+    """What an engine takes at its start must be free: vLLM refuses to start with less (facts F)."""
+    floor, share = view.thresholds.memory_floor * KIB_PER_GIB, _share(view)
+    need = max(floor, math.ceil(it.total * share))
+    right = it.available >= need
+    remedy = "" if right else _who(node)
+    expected = f"at least {need / KIB_PER_GIB:.4g} GiB available"
+    if need > floor:
+        expected += f", the {share:g} of it that the engine takes at its start"
+        remedy += "" if right else "; or lower gpu_memory_utilization"
+    return Verdict(ID, state(right), node, "memory", measured, expected, remedy)
+
+
+def _share(view: View) -> float:
+    """Of the memory, what the engine asks for at once; 0 where there is none, or it is told bytes instead."""
+    engine = view.cluster.engine
+    if engine is None or engine.accelerator == "cpu" or argument(engine, "kv-cache-memory-bytes") is not None:
+        return 0.0
+    return utilisation(engine)
+
+
+def _beside(view: View, node: str, it: Memory, measured: str) -> Verdict:
+    """What an engine at work leaves: it has what it takes, so little is a risk and next to nothing a fault."""
+    free, limits = it.available / KIB_PER_GIB, view.thresholds
+    odd: State = "fail" if free < limits.memory_last else "warn"
+    right = free >= limits.memory_floor
+    remedy = "" if right else f"{_who(node)}; or lower gpu_memory_utilization, then sparkctl cluster up"
+    expected = f"at least {limits.memory_floor:g} GiB available, fails below {limits.memory_last:g}"
+    return Verdict(ID, "pass" if right else odd, node, "memory", measured, expected, remedy)
+
+
+def _who(node: str) -> str:
+    return f"see what takes it on {node} (a desktop?): `ps -eo rss,comm --sort=-rss | head`, `nvidia-smi`"

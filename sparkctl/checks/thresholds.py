@@ -20,7 +20,9 @@ class Thresholds:
     rail_pass: float = limit(90, "Gb/s", f"{FAULTS} 3.4: one rail alone passes from here; healthy is 109 to 112")
     rail_fail: float = limit(80, "Gb/s", f"{FAULTS} 3.4: one rail alone fails below; NVIDIA's helper uses 80")
     rails_pass: float = limit(175, "Gb/s", f"{FAULTS} 3.4: both rails together, NVIDIA's own gate")
-    degraded_low: float = limit(8, "Gb/s", f"{FAULTS} 3.4: lower end of the degraded ConnectX-7 state")
+    degraded_low: float = limit(
+        6, "Gb/s", f"{FAULTS} 2: a degraded ConnectX-7 moved 6.6 and more; 17, 45: a switch's bridge 4.85 and 4.47"
+    )
     degraded_high: float = limit(25, "Gb/s", f"{FAULTS} 3.4: upper end of the degraded ConnectX-7 state")
     bridge: float = limit(10, "Gb/s", f"{FAULTS} 3.4: below it through a switch: a bridge without hardware offload")
     latency: float = limit(5, "us", f"{FAULTS} 3.4: 1.42 to 1.93 direct, about 1 to 3 through a switch")
@@ -38,7 +40,8 @@ class Thresholds:
     pcie_width: float = limit(4, "lanes", f"{FAULTS} 24: x4 for each half")
     carrier_losses: float = limit(3, "losses since boot", f"{FAULTS} 47: more than this warns")
     carrier_flaps: float = limit(20, "losses since boot", f"{FAULTS} 47: a faulty node had 21; a new MTU costs one")
-    memory_floor: float = limit(8, "GiB", "rules MEM002: less leaves no room for an engine's start")
+    memory_floor: float = limit(8, "GiB", f"our choice: what system, page cache and desktop live on; none: {FAULTS} 6")
+    memory_last: float = limit(2, "GiB", f"our choice: the engine's next allocation may be the freeze of {FAULTS} 6")
     clock_skew: float = limit(5, "s", "our choice: NTP keeps 0.1 s; beyond it two nodes' logs do not match")
     disk_floor: float = limit(50, "GiB", f"{FAULTS} 41: images of 20 to 35 GB, unpacked beside the packed ones")
     earlyoom_floor: float = limit(5, "%", f"{FAULTS} 32: the default of 10 % kills an engine that fills its memory")

@@ -12,7 +12,10 @@ CAUSES = (
     "rail-carrier", "cabling", "rail-address", "rail-ping", "roce-device", "rail-gid", "rail-path", "rail-speed",
     "pcie-link", "perftest", "firewall",
 )  # fmt: skip
-"""What explains that a test does not run or is slow. Not rail-mtu: MTU 1500 costs 20 % at most (field-faults 3.4)."""
+"""What explains that a test does not run."""
+SLOWING = ("rail-carrier", "cabling", "rail-speed", "pcie-link")
+"""What explains a low number. Not a firewall: RDMA passes the host's by; not rail-mtu: MTU 1500 costs 20 % at most
+(field-faults 3.4)."""
 LAB = "judged that it runs, not how fast"
 EVERYWHERE = "all rails"
 
@@ -49,7 +52,10 @@ def unmeasured(view: View, id: str, where: str, fact: Absent | Unknown, lanes: t
     if isinstance(fact, Unknown):
         remedy = "see the reason, then run it again; `sparkctl explain rail-bandwidth` tells how to try it by hand"
         return Verdict(id, "unknown", where, fact.reason, remedy=remedy, ends=about)
-    remedy = "does `rdma link` show ACTIVE at both ends, and does `ib_write_bw` by hand? UDP port 4791 must pass"
+    remedy = (
+        "does `rdma link` show ACTIVE at both ends, and does `ib_write_bw` by hand? UDP port 4791 must pass, and TCP "
+        "ports from 18515 on, where perftest's two ends meet"
+    )
     return Verdict(id, "fail", where, fact.reason, "no connection", "a measure", remedy, about)
 
 

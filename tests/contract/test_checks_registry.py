@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sparkctl.checks import CHECKS, STAGES, judge
-from sparkctl.checks.base import AFTER
+from sparkctl.checks.base import AFTER, SLOWED
 from sparkctl.checks.thresholds import Thresholds, sources
 from sparkctl.facts.survey import NOTHING
 from sparkctl.resources import share
@@ -112,3 +112,4 @@ def test_every_end_is_an_end_of_the_fabric() -> None:
 def test_causes_are_checks_and_lead_to_an_end() -> None:
     assert {cause for causes in AFTER.values() for cause in causes} <= set(CHECKS)
     assert list(TopologicalSorter(AFTER).static_order())
+    assert all(set(SLOWED[id]) <= set(causes) for id, causes in AFTER.items())
