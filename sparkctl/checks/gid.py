@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from sparkctl.checks.addresses import LINK_LOCAL, interface
 from sparkctl.checks.base import TCP_REASON, View, check, end, netdev_of, rail, see, unreadable
+from sparkctl.checks.routes import ROUTE, strays_to_link_local
 from sparkctl.fabric.model import Attachment
 from sparkctl.facts.gids import V2, Gid
 from sparkctl.outcome import Known, Unknown, Verdict
@@ -57,11 +58,13 @@ def _cause(view: View, here: Attachment, right: bool, stray: list[Gid]) -> str:
         return ""
     if not isinstance(fact, Known) or not (fact.value.up and fact.value.carrier):
         return "rail-carrier"
-    held = {it.ip for text in fact.value.addresses if (it := interface(text)) is not None}
+    texts = (*fact.value.addresses, *fact.value.link_local)
+    held = {it.ip for text in texts if (it := interface(text)) is not None}
     if not right:
         return "" if here.address.ip in held else "rail-address"
-    if stray and all(g.address is not None and g.address in LINK_LOCAL for g in stray):
-        return "fabric-route"
+    linked = all(g.address is not None and g.address in LINK_LOCAL for g in stray)
+    if stray and linked and strays_to_link_local(view, here):
+        return ROUTE
     return "rail-address" if stray and all(g.address in held for g in stray) else ""
 
 

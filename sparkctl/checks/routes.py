@@ -20,8 +20,7 @@ ROUTE, PATH = "fabric-route", "rail-path"
 def route(view: View) -> Iterator[Verdict]:
     """No default route, no 169.254 and no foreign subnet on a fabric netdev (field-faults 18, 30)."""
     for here in view.fabric.attachments:
-        facts, netdev = view.facts[here.node].routes, netdev_of(view, here)
-        owned = netdev.value.addresses if isinstance(netdev, Known) else ()
+        facts, owned = view.facts[here.node].routes, _owned(view, here)
         linked = [text for text in owned if (it := interface(text)) is not None and it.ip in LINK_LOCAL]
         if not isinstance(facts, Known) and not linked:
             yield from unreadable(ROUTE, rail(here), facts, (end(here),))
@@ -32,6 +31,20 @@ def route(view: View) -> Iterator[Verdict]:
         remedy = "" if right else _remedy(here, linked, stray)
         expected = f"only {here.address.network}"
         yield Verdict(ROUTE, state(right), rail(here), here.netdev, measured, expected, remedy, (end(here),))
+
+
+def _owned(view: View, here: Attachment) -> tuple[str, ...]:
+    """All addresses of the netdev: 169.254 has scope link where NetworkManager or systemd gave it."""
+    netdev = netdev_of(view, here)
+    return (*netdev.value.addresses, *netdev.value.link_local) if isinstance(netdev, Known) else ()
+
+
+def strays_to_link_local(view: View, here: Attachment) -> bool:
+    """Whether fabric-route fails for an address or a route of 169.254 on this netdev."""
+    routes = view.facts[here.node].routes
+    known = routes.value if isinstance(routes, Known) else ()
+    routed = any(route.destination.subnet_of(LINK_LOCAL) for route in _stray(here, known, ()))
+    return routed or any((it := interface(text)) is not None and it.ip in LINK_LOCAL for text in _owned(view, here))
 
 
 def _stray(here: Attachment, routes: tuple[Route, ...], owned: tuple[str, ...]) -> list[Route]:

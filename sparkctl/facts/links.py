@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from sparkctl.facts.base import Probe, number, word
 from sparkctl.inventory.words import visible
@@ -13,13 +14,18 @@ PROBE = Probe("links", ("ip", "-j", "-d", "addr"))
 
 @dataclass(frozen=True)
 class Netdev:
-    """One netdev: MTU in bytes, admin state, carrier, and its global addresses as `address/prefix`."""
+    """One netdev: MTU in bytes, admin state, carrier, and its global addresses as `address/prefix`.
+
+    `link_local`: those of 169.254.0.0/16 that have scope link, as NetworkManager and systemd give them. No plan rests
+    on them, so they are not in the representation, which fingerprints are made of.
+    """
 
     name: str
     mtu: int
     up: bool
     carrier: bool
     addresses: tuple[str, ...]
+    link_local: tuple[str, ...] = field(default=(), repr=False)
 
 
 def parse(text: str) -> dict[str, Netdev]:
@@ -35,8 +41,11 @@ def _netdev(link: dict[str, object]) -> Netdev:
     addresses = link.get("addr_info", [])
     if not isinstance(flags, list) or not isinstance(addresses, list):
         raise ValueError("flags and addr_info are lists")
-    shown = tuple(
-        visible(f"{a['local']}/{a['prefixlen']}") for a in addresses if a.get("scope") == "global" and "local" in a
-    )
+    shown = tuple(_of_scope("global", addresses))
+    linked = tuple(text for text in _of_scope("link", addresses) if text.startswith("169.254."))
     name, mtu = word(link["ifname"]), number(str(link["mtu"]))
-    return Netdev(name, mtu, "UP" in flags, "LOWER_UP" in flags and "NO-CARRIER" not in flags, shown)
+    return Netdev(name, mtu, "UP" in flags, "LOWER_UP" in flags and "NO-CARRIER" not in flags, shown, linked)
+
+
+def _of_scope(scope: str, addresses: list[dict[str, object]]) -> Iterator[str]:
+    return (visible(f"{a['local']}/{a['prefixlen']}") for a in addresses if a.get("scope") == scope and "local" in a)
