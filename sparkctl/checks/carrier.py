@@ -12,6 +12,7 @@ from sparkctl.facts.links import Netdev
 from sparkctl.outcome import Absent, Fact, Known, State, Unknown, Verdict
 
 ID = "rail-carrier"
+COUNTED = "every reboot of the other end counts too, and only a reboot of this node starts the count anew"
 
 
 @check(ID, "network")
@@ -112,7 +113,7 @@ def flaps(view: View) -> Iterator[Verdict]:
         expected = f"at most {limits.carrier_losses:.0f}, fails above {limits.carrier_flaps:.0f}"
         measured = f"{losses} losses of the carrier since boot"
         state: State = "fail" if bad else "warn" if odd else "pass"
-        said = remedy + "; every reboot of the other end counts too" if odd else ""
+        said = f"{remedy}; {COUNTED}" if odd else ""
         yield Verdict("rail-flaps", state, rail(here), here.netdev, measured, expected, said, (end(here),))
 
 

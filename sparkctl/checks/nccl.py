@@ -27,14 +27,16 @@ class Fault:
     def strikes(self, version: str, ring: bool) -> bool:
         """Whether `version` has it."""
         mine, limit = numbers(version), numbers(self.before or self.exactly)
-        # 2.30 is the first of its series: compare as many numbers as the limit has.
+        # A fourth number is a build of the same version: compare as many as the limit has.
         short = mine[: len(limit)]
         return (ring or not self.ring) and (short < limit if self.before else short == limit)
 
 
 FAULTS = (
     Fault("fail", "on aarch64 it loses operations and hangs after 20 to 30 min", "field-faults 8", before="2.29.3"),
-    Fault("fail", "it cannot choose the HCA by the peer's subnet", "field-faults 10 and 3.7", before="2.30", ring=True),
+    Fault(
+        "fail", "it cannot choose the HCA by the peer's subnet", "field-faults 10, facts B3", before="2.30.7", ring=True
+    ),
     Fault("warn", "it has hung under load now and then", "field-faults 3.7, gh:NVIDIA/nccl#2167", exactly="2.30.4"),
     Fault("warn", "2.30.7 is what most run without hangs", "field-faults 8 and 3.7", before="2.30.7"),
 )

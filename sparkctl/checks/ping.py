@@ -11,7 +11,7 @@ from sparkctl.inventory.model import LinkEnd as Port
 from sparkctl.outcome import Absent, Known, Unknown, Verdict
 
 ID = "rail-ping"
-CAUSES = ("cabling", "rail-carrier", "rail-mtu", "rail-subnet", "rail-address", "rail-path", "rail-flaps", "firewall")
+CAUSES = ("cabling", "rail-carrier", "rail-mtu", "rail-subnet", "rail-address", "rail-path", "firewall")
 OVERHEAD = 22  # Ethernet header, VLAN tag and checksum around the MTU: what a switch's l2mtu counts (rules MTU)
 
 

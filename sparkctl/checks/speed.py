@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sparkctl.checks.base import NOT_ASKED, View, check, end, rail, see, state, unreadable
+from sparkctl.checks.base import NOT_ASKED, View, check, end, netdev_of, rail, see, state, unreadable
 from sparkctl.checks.ports import ethernet_of
 from sparkctl.fabric.model import Attachment
 from sparkctl.facts.netdevs import Ethernet
@@ -34,6 +34,8 @@ def speed(view: View) -> Iterator[Verdict]:
             yield found
         elif view.expect == "lab":
             yield Verdict(SPEED, "skipped", rail(here), "the speed of a virtual netdev says nothing", ends=(end(here),))
+        elif found.speed is None and _dark(view, here):
+            yield see(SPEED, rail(here), "no carrier", "rail-carrier", (end(here),))
         elif found.speed is None:
             remedy = f"ethtool {here.netdev} on {here.node} tells; is the cable in, and the netdev up?"
             message = f"{here.netdev}: the driver names no speed"
@@ -43,6 +45,12 @@ def speed(view: View) -> Iterator[Verdict]:
             remedy = "" if right else _slow(view, here)
             measured, expected = f"{found.speed} Mb/s", f"{limit:.0f} Mb/s"
             yield Verdict(SPEED, state(right), rail(here), here.netdev, measured, expected, remedy, (end(here),))
+
+
+def _dark(view: View, here: Attachment) -> bool:
+    """No carrier: where it is the other end that is down, rail-carrier itself points there."""
+    netdev = netdev_of(view, here)
+    return isinstance(netdev, Known) and not (netdev.value.up and netdev.value.carrier)
 
 
 def _slow(view: View, here: Attachment) -> str:
