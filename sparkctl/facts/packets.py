@@ -74,9 +74,13 @@ def either(truths: Iterable[Truth]) -> Truth:
 
 
 def every(truths: Iterable[Truth]) -> Truth:
-    """False if one is, True if all are."""
-    found = set(truths)
-    return False if False in found else None if None in found else True
+    """False if one is (and the rest is not looked at), True if all are."""
+    sure: Truth = True
+    for truth in truths:
+        if truth is False:
+            return False
+        sure = sure and truth
+    return sure
 
 
 def named(netdev: str, pattern: str, wildcard: str) -> bool:
