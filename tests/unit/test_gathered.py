@@ -102,6 +102,7 @@ def test_a_failed_report_keeps_what_nccl_said() -> None:
         (LOG + "x NCCL INFO Channel 00/0 : 0[0] -> 1[0] [send] via NET/IB/0\n", "NET/IB"),
         (LOG + "x NCCL INFO Channel 00/0 : 1[0] -> 0[0] [receive] via NET/Socket/0\n", "NET/Socket"),
         ("x NCCL INFO Using network Socket\n", "NET/Socket"),
+        ("x NCCL INFO Channel 00/0 : 0[0] -> 1[0] [send] via NET/IBext_v11/0\n", "NET/IBext_v11"),
         ("x NCCL INFO Channel 00/0 : 0[0] -> 1[0] [send] via NET/IB/2(1)/GDRDMA/Shared\n", "NET/IB"),
         ("", ""),
     ],
