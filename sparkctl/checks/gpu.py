@@ -16,11 +16,15 @@ REMEDY = (
     "shut {node} down, unplug its power supply for 60 s, use the supply and the cable that came with it, let it cool; "
     "`nvidia-smi -q -d PERFORMANCE,POWER` under load tells; if it stays, it is a case for the maker"
 )
+SICK = (
+    "reboot {node}; if it stays, shut it down, unplug its power supply for 60 s; `sudo dmesg | grep -i xid` tells why; "
+    "if it comes back, it is a case for the maker"
+)
 
 
 @check("gpu-clock", STAGE, survey=True)
 def gpu(view: View) -> Iterator[Verdict]:
-    """No GPU is throttled, or far slower than those of the other nodes while it works (field-faults 25)."""
+    """No GPU is sick, throttled, or far slower than those of the other nodes while it works (field-faults 25)."""
     facts = surveyed(view, lambda survey: survey.gpus)
     fastest = max((clock for gpus in known(facts).values() for clock in _clocks(gpus)), default=0)
     for node, fact in facts.items():
@@ -51,6 +55,9 @@ def _judged(node: str, gpu: Gpu, fastest: int, ratio: float) -> Verdict:
     clock = "clock not known" if gpu.clock is None else f"{gpu.clock} MHz"
     power = [] if gpu.power is None else [f"{gpu.power:.1f} W"]
     shown = ", ".join([clock, *power, *(["idle"] if gpu.idle else []), *gpu.reasons])
+    if gpu.fault:
+        said = f"nvidia-smi says: {gpu.fault}"
+        return Verdict("gpu-clock", "warn", node, said, shown, "figures", SICK.format(node=node))
     held = [reason for reason in gpu.reasons if reason in HELD]
     slow = gpu.clock is not None and not gpu.idle and gpu.clock < ratio * fastest
     if held:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from sparkctl.checks.alike import Alike
 from sparkctl.checks.base import View, check
-from sparkctl.checks.hosts import NO_ENGINE, STAGE, said, skipped, surveyed
+from sparkctl.checks.hosts import NO_ENGINE, STAGE, known, said, skipped, surveyed, unread
 from sparkctl.facts.host import Gpu, Release
 from sparkctl.inventory.words import listed
 from sparkctl.outcome import Absent, Fact, Known, Verdict
 
+PULL = "docker pull NAME@sha256:... on every node, and write NAME@sha256:... into engine.runtime.docker"
+APART = "the nodes keep images in different stores (Docker's own, containerd's), and not all were pulled"
 NO_IMAGE = "the engine runs from a venv, not from an image"
 _UPDATE = "sudo apt update && sudo apt full-upgrade on every node, then reboot each"
 _NO_FIRMWARE = ("", "n/a", "unknown")  # what drivers of virtual netdevs say
@@ -86,14 +89,52 @@ def image(view: View) -> Iterator[Verdict]:
     if engine is None or engine.runtime.docker is None:
         yield skipped("same-image", "cluster", NO_ENGINE if engine is None else NO_IMAGE)
         return
-    facts = {node.name: said(view.facts[node.name].image, _image) for node in view.cluster.nodes}
+    facts: dict[str, Fact[str]] = {node.name: view.facts[node.name].image for node in view.cluster.nodes}
     missing = [node for node, fact in facts.items() if isinstance(fact, Absent)]
     yield from (skipped("same-image", node, "the image is not there: see engine-image") for node in missing)
-    remedy = "docker pull NAME@sha256:... on every node, and write NAME@sha256:... into engine.runtime.docker"
     rest = {node: fact for node, fact in facts.items() if node not in missing}
-    if rest:
-        yield from Alike("same-image", "image", remedy).judge(rest)
+    groups = _groups(view, known(rest))
+    if _apart(groups):
+        yield from unread("same-image", "image", rest)
+        yield Verdict("same-image", "unknown", "cluster", APART, remedy=PULL)
+    elif rest:
+        names = {node: Known(group.name) for group in groups for node in group.nodes}
+        yield from Alike("same-image", "image", PULL).judge({node: names.get(node, it) for node, it in rest.items()})
 
 
-def _image(id: str) -> str:
+@dataclass(frozen=True)
+class _Group:
+    """Nodes whose images are one: the same id, or pulled by the same digest."""
+
+    nodes: tuple[str, ...]
+    ids: frozenset[str]
+    pulled: frozenset[str]
+
+    @property
+    def name(self) -> str:
+        """The id; for images that Docker keeps in different stores what they have in common."""
+        if len(self.ids) == 1:
+            return _short(*self.ids)
+        return f"pulled as {_short(min(self.pulled))} (each store of Docker has an id of its own for it)"
+
+
+def _groups(view: View, ids: dict[str, str]) -> list[_Group]:
+    """Nodes by their image; in containerd's store the id is itself the digest that the image was pulled by."""
+    groups: list[_Group] = []
+    for node, id in ids.items():
+        fact = view.facts[node].pulled
+        made = _Group((node,), frozenset({id}), frozenset(fact.value if isinstance(fact, Known) else ()))
+        alike = [it for it in groups if (it.ids | it.pulled) & (made.ids | made.pulled)]
+        for it in alike:
+            made = _Group(it.nodes + made.nodes, it.ids | made.ids, it.pulled | made.pulled)
+        groups = [it for it in groups if it not in alike] + [made]
+    return groups
+
+
+def _apart(groups: list[_Group]) -> bool:
+    """Whether digests of manifests stand against ids of which no manifest is known: nothing can be compared."""
+    return any(it.ids <= it.pulled for it in groups) and any(not it.pulled for it in groups)
+
+
+def _short(id: str) -> str:
     return id.removeprefix("sha256:")[:12]

@@ -36,6 +36,9 @@ REASONS = {
     0x100: "display clock setting",
 }
 """nvml.h, nvmlClocksEventReason*; 0x1 is idle."""
+FAULTS = ("[GPU is lost]", "[GPU requires reset]", "[Unknown Error]")
+"""nvmlErrorString of NVML_ERROR_GPU_IS_LOST, _RESET_REQUIRED and _UNKNOWN; nvidia-smi puts them in place of figures."""
+NO_FIGURE = ("N/A", "[N/A]", "[Not Supported]", "[Insufficient Permissions]", *FAULTS)
 IDLE = 0x1
 EARLYOOM_DEFAULT = 10
 """earlyoom(1), -m."""
@@ -75,7 +78,7 @@ class Release:
 class Gpu:
     """One GPU as nvidia-smi says it; MHz, W; `reasons` are the active clock event (throttle) reasons, never `idle`.
 
-    `idle`: it has nothing to run, so its clock says nothing.
+    `idle`: it has nothing to run, so its clock says nothing. `fault`: what it says instead of figures when it is sick.
     """
 
     name: str
@@ -86,14 +89,15 @@ class Gpu:
     power_limit: float | None
     reasons: tuple[str, ...]
     idle: bool = False
+    fault: str = ""
 
 
 @dataclass(frozen=True)
 class Space:
-    """KiB free where the engine's images and models go."""
+    """KiB free where the engine's images and models go; None: nothing answers there, as a dead network mount."""
 
     path: str
-    free: int
+    free: int | None
 
 
 @dataclass(frozen=True)
@@ -154,14 +158,15 @@ def _gpu(line: str) -> Gpu:
     name, driver, clock, most, power, limit, reasons = (cell.strip() for cell in line.rsplit(",", 6))
     if not name or not re.fullmatch(r"\d{1,5}(\.\d{1,5}){1,3}", driver, re.ASCII):
         raise ValueError("no name or no driver version")
-    return Gpu(
-        visible(name[:100]), driver, _whole(clock), _whole(most), _number(power), _number(limit), *_reasons(reasons)
-    )
+    figures = _whole(clock), _whole(most), _number(power), _number(limit)
+    # not of the limits: healthy GPUs have an unknown error there (gh:Quake4/MindMiner#627)
+    fault = next((text.strip("[]") for text in FAULTS if text in (clock, power, reasons)), "")
+    return Gpu(visible(name[:100]), driver, *figures, *_reasons(reasons), fault)
 
 
 def _number(cell: str) -> float | None:
-    """None where the GPU has no such sensor: GB10 has no memory figures and says [N/A]."""
-    if cell in ("N/A", "[N/A]", "[Not Supported]", "[Unknown Error]", "[Insufficient Permissions]"):
+    """None where the GPU has no such sensor (GB10 has no memory figures and says [N/A]), or is sick."""
+    if cell in NO_FIGURE:
         return None
     value = float(cell)
     if not math.isfinite(value) or not 0 <= value < 1e6:
@@ -199,11 +204,12 @@ def space_probe(folders: Iterable[str]) -> Probe:
 
 
 def parse_space(text: str) -> tuple[Space, ...]:
-    """`KiB path` lines, each path once; ValueError where df gave no number."""
+    """`KiB path` lines, each path once, `?` for no answer; ValueError where df gave no number."""
     rows = [line.split(" ", 1) for line in text.splitlines() if line]
     if not rows:
         raise ValueError("no folder")
-    return tuple(Space(visible(path[:1000]), free) for path, free in {p: bounded(int(f)) for f, p in rows}.items())
+    free = {path: None if said == "?" else bounded(int(said)) for said, path in rows}
+    return tuple(Space(visible(path[:1000]), kib) for path, kib in free.items())
 
 
 def parse_earlyoom(text: str) -> Earlyoom:

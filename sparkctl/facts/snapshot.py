@@ -75,6 +75,8 @@ class NodeFacts:
     image: Fact[str]
     container: Fact[units.ContainerState]
     pings: Fact[dict[tuple[str, str], bool]]
+    pulled: Fact[tuple[str, ...]] = NOT_ASKED
+    """Digests of the manifests that the image was pulled by. No plan rests on them."""
     routes: Fact[tuple[route_facts.Route, ...]] = NOT_ASKED
     survey: Survey = NOTHING
     skew: Fact[tuple[float, float]] = NOT_ASKED
@@ -151,7 +153,8 @@ def snapshot(node: str, questions: Questions, stdout: str) -> NodeFacts:
         missing_tools=parsed(answer("tools"), system_facts.parse_tools),
         rdma=parsed(answer("rdma"), system_facts.parse_rdma),
         unit=parsed(answer("unit"), units.parse_unit),
-        image=parsed(answer("image"), str.strip) if questions.image else no_image,
+        image=parsed(answer("image"), units.parse_image) if questions.image else no_image,
+        pulled=parsed(answer("image"), units.parse_pulled) if questions.image else NOT_ASKED,
         container=parsed(answer("container"), units.parse_container) if questions.image else no_image,
         pings=parsed(answer("pings"), pings.parse) if questions.rails else NOT_ASKED,
         routes=parsed(answer("routes"), route_facts.parse) if questions.routes else NOT_ASKED,

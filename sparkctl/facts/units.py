@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from sparkctl.facts.base import Probe
 
 UNIT = "sparkctl-engine.service"
 CONTAINER = "sparkctl-engine"
+MOST_PULLED = 100
+"""Digests of one image: one a registry and tag that it was pulled from."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,18 @@ def parse_unit(text: str) -> UnitState:
 
 
 def image_probe(image: str) -> Probe:
-    """Asks for the id of `image`."""
+    """Asks for the id of `image`, and for the digests by which registries know it."""
     return Probe("image", ("image_id", image))
+
+
+def parse_image(text: str) -> str:
+    """The first word: of Docker's own store the digest of its configuration, of containerd's that of its manifest."""
+    return text.split()[0]
+
+
+def parse_pulled(text: str) -> tuple[str, ...]:
+    """The digests of manifests after it; none for an image that was built or loaded into Docker's own store."""
+    return tuple(re.findall(r"@(sha256:[0-9a-f]{64})(?!\S)", text)[:MOST_PULLED])
 
 
 def container_probe(name: str = CONTAINER) -> Probe:

@@ -1,6 +1,13 @@
 # What `verify` asks of the machine beyond the facts of a plan (POSIX sh, after probe.sh). Every answer is cut to a size
 # that no honest machine reaches, and every program that may hang has seconds to answer.
 
+# Its stdout. A program that not even KILL ends (a wedged driver, a dead network mount) keeps the inner pipe, for which
+# nobody waits. Status 124 where time ran out; the program's own is lost.
+within() { # SECONDS COMMAND...
+  # shellcheck disable=SC2016
+  timeout -k 1 "$1" sh -c 'shift; "$@" 2>/dev/null </dev/null | cat' sh "$@" 2>/dev/null
+}
+
 kernel_state() { # first line: release; second: command line
   head -c 256 /proc/sys/kernel/osrelease && head -c 8192 /proc/cmdline
 }
@@ -19,11 +26,13 @@ release_state() {
   fi
 }
 
-gpu_state() { # drivers before 535 call the reasons by another name
+# Drivers before 535 call the reasons by another name, and say so in a line without columns.
+gpu_state() {
   command -v nvidia-smi >/dev/null || return 127
   fields=name,driver_version,clocks.sm,clocks.max.sm,power.draw,enforced.power.limit
   for reasons in clocks_event_reasons.active clocks_throttle_reasons.active; do
-    said=$(timeout 5 nvidia-smi --query-gpu="$fields,$reasons" --format=csv,noheader,nounits 2>/dev/null) && break
+    said=$(within 5 nvidia-smi --query-gpu="$fields,$reasons" --format=csv,noheader,nounits) || return 1
+    printf '%s\n' "$said" | grep -qvE '^([^,]*,){6}' || break
     said=
   done
   [ -n "$said" ] || return 1
@@ -35,15 +44,19 @@ docker_version() {
   timeout 5 docker version --format '{{.Server.Version}}'
 }
 
-# `KiB-free path` of each folder, or of the nearest one above that is there; first where Docker keeps its images.
+# `KiB-free path` of each folder, or of the nearest one above that is there; first where Docker keeps its images. `?`
+# instead of a number where nothing answers.
 space_state() { # FOLDER...
   images=$(sed -n 's/.*"data-root"[^"]*"\([^"]*\)".*/\1/p' /etc/docker/daemon.json 2>/dev/null | head -n 1)
   set -- "${images:-/var/lib/docker}" "$@"
   [ ! -d /var/lib/containerd ] || set -- "$@" /var/lib/containerd
   for folder in "$@"; do
-    while [ ! -d "$folder" ] && [ "${folder%/*}" != "$folder" ]; do folder=${folder%/*}; done
-    free=$(timeout 5 df -k --output=avail "${folder:-/}" 2>/dev/null | tail -n 1)
-    printf '%s %s\n' "${free##* }" "${folder:-/}"
+    # shellcheck disable=SC2016
+    within 3 sh -c '
+      folder=$1
+      while [ ! -d "$folder" ] && [ "${folder%/*}" != "$folder" ]; do folder=${folder%/*}; done
+      free=$(df -k --output=avail "${folder:-/}" | tail -n 1)
+      printf "%s %s\n" "${free##* }" "${folder:-/}"' sh "$folder" || printf '? %s\n' "$folder"
   done
 }
 
@@ -56,20 +69,23 @@ earlyoom_state() {
 }
 
 # The kernel's own buffer holds this boot from its first line, or has been overwritten: then the journal is asked too.
+# A fault that was read is one; that there is none can only be said of a log that was read to its end.
 kernel_faults() {
   said=$(timeout 5 dmesg 2>/dev/null)
   readable=$?
   case $(printf '%.512s' "$said") in
   *'Linux version '* | *'Booting Linux on '*) ;;
   *)
-    if older=$(timeout 5 journalctl -q -k -b -o cat -n 20000 2>/dev/null); then readable=0; fi
+    older=$(timeout 5 journalctl -q -k -b -o cat -n 20000 2>/dev/null)
+    readable=$?
+    [ -n "$older" ] || readable=1
     said="$older
 $said"
     ;;
   esac
-  [ "$readable" = 0 ] || return 1
-  printf '%s\n' "$said" | grep -F -m 50 -e '(Fatal)' -e "health compromised" | cut -c 1-400
-  return 0
+  # The card's own before they are counted: another device may log thousands.
+  printf '%s\n' "$said" | grep -F -e '(Fatal)' -e "health compromised" |
+    grep -m 50 -E 'mlx5_core|000[02]:0[01]:00\.[01]' | cut -c 1-400 | grep . || [ "$readable" = 0 ]
 }
 
 clock_state() {
@@ -123,7 +139,8 @@ network_profiles() {
   set -- $(printf '%s\n' "$listed" | sed -n 's/^\([0-9a-fA-F-]*\):802-3-ethernet$/\1/p' | head -n 100)
   [ $# != 0 ] || return 0
   fields=connection.id,connection.interface-name,ipv4.method,GENERAL.DEVICES
-  shown=$(timeout 5 nmcli -t -f "$fields" connection show "$@" 2>/dev/null) || return 1
+  # in the locale C nmcli writes ? for letters beyond ASCII, and no profile has that name
+  shown=$(LC_ALL=C.UTF-8 timeout 5 nmcli -t -f "$fields" connection show "$@" 2>/dev/null) || return 1
   printf '%s\n' "$shown" | head -c 65536
 }
 

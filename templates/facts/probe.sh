@@ -76,14 +76,18 @@ unit_state() { # UNIT
   systemctl show "$1" --property=LoadState,ActiveState,SubState,UnitFileState,NRestarts,ActiveEnterTimestampMonotonic
 }
 
-image_id() { # IMAGE
-  docker info --format '{{.ServerVersion}}' >/dev/null 2>&1 || return 1
-  docker image inspect --format '{{.Id}}' "$1" 2>/dev/null || return 44
+# Not there is what Docker itself says is not there: its status is the same where it cannot be reached.
+docker_shows() { # image|container FORMAT NAME
+  { why=$(timeout -k 1 5 docker "$1" inspect --format "$2" "$3" 2>&1 >&3 3>&-); } 3>&1 && return
+  case $why in *[Nn]"o such $1"* | *[Nn]"o such object"*) return 44 ;; *) return 1 ;; esac
+}
+
+image_id() { # IMAGE: its id, then NAME@DIGEST of each registry that it is known to come from
+  docker_shows image '{{.Id}}{{range .RepoDigests}} {{.}}{{end}}' "$1"
 }
 
 container_state() { # NAME
-  docker info --format '{{.ServerVersion}}' >/dev/null 2>&1 || return 1
-  docker container inspect --format '{{.State.Status}} {{.Image}} {{.RestartCount}}' "$1" 2>/dev/null || return 44
+  docker_shows container '{{.State.Status}} {{.Image}} {{.RestartCount}}' "$1"
 }
 
 tools() { # NAME...: those that are missing

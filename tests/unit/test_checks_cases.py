@@ -28,6 +28,7 @@ CASES = sorted(FOLDER.glob("*/*/case.yaml"))
 POINTER = re.compile(r": see ([a-z-]+)(?:,|$)")
 UNJUDGED = {
     *("system", "record", "run", "lock", "journal", "foreign", "netplan_files", "missing_tools", "container", "raw"),
+    "pulled",  # asked with the image, and only where ids differ
     *("skew", "survey.clock", "survey.counters"),  # judged as View.skews and View.load
     *("survey.hellos", "survey.lldp"),  # what one end did not hear the other one may have heard
     *("survey.nccl", "survey.docker"),  # one image holds one library; Docker's version is for the report

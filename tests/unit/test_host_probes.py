@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sparkctl.commands.shell import quote
-from sparkctl.facts import firewall, host, perftest_tool, profiles
+from sparkctl.facts import firewall, host, perftest_tool, profiles, units
 from sparkctl.facts.base import Probe, answers, batch, parsed
 from sparkctl.facts.survey import PARSERS
 from sparkctl.outcome import Absent, Fact, Known, Unknown
@@ -25,8 +29,20 @@ KALLSYMS = 'case "$*" in *kallsyms*) exit %d ;; esac; exec ' + f'{shutil.which("
 DROP = "*filter\\n:INPUT DROP [0:0]\\nCOMMIT\\n"
 
 
+WEDGED = 'echo $$ >>"$PIDS"; trap "" TERM; while :; do /bin/sleep 30; done'
+NO_DAEMON = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?"
+NO_SOCKET = "failed to connect to the docker API: dial unix /var/run/docker.sock: connect: no such file or directory"
+GONE = "Error response from daemon: No such %s: x:1"
+ID, PULLED = f"sha256:{'5a' * 32}", f"sha256:{'6b' * 32}"
+
+
 def asked(probe: Probe, folder: Path, tools: dict[str, str], **environment: str) -> Fact[object]:
     """The answer to `probe` of a shell that finds `tools` first, and then nothing but the plain ones of the system."""
+    return parsed(answered(probe, folder, tools, **environment), PARSERS[probe.name])
+
+
+def answered(probe: Probe, folder: Path, tools: dict[str, str], **environment: str) -> Fact[str]:
+    """The same as it came."""
     planted, system = folder / "planted", folder / "system"
     for made in (planted, system):
         made.mkdir(exist_ok=True)
@@ -37,7 +53,18 @@ def asked(probe: Probe, folder: Path, tools: dict[str, str], **environment: str)
         (planted / tool).chmod(0o755)
     env = {"PATH": f"{planted}:{system}", **environment}
     ran = subprocess.run(["sh"], input=batch((probe,)).script, env=env, capture_output=True, text=True, timeout=30)
-    return parsed(answers(ran.stdout)[probe.name], PARSERS[probe.name])
+    return answers(ran.stdout)[probe.name]
+
+
+@pytest.fixture
+def pids(tmp_path: Path) -> Iterator[str]:
+    """Where WEDGED says who it is: as the real one it outlives whoever asked, but not the test."""
+    path = tmp_path / "pids"
+    yield str(path)
+    for pid in path.read_text().split() if path.exists() else ():
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            os.kill(int(child), signal.SIGKILL)
+        os.kill(int(pid), signal.SIGKILL)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +102,18 @@ def test_the_reasons_of_old_and_new_drivers(old: str, tmp_path: Path) -> None:
     assert found.value[0].reasons == ("software power cap",)
 
 
+def test_a_wedged_driver_is_unknown_and_nobody_waits_for_it(tmp_path: Path, pids: str) -> None:
+    begun = time.monotonic()
+    assert isinstance(asked(host.GPUS_PROBE, tmp_path, {"nvidia-smi": WEDGED}, PIDS=pids), Unknown)
+    assert time.monotonic() - begun < 9, "asked once, for 5 s"
+    assert Path(pids).exists()
+
+
+def test_a_driver_that_says_figures_and_fails_was_understood(tmp_path: Path) -> None:
+    found = asked(host.GPUS_PROBE, tmp_path, {"nvidia-smi": f"{SMI}\nexit 15"})
+    assert isinstance(found, Known), found
+
+
 def test_a_stopped_networkmanager_has_no_profiles(tmp_path: Path) -> None:
     assert isinstance(asked(profiles.PROBE, tmp_path, {"nmcli": "exit 8"}), Absent)
 
@@ -82,6 +121,14 @@ def test_a_stopped_networkmanager_has_no_profiles(tmp_path: Path) -> None:
 def test_profiles_of_ethernet_alone(tmp_path: Path) -> None:
     wired = profiles.Profile("Wired connection 1", "enp1s0f1np1", "", "auto")
     assert asked(profiles.PROBE, tmp_path, {"nmcli": NMCLI}) == Known((wired,))
+
+
+def test_names_beyond_ascii_are_those_that_nmcli_takes(tmp_path: Path) -> None:
+    """nmcli writes ? for them in the locale C; bytes that are no letter cost a name its end and nothing else."""
+    nmcli = NMCLI.replace("Wired connection 1", "'\"$name\"'")
+    nmcli = f"if [ \"$LC_ALL\" = C.UTF-8 ]; then name='Büro \\303'; else name='B??ro'; fi\n{nmcli}"
+    found = asked(profiles.PROBE, tmp_path, {"nmcli": nmcli})
+    assert found == Known((profiles.Profile("Büro \ufffd", "enp1s0f1np1", "", "auto"),))
 
 
 def test_a_whole_kernel_log_needs_no_journal(tmp_path: Path) -> None:
@@ -94,6 +141,33 @@ def test_a_kernel_log_that_was_overwritten_is_read_from_the_journal(dmesg: str, 
     assert asked(host.PCIE_ERRORS_PROBE, tmp_path, {"dmesg": dmesg, "journalctl": f"echo '{FATAL}'"}) == Known((FATAL,))
 
 
+@pytest.mark.parametrize("journalctl", ["exit 1", "exit 0", "echo half; exit 124"])
+def test_a_kernel_log_that_could_not_be_read_to_its_end(journalctl: str, tmp_path: Path) -> None:
+    tools = {"dmesg": "echo wrapped", "journalctl": journalctl}
+    assert isinstance(asked(host.PCIE_ERRORS_PROBE, tmp_path, tools), Unknown)
+
+
+@pytest.mark.parametrize(
+    "tools",
+    [
+        {"dmesg": f"echo '{FATAL}'", "journalctl": "exit 1"},
+        {"dmesg": "exit 1", "journalctl": f"echo '{FATAL}'; exit 124"},
+    ],
+)
+def test_a_fault_that_was_read_is_one(tools: dict[str, str], tmp_path: Path) -> None:
+    assert asked(host.PCIE_ERRORS_PROBE, tmp_path, tools) == Known((FATAL,))
+
+
+def test_a_storm_of_another_device_hides_no_fault(tmp_path: Path) -> None:
+    storm = f"yes '{FATAL.replace('0002:', '0004:')}' | head -n 1000"
+    found = asked(
+        host.PCIE_ERRORS_PROBE,
+        tmp_path,
+        {"yes": f'exec {shutil.which("yes")} "$@"', "dmesg": f"echo '{BOOT}'; {storm}; echo '{FATAL}'"},
+    )
+    assert found == Known((FATAL,))
+
+
 def test_perftest_says_its_version_and_fails(tmp_path: Path) -> None:
     assert asked(perftest_tool.PROBE, tmp_path, {"ib_write_bw": "echo 'Version: 6.06' >&2; exit 1"}) == Known("6.06")
 
@@ -102,6 +176,46 @@ def test_space_of_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
     found = asked(host.space_probe([f"{tmp_path}/not/yet"]), tmp_path, {"df": "echo Avail; echo '      42'"})
     assert isinstance(found, Known)
     assert host.Space(str(tmp_path), 42) in found.value
+
+
+def test_a_dead_mount_costs_its_own_figure_alone(tmp_path: Path, pids: str) -> None:
+    dead, live = tmp_path / "dead", tmp_path / "live"
+    dead.mkdir()
+    live.mkdir()
+    df = f'case "$*" in *{dead}) {WEDGED} ;; esac; echo Avail; echo 42'
+    found = asked(host.space_probe([str(dead), str(live)]), tmp_path, {"df": df}, PIDS=pids)
+    assert isinstance(found, Known)
+    assert {host.Space(str(dead), None), host.Space(str(live), 42)} <= set(found.value), found
+
+
+@pytest.mark.parametrize("said", [NO_DAEMON, NO_SOCKET, "", "permission denied"])
+@pytest.mark.parametrize("probe", [units.image_probe("x:1"), units.container_probe()], ids=lambda probe: probe.name)
+def test_a_docker_that_is_not_reached_has_said_nothing(probe: Probe, said: str, tmp_path: Path) -> None:
+    """`docker info --format` ends with 0 then (docker/cli#5900), and every inspect with 1."""
+    docker = f'case "$1" in info) exit 0 ;; esac; echo "[]"; echo "{said}" >&2; exit 1'
+    assert isinstance(answered(probe, tmp_path, {"docker": docker}), Unknown)
+
+
+@pytest.mark.parametrize("probe", [units.image_probe("x:1"), units.container_probe()], ids=lambda probe: probe.name)
+@pytest.mark.parametrize("said", [GONE, GONE.lower(), "Error: No such object: x:1"])
+def test_what_docker_does_not_have_is_absent(probe: Probe, said: str, tmp_path: Path) -> None:
+    docker = f"echo '{said.replace('%s', probe.name)}' >&2; exit 1"
+    assert isinstance(answered(probe, tmp_path, {"docker": docker}), Absent)
+
+
+@pytest.mark.parametrize("probe", [units.image_probe("x:1"), units.container_probe()], ids=lambda probe: probe.name)
+def test_a_docker_that_hangs_is_unknown(probe: Probe, tmp_path: Path) -> None:
+    assert isinstance(answered(probe, tmp_path, {"docker": "exec /bin/sleep 20"}), Unknown)
+
+
+@pytest.mark.parametrize(
+    ("shown", "pulled"),
+    [(f"{ID}\n", ()), (f"{ID} here:5000/x@{PULLED} x@{ID}\n", (PULLED, ID)), (f"{ID} x@{PULLED[:-1]} {PULLED}\n", ())],
+)
+def test_an_image_and_what_it_was_pulled_by(shown: str, pulled: tuple[str, ...], tmp_path: Path) -> None:
+    said = answered(units.image_probe("x:1"), tmp_path, {"docker": f"printf '{shown}'"})
+    assert parsed(said, units.parse_image) == Known(ID)
+    assert parsed(said, units.parse_pulled) == Known(pulled)
 
 
 def test_rules_of_iptables_are_not_read_twice(tmp_path: Path) -> None:
