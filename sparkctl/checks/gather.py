@@ -14,7 +14,7 @@ from sparkctl.outcome import Absent, Known, Verdict
 ID = "nccl-gather"
 WHERE = "all ranks"
 RDMA = re.compile(r"NET/IB(ext(_v\d+)?)?")
-"""NCCL's own transport, or the one of HPC-X's plug-in, which NVIDIA's images load (`via NET/IBext_v11/0` on a Spark)."""
+"""NCCL's own transport, or the one of HPC-X's plug-in, which NVIDIA's images load (seen on Sparks: NET/IBext_v11)."""
 RATES = ("rails-bandwidth", "rail-bandwidth")
 LAME = ("roce-device", "rail-address", "rail-gid")  # each takes a rail away from NCCL, which then runs on the others
 
