@@ -78,14 +78,17 @@ def discover(
       sparkctl inventory discover --lab inventories/dual.yaml      what emulated nodes are cabled like
     """
     with reported():
+        from sparkctl.cli.places import there, writable
         from sparkctl.execute.discover import discover as listen
         from sparkctl.plan.discover import found
         from sparkctl.plan.draft import draft
         from sparkctl.report.console import ConsoleObserver
         from sparkctl.rules.study import desk
 
-        if output is not None and output.exists() and not force:
-            raise UsageError(f"{output} is there already, and is not overwritten", "name another file, or --force")
+        if output is not None:
+            writable(output, fresh=True)
+            if there(output) and not force:
+                raise UsageError(f"{output} is there already, and is not overwritten", "name another file, or --force")
         twin = _cluster(lab) if lab else None
         logins, access = _lab(twin) if twin else _logins(targets or [], known_hosts, identity, ask_sudo)
         progress = console(stderr=True, no_color=no_color)

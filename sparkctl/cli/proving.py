@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,8 +14,9 @@ import typer
 
 from sparkctl import __version__
 from sparkctl.checks import CHECKS, words
+from sparkctl.checks.base import TCP_REASON
 from sparkctl.checks.thresholds import DEFAULTS, Thresholds
-from sparkctl.cli import terminal
+from sparkctl.cli import places, terminal
 from sparkctl.cli.opening import Desk, run
 from sparkctl.cli.planning import show_completion
 from sparkctl.errors import ChecksFailed, Refused, UsageError
@@ -66,10 +67,12 @@ class Wish:
             raise UsageError("--quick says how long the tests under load are", "add --load")
         strength: Strength = "none" if not load else "quick" if quick else "full"
         expected: Literal["real", "lab"] = "lab" if (expect or ("lab" if lab else "real")) == "lab" else "real"
+        if ids and not load and set(checks(ids)) <= compare.UNDER_LOAD:
+            raise UsageError(f"{listed(ids)}: only tests under load measure that", "add --load")
         if save is not None:
-            _see_folder(save)
-        if html is not None and (html.is_dir() or not html.parent.is_dir()):
-            raise UsageError(f"{html} cannot be written", "name a file in a folder that is there")
+            places.empty(save)
+        if html is not None:
+            places.writable(html)
         before = None if old is None else older(old)
         return cls(strength, expected, thresholds(limits), checks(ids), save, html, before)
 
@@ -128,7 +131,7 @@ def checks(ids: Sequence[str]) -> tuple[str, ...]:
 
 def older(path: Path) -> compare.Old:
     """The report at `path`, or in the folder that --save made there; UsageError when it is none."""
-    file = path / VERDICTS if path.is_dir() else path
+    file = path / VERDICTS if places.folder(path) else path
     remedy = "name the JSON of `sparkctl cluster verify --json`, or a folder of its --save"
     try:
         if file.stat().st_size > compare.LARGEST:
@@ -138,16 +141,6 @@ def older(path: Path) -> compare.Old:
         raise UsageError(f"{file} cannot be read: {error.strerror}", remedy) from None
     except ValueError as error:
         raise UsageError(f"{file} cannot be compared with: {error}", remedy) from None
-
-
-def _see_folder(folder: Path) -> None:
-    """--save writes into a new folder or an empty one: two reports never mix."""
-    try:
-        taken = folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir())))
-    except OSError as error:
-        raise UsageError(f"{folder} cannot be read: {error.strerror}", "name another folder") from None
-    if taken:
-        raise UsageError(f"{folder} is there and not an empty folder", "name a new one: nothing is overwritten")
 
 
 def prove(
@@ -163,20 +156,36 @@ def prove(
     """Run it all; ends with the exit code."""
 
     async def work(session: Session, desk: Desk) -> None:
-        _see_cluster(wish, session)
+        _see_older(wish, session)
+        written = _text(inventory) if wish.save is not None else ""
         found = await session.verify(pings=True, load=wish.load, expect=wish.expect, thresholds=wish.thresholds)
         proof = _proof(session, wish, only(found, wish.only))
-        _deliver(proof, wish, session, desk, junit)
+        _show(proof, desk, junit)
+        lost = _keep(proof, wish, session, desk, written)
         show_completion(session, desk)
-        _conclude(proof, wish)
+        _conclude(proof, wish, lost)
 
     run("verify", Bench(inventory, lab, json, no_color, quiet, verbose, junit=junit), work)
 
 
-def _see_cluster(wish: Wish, session: Session) -> None:
-    if wish.old is not None and wish.old.cluster != session.cluster.name:
+def _see_older(wish: Wish, session: Session) -> None:
+    """What an emulated machine is not judged by makes no baseline of a real one."""
+    if wish.old is None:
+        return
+    if wish.old.cluster != session.cluster.name:
         said = f"the older report is of cluster {quoted(wish.old.cluster)}, not of {quoted(session.cluster.name)}"
         raise UsageError(said, "compare with a report of the same cluster")
+    if wish.old.expect not in ("", wish.expect):
+        said = f"the older report was made with --expect {quoted(wish.old.expect)}, and this one is with {wish.expect}"
+        raise UsageError(said, "compare with a report of the same machines")
+
+
+def _text(inventory: Path) -> str:
+    """As it is now: it may be another one, or gone, when the tests have ended."""
+    try:
+        return inventory.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise UsageError(f"{inventory} cannot be read: {error.strerror}", "--save keeps a copy of it") from None
 
 
 def _proof(session: Session, wish: Wish, verdicts: tuple[Verdict, ...]) -> Proof:
@@ -189,23 +198,39 @@ def _proof(session: Session, wish: Wish, verdicts: tuple[Verdict, ...]) -> Proof
 def _since(old: compare.Old, ids: Sequence[str], made: Proof, session: Session) -> compare.Comparison:
     """With --only the other checks are not gone: they were not asked for."""
     like = replace(old, verdicts=only(old.verdicts, ids))
-    return compare.compare(like, made.verdicts, measures.rows(session.load))
+    rows = None if session.load is None else measures.rows(session.load)
+    return compare.compare(like, made.verdicts, rows)
 
 
-def _deliver(proof: Proof, wish: Wish, session: Session, desk: Desk, junit: bool) -> None:
-    """Everything that was asked for, before the exit code says what it means."""
+def _show(proof: Proof, desk: Desk, junit: bool) -> None:
+    """The report, for a program and for people."""
     desk.fields |= as_values(proof)
     if junit:
         typer.echo(verdicts_as_junit(proof.cluster.name, proof.verdicts))
     if proof.since is not None:
         print_pieces(compare.pieces(proof.since), desk.people)
     print_verdicts(proof.verdicts, desk.people, every=desk.verbose)
-    if wish.html is not None:
-        _write(wish.html, page(proof))
+
+
+def _keep(proof: Proof, wish: Wish, session: Session, desk: Desk, inventory: str) -> list[UsageError]:
+    """The files that were asked for, the most complete first; why one of them could not be written."""
+    lost: list[UsageError] = []
     if wish.save is not None:
-        inventory = desk.inventory.read_text(encoding="utf-8", errors="replace")
-        _save(wish.save, files(proof, session.raw, inventory, _secrets(session)))
-        desk.progress.print(f"saved in {wish.save}", markup=False)
+        with _noted(lost):
+            places.save(wish.save, files(proof, session.raw, inventory, _secrets(session)))
+            desk.progress.print(f"saved in {wish.save}", markup=False)
+    if wish.html is not None:
+        with _noted(lost):
+            places.write(wish.html, page(proof))
+    return lost
+
+
+@contextmanager
+def _noted(lost: list[UsageError]) -> Iterator[None]:
+    try:
+        yield
+    except UsageError as error:
+        lost.append(error)
 
 
 def _secrets(session: Session) -> Iterator[str]:
@@ -219,33 +244,23 @@ def _secrets(session: Session) -> Iterator[str]:
         yield from (content.decode("utf-8", "replace") for content in held.values())
 
 
-def _save(folder: Path, written: Mapping[str, str]) -> None:
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.chmod(0o700)
-        for name, text in written.items():
-            path = folder / name
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _write(path, text)
-    except OSError as error:
-        raise UsageError(f"{folder} cannot be written: {error.strerror}", "name another folder") from None
+def _conclude(proof: Proof, wish: Wish, lost: Sequence[UsageError]) -> None:
+    """What is wrong with the cluster counts most; that a report could not be written is said in any case."""
+    said = [*lost, *_failures(proof, wish)]
+    for error in said[:-1]:
+        terminal.complain(error)
+    if said:
+        raise said[-1]
 
 
-def _write(path: Path, text: str) -> None:
-    """For the owner alone: a report says much about a network."""
-    try:
-        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}", "name another file") from None
-
-
-def _conclude(proof: Proof, wish: Wish) -> None:
-    """ChecksFailed when something is not right, or when nothing was judged: that proves nothing."""
+def _failures(proof: Proof, wish: Wish) -> Iterator[ChecksFailed]:
+    """Something is not right, or nothing was judged: that proves nothing."""
     bad = wrong(proof.verdicts)
     if bad:
         count = "1 verdict is" if len(bad) == 1 else f"{len(bad)} verdicts are"
-        raise ChecksFailed(f"{count} not right; the first: {visible(words(bad[0]))}", "see `do:` above")
-    if not proof.verdicts:
-        raise ChecksFailed(f"{listed(wish.only)} judged nothing in this cluster", "name other checks, or none")
+        yield ChecksFailed(f"{count} not right; the first: {visible(words(bad[0]))}", "see `do:` above")
+        return
+    skipped = all(v.state == "skipped" and v.message != TCP_REASON for v in proof.verdicts)
+    if skipped and (wish.only or not proof.verdicts):
+        why = f": {visible(proof.verdicts[0].message)}" if proof.verdicts else ""
+        yield ChecksFailed(f"{listed(wish.only)} judged nothing in this cluster{why}", "name other checks, or none")

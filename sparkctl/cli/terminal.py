@@ -61,9 +61,14 @@ def _steadied(stream: TextIO) -> TextIO:
     return io.TextIOWrapper(raw, stream.encoding, stream.errors, line_buffering=lines)
 
 
+def _errors() -> Console:
+    """Where errors go, which come from before and after any command knows its options, too."""
+    return console(stderr=True, no_color="--no-color" in sys.argv)
+
+
 def complain(error: SparkctlError) -> None:
     """Say what went wrong and what to do, on stderr."""
-    out = console(stderr=True)
+    out = _errors()
     if isinstance(error, InventoryError):
         from sparkctl.report.findings import print_findings
 
@@ -91,7 +96,7 @@ def confess(error: Exception) -> None:
 
     with tempfile.NamedTemporaryFile("w", prefix="sparkctl-bug-", suffix=".txt", delete=False) as file:
         file.write("".join(traceback.format_exception(error)))
-    out = console(stderr=True)
+    out = _errors()
     out.print(f"[bold red]this is a bug in sparkctl:[/] {type(error).__name__}: {_escape(str(error))}")
     out.print(f"  [bold]do:[/] report it with {file.name}")
 

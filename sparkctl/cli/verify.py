@@ -20,6 +20,7 @@ from sparkctl.cli.options import (
     VerdictsFormat,
 )
 from sparkctl.cli.terminal import InventoryPath, Json, NoColor, reported
+from sparkctl.errors import UsageError
 
 
 def register(app: typer.Typer) -> None:
@@ -53,15 +54,15 @@ def verify(
 
       sparkctl cluster verify inventories/dual.yaml
 
-      sparkctl cluster verify inventories/dual.yaml --load                     after every cabling change and update
+      sparkctl cluster verify inventories/dual.yaml --load                        after every cabling change and update
 
-      sparkctl cluster verify inventories/dual.yaml --load --save after-move   keep what was found, to be compared later
+      sparkctl cluster verify inventories/dual.yaml --load --save after-move      keep what was found, for later
 
-      sparkctl cluster verify inventories/dual.yaml --compare after-move       what changed since
+      sparkctl cluster verify inventories/dual.yaml --load --compare after-move   what changed since
 
-      sparkctl cluster verify inventories/dual.yaml --html report.html         a page with the fabric drawn
+      sparkctl cluster verify inventories/dual.yaml --html report.html            a page with the fabric drawn
 
-      sparkctl cluster verify inventories/dual.yaml --format junit             for GitLab and Jenkins
+      sparkctl cluster verify inventories/dual.yaml --format junit                for GitLab and Jenkins
 
       sparkctl cluster verify inventories/dual.yaml --load --threshold rail_pass=100
     """
@@ -69,5 +70,7 @@ def verify(
         from sparkctl.cli.proving import Wish, prove
 
         as_json = json or format is VerdictsFormat.json
+        if json and format is VerdictsFormat.junit:
+            raise UsageError("--json and --format junit both want stdout", "leave one of them out")
         wish = Wish.of(load, quick, expect, lab, threshold or (), only or (), save, html, compare)
     prove(wish, inventory, lab, as_json, format is VerdictsFormat.junit, no_color, quiet, verbose)

@@ -18,17 +18,26 @@ LARGEST = 64 * 2**20
 MOVED = 0.1
 """Our choice: of a measurement, what is no noise; healthy rails of one pair differ by 3 % (field-faults 3.4)."""
 _NOISE = re.compile(r"\+-\d+(?:\.\d+)?|\d+(?:\.\d+)?(?= ?(?:s|ms|us|KiB|MiB|GiB|TiB|GB|%|C|W|MHz|[GM]b/s|GB/s)\b)")
+_NUMBERS = re.compile(r"\d+(?:\.\d+)?")
+UNDER_LOAD = frozenset({"rail-bandwidth", "rails-bandwidth", "rail-latency", "rdma-counters", "nccl-gather"})
+"""Checks of what only --load measures; the rates among it have rows of their own."""
+_UNSTEADY = frozenset({"clock-skew"})
+"""Checks whose healthy values never repeat, not even their words (ahead, behind)."""
 Key: TypeAlias = tuple[str, str, int]
 
 
 @dataclass(frozen=True)
 class Old:
-    """An older report: of which cluster, when, and what it said."""
+    """An older report: of which cluster, when, and what it said.
+
+    `rows` None: nothing was measured under load; `expect` empty: it does not say.
+    """
 
     cluster: str
     taken: str
     verdicts: tuple[Verdict, ...]
-    rows: tuple[Row, ...] = ()
+    rows: tuple[Row, ...] | None = ()
+    expect: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,8 @@ class Comparison:
     since: str
     turns: tuple[Turn, ...] = ()
     moves: tuple[Move, ...] = field(default=())
+    left_out: str = ""
+    """What was measured on one day only, in words; it is no change."""
 
     @property
     def empty(self) -> bool:
@@ -75,8 +86,9 @@ def parse(text: str) -> Old:
         if not isinstance(said, dict) or "verdicts" not in said:
             raise ValueError("it holds no verdicts; write one with `sparkctl cluster verify --save` or `--json`")
         verdicts = tuple(_verdict(one) for one in said["verdicts"])
-        rows = tuple(_row(one) for one in said.get("load") or ())
-        return Old(_text(said["cluster"]), _text(said.get("taken", "")), verdicts, rows)
+        rows = None if said.get("load") is None else tuple(_row(one) for one in said["load"])
+        expect = _text(said.get("expect", ""))
+        return Old(_text(said["cluster"]), _text(said.get("taken", "")), verdicts, rows, expect)
     except json.JSONDecodeError as error:
         raise ValueError(f"line {error.lineno}, column {error.colno}: {error.msg}") from None
     except (KeyError, TypeError, RecursionError, OverflowError) as error:
@@ -104,13 +116,32 @@ def _row(said: Mapping[str, Any]) -> Row:
     return Row(_text(said["test"]), _text(said["where"]), value, _text(said["unit"]))
 
 
-def compare(old: Old, verdicts: Sequence[Verdict], rows: Sequence[Row]) -> Comparison:
-    """What of `verdicts` and `rows` is not as in `old`."""
+def compare(old: Old, verdicts: Sequence[Verdict], rows: Sequence[Row] | None) -> Comparison:
+    """What of `verdicts` and `rows` (None: not measured) is not as in `old`."""
     before, after = _keyed(old.verdicts), _keyed(verdicts)
+    alone, left_out = _measured_once(before, after, old.rows is not None, rows is not None)
+    before, after = ({key: v for key, v in side.items() if key not in alone} for side in (before, after))
     turns = [turn for key in (*after, *(k for k in before if k not in after)) for turn in _turn(key, before, after)]
-    moves = [*_moved(old.rows, rows), *_said_otherwise(before, after)]
+    moves = [*_moved(old.rows or (), rows or ()), *_said_otherwise(before, after)]
     ordered = sorted(moves, key=lambda move: (move.worse is None, not move.worse))
-    return Comparison(old.taken, tuple(sorted(turns, key=_rank)), tuple(ordered))
+    return Comparison(old.taken, tuple(sorted(turns, key=_rank)), tuple(ordered), left_out)
+
+
+def _measured_once(
+    before: dict[Key, Verdict], after: dict[Key, Verdict], then: bool, now: bool
+) -> tuple[set[Key], str]:
+    """What is not compared, and why: all under load where one day had none; else what --quick did not test."""
+    loaded = {key for key in (*before, *after) if key[0] in UNDER_LOAD}
+    if then != now:
+        days = ("then", "now") if then else ("now", "then")
+        return loaded, "load was measured {}, not {}: not compared".format(*days) if loaded else ""
+    once = {key for key in loaded if (key in before) != (key in after) and not _bad((before | after)[key])}
+    return once, "load: what was tested on one of the two days only is not compared" if once else ""
+
+
+def _bad(verdict: Verdict) -> bool:
+    """A fault is news, also where nobody looked before or nobody looks now."""
+    return verdict.state not in ("pass", "skipped")
 
 
 def _keyed(verdicts: Sequence[Verdict]) -> dict[Key, Verdict]:
@@ -156,9 +187,10 @@ def _said_otherwise(before: Mapping[Key, Verdict], after: Mapping[Key, Verdict])
     """Values of verdicts in the same state, such as a kernel's version; but for numbers that never repeat."""
     for key, new in after.items():
         old = before.get(key)
-        if old is None or old.state != new.state or not old.measured or not new.measured:
+        if old is None or old.state != new.state or not old.measured or not new.measured or key[0] in _UNSTEADY:
             continue
-        if _NOISE.sub("#", old.measured) != _NOISE.sub("#", new.measured):
+        noise = _NUMBERS if key[0] in UNDER_LOAD else _NOISE
+        if noise.sub("#", old.measured) != noise.sub("#", new.measured):
             yield Move(key[0], key[1], old.measured, new.measured)
 
 
@@ -171,6 +203,8 @@ def pieces(found: Comparison) -> Iterator[Piece]:
     """For people, as styled text."""
     since = f" {visible(found.since)}" if found.since else " the older report"
     yield f"changed since{since}\n" if not found.empty else f"nothing changed since{since}\n", "bold"
+    if found.left_out:
+        yield f"  {found.left_out}\n", "dim"
     for turn in found.turns:
         yield f"  {change_of(turn):<18}", STYLE[turn.after] if turn.after else "dim"
         yield f" {visible(turn.id)}  {visible(turn.where)}: {visible(turn.said)}\n", ""

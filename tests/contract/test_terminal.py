@@ -246,3 +246,24 @@ def test_an_interrupted_question_gives_the_echo_back() -> None:
         program.wait(10)
         os.close(near)
         os.close(far)
+
+
+COMPLAINING = """
+import sys
+from sparkctl.cli import terminal
+from sparkctl.errors import UsageError
+terminal.complain(UsageError("wrong", "another"))
+terminal.confess(ValueError("odd"))
+"""
+
+
+@pytest.mark.parametrize("words", [(), ("--no-color",)])
+def test_errors_are_red_on_a_terminal_unless_no_colour_is_wanted(words: tuple[str, ...], tmp_path: Path) -> None:
+    near, far = pty.openpty()
+    environment = {"PATH": os.environ["PATH"], "TERM": "xterm-256color", "TMPDIR": str(tmp_path)}
+    ran = subprocess.run([sys.executable, "-c", COMPLAINING, *words], stderr=far, env=environment, timeout=30)
+    said = drained(near, 0.2)
+    os.close(near)
+    os.close(far)
+    assert ran.returncode == 0 and b"error:" in said and b"this is a bug in sparkctl:" in said
+    assert (b"31m" in said) is not bool(words)

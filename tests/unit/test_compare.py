@@ -10,11 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparkctl.outcome import State, Verdict
+from sparkctl.checks import View, judge
+from sparkctl.commands.canary import Answer
+from sparkctl.execute.session import LOADED
+from sparkctl.facts.trials import Measure
+from sparkctl.outcome import Fact, Known, State, Verdict
 from sparkctl.report import compare, measures
 from sparkctl.report.compare import Old, change_of, parse
 from sparkctl.report.measures import Row
 from sparkctl.report.proof import document
+from tests.unit.healthy import healthy
 from tests.unit.judged import VERDICTS, judged
 
 
@@ -116,6 +121,75 @@ def test_what_people_read() -> None:
     assert "".join(text for text, _ in compare.pieces(since([], []))).startswith("nothing changed since then")
 
 
+def times(view: View, share: float, clock: float) -> View:
+    """The same cluster on another day: each measurement a little less, each clock a little off."""
+    assert view.load is not None and isinstance(view.load.gathered, Known)
+
+    def scaled(fact: Fact[Measure]) -> Fact[Measure]:
+        assert isinstance(fact, Known)
+        one = fact.value
+        gbits, slow = (value and value * share for value in (one.gbits, one.microseconds))
+        return Known(replace(one, gbits=gbits, microseconds=slow))
+
+    counted = {n: {d: {c: int(x * share) for c, x in of.items()} for d, of in f.value.items()}
+               for n, f in view.load.after.items() if isinstance(f, Known)}  # fmt: skip
+    load = replace(
+        view.load,
+        measured={trial: tuple(map(scaled, facts)) for trial, facts in view.load.measured.items()},
+        after={node: Known(counts) for node, counts in counted.items()},
+        gathered=Known(replace(view.load.gathered.value, bus=view.load.gathered.value.bus * share)),
+    )
+    skews = {node: (least + clock, most + clock) for node, (least, most) in view.skews.items()}
+    return replace(view, load=load, skews=skews, canary=Known(Answer(" 4", 1, 0.042 * share, "0.33.0")))
+
+
+def written(view: View) -> Old:
+    """The report of a view, as --compare reads it."""
+    proof = replace(judged("dual"), verdicts=judge(view), load=view.load, expect=view.expect)
+    return parse(json.dumps(document(proof)))
+
+
+@pytest.mark.parametrize("inventory", ["dual", "mesh-3"])
+def test_two_healthy_days_do_not_differ(inventory: str) -> None:
+    view = healthy(inventory)
+    other = times(view, 0.99, -0.02)
+    found = compare.compare(written(view), judge(other), measures.rows(other.load))
+    assert (found.moves, found.turns, found.left_out) == ((), (), "")
+
+
+def test_what_is_no_number_of_a_test_under_load_is_a_change() -> None:
+    before, after = (verdict("nccl-gather", "fail", measured=said) for said in ("NCCL uses sockets", "1 ranks"))
+    assert [move.after for move in since([before], [after]).moves] == ["1 ranks"]
+
+
+def test_without_load_on_one_day_what_it_measures_is_left_out() -> None:
+    view = healthy("dual")
+    idle = replace(view, load=None)
+    now = compare.compare(written(view), judge(idle), None)
+    assert (now.empty, now.left_out) == (True, "load was measured then, not now: not compared")
+    then = compare.compare(written(idle), judge(view), measures.rows(view.load))
+    assert (then.empty, then.left_out) == (True, "load was measured now, not then: not compared")
+    said = "".join(text for text, _ in compare.pieces(now)).splitlines()
+    assert said[1] == "  load was measured then, not now: not compared" and said[0].startswith("nothing changed")
+    assert compare.compare(written(idle), judge(idle), None).left_out == ""
+
+
+def test_what_quick_does_not_test_is_left_out_and_a_fault_is_not() -> None:
+    view = healthy("dual")
+    assert view.load is not None
+    few = {trial: facts for trial, facts in view.load.measured.items() if trial.tool == "bandwidth"}
+    quick = replace(view, load=replace(view.load, measured={t: f for t, f in few.items() if len(t.lanes) == 1}))
+    now = compare.compare(written(view), judge(quick), measures.rows(quick.load))
+    assert (now.empty, now.left_out) == (True, "load: what was tested on one of the two days only is not compared")
+    assert compare.compare(written(quick), judge(view), measures.rows(view.load)).empty
+    news = since([], [verdict("rail-latency", "warn"), verdict("rail-bandwidth", "pass")])
+    assert [change_of(turn) for turn in news.turns] == ["new: warn"]
+
+
+def test_the_ids_under_load_are_those_of_a_run() -> None:
+    assert compare.UNDER_LOAD | {"perftest"} == LOADED
+
+
 GOOD: dict[str, Any] = {"cluster": "dual", "verdicts": [{"id": "a", "state": "pass", "where": "w"}]}
 
 
@@ -140,6 +214,7 @@ GOOD: dict[str, Any] = {"cluster": "dual", "verdicts": [{"id": "a", "state": "pa
         json.dumps(GOOD | {"load": [{"test": "a", "where": "w", "value": "x", "unit": "u"}]}),
         json.dumps(GOOD | {"load": [{"test": "a", "where": "w", "value": 10**400, "unit": "u"}]}),
         json.dumps(GOOD | {"load": 3}),
+        json.dumps(GOOD | {"expect": 3}),
     ],
     ids=lambda said: said[:40],
 )

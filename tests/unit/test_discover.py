@@ -10,8 +10,10 @@ from pathlib import Path, PurePosixPath
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from sparkctl.cli.discover import _login, _write
+from sparkctl.cli.main import app
 from sparkctl.errors import UsageError
 from sparkctl.execute.secrets import Secrets
 from sparkctl.fabric.ports import HALVES, NETDEVS
@@ -317,3 +319,17 @@ def test_json_has_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     said = json.loads(json.dumps(_report("sparks", None, seen, heard, made)))
     assert said["switches"]["sw1"]["ports"]["spark-1:p1"] == "qsfp56-dd-1-1"
     assert said["findings"] == [] and said["text"] == made.text
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        ("x" * 300, "cannot be read: File name too long"),
+        ("/nonexistent/x.yaml", "name a file in a folder that is there"),
+        ("/", "cannot be written"),
+        (__file__, "is there already"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_said_before_a_node_is_asked(output: str, said: str) -> None:
+    result = CliRunner().invoke(app, ["inventory", "discover", "a@192.0.2.1", "a@192.0.2.2", "-o", output])
+    assert result.exit_code == 2 and said in " ".join(result.stderr.split())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -14,6 +16,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from sparkctl.checks.base import TCP_REASON
 from sparkctl.checks.thresholds import Thresholds
 from sparkctl.cli import opening
 from sparkctl.cli.cluster import app
@@ -21,6 +24,7 @@ from sparkctl.facts.trials import Load
 from sparkctl.outcome import Verdict
 from tests.unit.judged import judged
 
+LONG = "x" * 300
 DUAL = str(Path(__file__).resolve().parents[2] / "inventories/dual.yaml")
 
 
@@ -99,12 +103,87 @@ def ran(*words: str) -> Result:
         (("--html", "/"), "cannot be written"),
         (("--save", str(Path(DUAL).parent)), "not an empty folder"),
         (("--save", DUAL), "not an empty folder"),
+        (("--save", f"{DUAL}/below"), "is no folder"),
+        (("--save", LONG), "cannot be read: File name too long"),
+        (("--html", LONG), "cannot be read: File name too long"),
+        (("--html", f"{DUAL}/below"), "cannot be written"),
+        (("--compare", LONG), "cannot be read: File name too long"),
+        (("--only", "rail-bandwidth", "--only", "nccl-gather"), "add --load"),
+        (("--json", "--format", "junit"), "both want stdout"),
     ],
 )
 def test_what_cannot_be_is_refused_before_a_node_is_asked(session: Asked, words: tuple[str, ...], said: str) -> None:
     result = ran(*words)
     assert (result.exit_code, session.asked) == (2, [])
     assert said in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize("words", [("--html", "locked/x.html"), ("--save", "locked/a/b"), ("--html", "locked.html")])
+def test_what_cannot_be_written_is_said_before_a_node_is_asked(
+    session: Asked, words: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "locked").mkdir()
+    (tmp_path / "locked.html").touch()
+    allowed = os.access
+    locked = lambda path, mode: mode & os.W_OK and "locked" in str(path)  # noqa: E731
+    monkeypatch.setattr(os, "access", lambda path, mode: not locked(path, mode) and allowed(path, mode))
+    option, name = words
+    result = ran("--load", option, str(tmp_path / name))
+    assert (result.exit_code, session.asked) == (2, [])
+    assert "not yours to write" in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize("option", ["--html", "--save", "--compare"])
+def test_a_place_that_nobody_may_look_into_is_no_bug(
+    session: Asked, option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = Path.stat
+
+    def refused(self: Path, **options: bool) -> os.stat_result:
+        if "locked" in str(self):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return look(self, **options)
+
+    monkeypatch.setattr(Path, "stat", refused)
+    result = ran(option, str(tmp_path / "locked/x"))
+    assert (result.exit_code, session.asked) == (2, [])
+    assert "cannot be read: Permission denied" in " ".join(result.stderr.split())
+
+
+def test_a_report_of_another_kind_of_machines_is_refused(session: Asked, tmp_path: Path) -> None:
+    old = tmp_path / "old.json"
+    old.write_text(json.dumps({"cluster": "dual", "expect": "lab", "verdicts": []}))
+    result = ran("--compare", str(old))
+    assert (result.exit_code, session.asked) == (2, [])
+    assert "made with --expect 'lab', and this one is with real" in " ".join(result.stderr.split())
+    assert ran("--expect", "lab", "--compare", str(old)).exit_code == 7
+
+
+def test_a_report_that_cannot_be_written_hides_no_fault_and_no_other_report(session: Asked, tmp_path: Path) -> None:
+    result = ran("--html", "/dev/full", "--save", str(tmp_path / "kept"))
+    assert result.exit_code == 7 and (tmp_path / "kept/verdicts.json").exists()
+    said = " ".join(result.stderr.split())
+    assert "/dev/full cannot be written: No space left" in said and "3 verdicts are not right" in said
+    assert said.index("/dev/full cannot") < said.index("3 verdicts")
+
+
+def test_a_report_that_cannot_be_written_is_no_success(healthy: Asked) -> None:
+    result = ran("--html", "/dev/full", "--json")
+    assert result.exit_code == 2
+    assert json.loads(result.stdout)["error"]["message"].startswith("/dev/full cannot be written")
+
+
+def test_the_inventory_is_kept_as_it_was_when_the_tests_began(healthy: Asked, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("name: mine\n")
+
+    async def moved(**wish: Any) -> tuple[Verdict, ...]:
+        mine.unlink()
+        return healthy.proof.verdicts
+
+    healthy.verify = moved  # type: ignore[method-assign]
+    result = CliRunner().invoke(app, ["verify", str(mine), "--save", str(tmp_path / "kept")])
+    assert (result.exit_code, (tmp_path / "kept/inventory.yaml").read_text()) == (0, "name: mine\n")
 
 
 def test_a_report_of_another_cluster_is_refused_before_a_node_is_asked(session: Asked, tmp_path: Path) -> None:
@@ -169,8 +248,18 @@ def test_only_one_check(session: Asked) -> None:
     result = ran("--only", "files", "--json")
     assert result.exit_code == 0
     assert [v["id"] for v in json.loads(result.stdout)["verdicts"]] == ["files", "files"]
+    skipped = ran("--only", "gpu-clock")
+    assert skipped.exit_code == 7 and "gpu-clock judged nothing in this cluster: expect lab: no GPU" in " ".join(
+        skipped.stderr.split()
+    )
     nothing = ran("--only", "engine-canary")
     assert nothing.exit_code == 7 and "engine-canary judged nothing" in nothing.stderr
+
+
+def test_without_rdma_that_nothing_was_judged_is_no_fault(session: Asked) -> None:
+    only = Verdict("rail-bandwidth", "skipped", "all rails", TCP_REASON)
+    session.proof = replace(session.proof, verdicts=(only,))
+    assert ran("--load", "--only", "rail-bandwidth").exit_code == 0
 
 
 def test_save_and_compare(session: Asked, tmp_path: Path) -> None:
