@@ -112,6 +112,17 @@ def test_both_rails_together_are_measured_where_both_are_under_way() -> None:
         assert all(f" -D {seconds}" in line and line.split()[2] in bounds for line in lanes), lanes
 
 
+def test_what_hangs_with_both_rails_is_said_with_its_own_bound() -> None:
+    def deaf(command: Command) -> Result:
+        both = "\nlane 1 " in command.script and command.title in TRIALS
+        return Ok(f"lane 0 {SLOW} = =\nlane 1 {SLOW} = =\n") if both else healthy_answer(command)
+
+    fleet, _, _ = fleet_of("dual", {"spark-1": deaf, "spark-2": deaf})
+    found = measured("dual", fleet).measured
+    slow = {fact.reason for facts in found.values() for fact in facts if isinstance(fact, Absent)}
+    assert slow and all("not done within 16 s" in reason for reason in slow)
+
+
 def test_the_gates_let_no_load_pass_outside_of_a_run() -> None:
     fleet, _, _ = fleet_of("dual")
     with pytest.raises(EffectRefused):
