@@ -162,6 +162,9 @@ def rdma() -> Iterator[Fault]:
     path = f"/sys/class/net/{RAIL_B}/device/.."
     back = f"""echo 1 >/sys/bus/pci/rescan
     for i in $(seq 60); do ip -4 -o addr show {RAIL_B} 2>/dev/null | grep -q 10.20 && break; sleep 0.5; done
-    rdma link show | grep -q roceP2p1s0f1 || rdma link add roceP2p1s0f1 type rxe netdev {RAIL_B}"""
+    for i in $(seq 20); do
+      rdma link show | grep -q roceP2p1s0f1 && break
+      rdma link add roceP2p1s0f1 type rxe netdev {RAIL_B} || sleep 0.5 # the node's own service may be at it
+    done"""
     asleep = on("spark-1", f"echo 1 >{path}/remove", back)
     yield Fault("netdev-missing", *asleep, {"rail-carrier": ("spark-1 p1 rail B",)}, "port")
