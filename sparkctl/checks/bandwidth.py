@@ -70,11 +70,8 @@ def _alone(view: View, lane: Lane, measure: Measure, alone: Alone) -> Verdict:
 
 
 def _ran(id: str, where: str, iterations: int, gbits: float, about: tuple[str, ...]) -> Verdict:
-    if iterations > 0:
-        said = f"{gbits:.2f} Gb/s, {iterations} writes"
-        return Verdict(id, "pass", where, LAB, said, "a measure", ends=about)
-    remedy = "see rdma-counters, and the kernel log of both ends"
-    return Verdict(id, "fail", where, "the test ran, and nothing moved", "0 writes", "a measure", remedy, about)
+    """A test that moved nothing is no measure (facts/perftest.py), so it never comes here."""
+    return Verdict(id, "pass", where, LAB, f"{gbits:.2f} Gb/s, {iterations} writes", "a measure", ends=about)
 
 
 def _fault(view: View, lane: Lane, gbits: float, alone: Alone) -> Fault:

@@ -13,7 +13,8 @@ load_begins() { # TOKEN; status 75: another test under load is on this node
   trap load_cleans EXIT
   trap 'exit 143' HUP INT TERM
   trap '' PIPE
-  folder=$(mktemp -d "$load_root/sparkctl-load.$1.XXXXXX") || exit 1 # after the traps: nothing is made that they do not clear
+  # after the traps: nothing is made that they do not clear
+  folder=$(mktemp -d "$load_root/sparkctl-load.$1.XXXXXX") || exit 1
 }
 
 lane() { # KEY SECONDS server|client TOOL WORDS...
