@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from sparkctl.lab import cgroups
+from sparkctl.lab.container import cgroups
 from sparkctl.lab.enter import ssh_words
 from sparkctl.lab.state import LabState, find, group
 from sparkctl.lab.state import folder as folder_of

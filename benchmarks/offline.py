@@ -21,7 +21,7 @@ BOTH = """\
 import sys
 from pathlib import Path
 from sparkctl.render import render
-from sparkctl.rules import study
+from sparkctl.study import study
 found = study(Path(sys.argv[1]))
 assert found.cluster and found.fabric and not found.errors, found.errors
 assert len(render(found.cluster, found.fabric).nodes) == int(sys.argv[2])

@@ -20,8 +20,8 @@ START = time.monotonic()
 
 from sparkctl.cli.main import main  # noqa: E402  (the clock runs before the imports)
 from sparkctl.commands.base import Command  # noqa: E402
-from sparkctl.execute.fleet import Fleet  # noqa: E402
 from sparkctl.outcome import Failed, Result  # noqa: E402
+from sparkctl.ssh.fleet import Fleet  # noqa: E402
 
 PLANTED = Failed(1, "", "planted by the benchmark")
 

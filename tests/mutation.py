@@ -38,7 +38,7 @@ class Mutant:
 
 
 MUTANTS = (
-    Mutant("gate", "sparkctl/execute/transport.py", "if command.effect > self.ceiling:", "if False:", "test_gate"),
+    Mutant("gate", "sparkctl/ssh/transport.py", "if command.effect > self.ceiling:", "if False:", "test_gate"),
     Mutant("lock", NODE, '[ "${until:-0}" -gt "$(uptime_s)" ]', "false", "test_lock"),
     Mutant("end of a lease", NODE, '[ "${until:-0}" -gt "$(uptime_s)" ]', "true", "test_lock_of_a_dead_controller_ends"),
     Mutant("stale check", RUNNER, "        if moved:", "        if False:", "test_stale_check"),

@@ -26,7 +26,7 @@ from sparkctl.checks import clock as _clock
 from sparkctl.checks import disk as _disk
 from sparkctl.checks import nccl as _nccl
 from sparkctl.checks import engine as _engine
-from sparkctl.checks import gather as _gather
+from sparkctl.checks import allgather as _gather
 from sparkctl.checks.base import CHECKS, STAGES, View, judge, words
 
 __all__ = ["CHECKS", "STAGES", "View", "judge", "words"]

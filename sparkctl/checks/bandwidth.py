@@ -19,7 +19,7 @@ from sparkctl.checks.transport import (
     unmeasured,
 )
 from sparkctl.fabric.model import Attachment
-from sparkctl.facts.trials import Lane, Load, Measure
+from sparkctl.loadtest.results import Lane, Load, Measure
 from sparkctl.outcome import Known, State, Verdict
 
 Alone: TypeAlias = Mapping[Lane, float]
@@ -70,7 +70,7 @@ def _alone(view: View, lane: Lane, measure: Measure, alone: Alone) -> Verdict:
 
 
 def _ran(id: str, where: str, iterations: int, gbits: float, about: tuple[str, ...]) -> Verdict:
-    """A test that moved nothing is no measure (facts/perftest.py), so it never comes here."""
+    """A test that moved nothing is no measure (loadtest/perftest_output.py), so it never comes here."""
     return Verdict(id, "pass", where, LAB, f"{gbits:.2f} Gb/s, {iterations} writes", "a measure", ends=about)
 
 

@@ -12,9 +12,9 @@ from sparkctl.fabric.model import Attachment, Fabric
 from sparkctl.facts.links import Netdev
 from sparkctl.facts.snapshot import NodeFacts
 from sparkctl.facts.survey import NOTHING
-from sparkctl.facts.trials import Load
 from sparkctl.inventory.model import Cluster
 from sparkctl.inventory.words import visible
+from sparkctl.loadtest.results import Load
 from sparkctl.outcome import Absent, Fact, State, Verdict
 from sparkctl.render.artifact import NodeRendering
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 
 from sparkctl.checks.base import View, check, end, rail
 from sparkctl.checks.transport import CAUSES, LAB, loaded, trials, unasked
-from sparkctl.commands.perftest import SIZE
 from sparkctl.fabric.model import Attachment
-from sparkctl.facts.trials import Load
+from sparkctl.loadtest.perftest import SIZE
+from sparkctl.loadtest.results import Load
 from sparkctl.outcome import Absent, Fact, Known, State, Unknown, Verdict
 
 WORD = 4

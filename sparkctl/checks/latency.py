@@ -17,7 +17,7 @@ from sparkctl.checks.transport import (
     unasked,
     unmeasured,
 )
-from sparkctl.facts.trials import Lane, Measure
+from sparkctl.loadtest.results import Lane, Measure
 from sparkctl.outcome import Known, State, Verdict
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from sparkctl.checks.base import NOT_ASKED, View, ends, see
-from sparkctl.facts.trials import Lane, Load, Measure, Tool, Trial
+from sparkctl.loadtest.results import Lane, Load, Measure, Tool, Trial
 from sparkctl.outcome import Absent, Fact, Known, Unknown, Verdict
 
 CAUSES = (

@@ -19,11 +19,11 @@ from sparkctl.cli.terminal import Json, NoColor, console, reported
 from sparkctl.errors import UsageError
 
 if TYPE_CHECKING:
-    from sparkctl.execute.route import Login
-    from sparkctl.execute.secrets import Secrets
+    from sparkctl.discovery.cabling import Found, Seen
+    from sparkctl.discovery.inventory_text import Access, Draft
     from sparkctl.inventory.model import Cluster
-    from sparkctl.plan.discover import Found, Seen
-    from sparkctl.plan.draft import Access, Draft
+    from sparkctl.ssh.login import Login
+    from sparkctl.ssh.passwords import Secrets
 
 Targets = Annotated[
     list[str] | None,
@@ -79,11 +79,11 @@ def discover(
     """
     with reported():
         from sparkctl.cli.places import there, writable
-        from sparkctl.execute.discover import discover as listen
-        from sparkctl.plan.discover import found
-        from sparkctl.plan.draft import draft
+        from sparkctl.discovery.cabling import found
+        from sparkctl.discovery.inventory_text import draft
+        from sparkctl.execute.listen import discover as listen
         from sparkctl.report.console import ConsoleObserver
-        from sparkctl.rules.study import desk
+        from sparkctl.study import controller_of
 
         if output is not None:
             writable(output, fresh=True)
@@ -95,7 +95,7 @@ def discover(
         seen = asyncio.run(listen(logins, ConsoleObserver(progress, verbose=verbose, quiet=quiet)))
         seen = _as_written(seen, twin) if twin else seen
         heard, place = found(seen), output or Path(f"{name}.yaml")
-        made = draft(name, seen, heard, access, str(place), desk(place))
+        made = draft(name, seen, heard, access, str(place), controller_of(place))
         if output is not None:
             _write(output, made.text, force)
         if as_json:
@@ -111,8 +111,8 @@ def _logins(
     targets: Sequence[str], known_hosts: Path | None, identity: Path | None, ask_sudo: bool
 ) -> tuple[list[Login], Access]:
     from sparkctl.cli.asking import ask
-    from sparkctl.execute.secrets import Secrets
-    from sparkctl.plan.draft import Access
+    from sparkctl.discovery.inventory_text import Access
+    from sparkctl.ssh.passwords import Secrets
 
     if not 2 <= len(targets) <= MOST:
         raise UsageError(f"{len(targets)} nodes: a cluster has 2 to {MOST}", "name them: [USER@]HOST[:PORT]...")
@@ -132,7 +132,7 @@ def _absolute(path: Path | None) -> str | None:
 def _login(target: str, known_hosts: str | None, identity: str | None, ask_sudo: bool, secrets: Secrets) -> Login:
     from getpass import getuser
 
-    from sparkctl.execute.route import Login
+    from sparkctl.ssh.login import Login
 
     said = _TARGET.fullmatch(target)
     if said is None or int(said["port"] or 22) not in range(1, 65536):
@@ -144,7 +144,7 @@ def _login(target: str, known_hosts: str | None, identity: str | None, ask_sudo:
 
 
 def _cluster(inventory: Path) -> Cluster:
-    from sparkctl.rules import study
+    from sparkctl.study import study
 
     cluster = study(inventory).cluster
     if cluster is None:
@@ -154,10 +154,10 @@ def _cluster(inventory: Path) -> Cluster:
 
 def _lab(cluster: Cluster) -> tuple[list[Login], Access]:
     """The emulated nodes, in the order of their inventory; what is written is how the real ones are reached."""
-    from sparkctl.execute.route import Login
+    from sparkctl.discovery.inventory_text import Access
     from sparkctl.lab.enter import enter
     from sparkctl.lab.state import find
-    from sparkctl.plan.draft import Access
+    from sparkctl.ssh.login import Login
 
     state = find(cluster.name)
     enter(state)

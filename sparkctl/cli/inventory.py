@@ -19,8 +19,8 @@ from sparkctl.errors import InventoryError, Refused, UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from sparkctl.execute.trust import Standing
     from sparkctl.inventory.model import Cluster, TopologyName
+    from sparkctl.ssh.host_keys import Standing
 
 app = typer.Typer(help="Start or find an inventory, and pin the host keys of its nodes.", no_args_is_help=True)
 app.command("discover")(discover)
@@ -80,10 +80,10 @@ def _topology(nodes: int, topology: str) -> TopologyName:
 
 def _judge(text: str, file: Path | None) -> None:
     """A name may be one that no inventory can have; then nothing is written."""
-    from sparkctl.rules.study import desk, study_text
+    from sparkctl.study import controller_of, study_text
 
     shown = file or Path("sparks.yaml")
-    found = study_text(text.encode(), str(shown), desk(shown))
+    found = study_text(text.encode(), str(shown), controller_of(shown))
     if found.errors:
         raise InventoryError(found.errors)
 
@@ -122,7 +122,7 @@ def trust(
       sparkctl inventory trust dual.yaml --expect spark-1=SHA256:... --expect spark-2=SHA256:...      automation
     """
     with reported():
-        from sparkctl.execute.trust import look, pin, to_pin
+        from sparkctl.ssh.host_keys import look, pin, to_pin
 
         cluster = _cluster(inventory)
         names = _named(cluster, node, "--node") or [known.name for known in cluster.nodes]
@@ -150,7 +150,7 @@ def trust(
 
 
 def _cluster(inventory: Path) -> Cluster:
-    from sparkctl.rules import study
+    from sparkctl.study import study
 
     found = study(inventory)
     if found.cluster is None or found.errors:
@@ -193,8 +193,8 @@ def _show(standings: Sequence[Standing], out: Console) -> None:
 
 def _agreed(chosen: Sequence[Standing], expected: Mapping[str, str], out: Console, as_json: bool) -> None:
     """A person has seen every key, or has said what it is; Refused otherwise."""
-    from sparkctl.execute.dial import CONSOLE
-    from sparkctl.execute.trust import pinned_lines, target
+    from sparkctl.ssh.connect import CONSOLE
+    from sparkctl.ssh.host_keys import pinned_lines, target
 
     for standing in chosen:
         if standing.state == "changed":

@@ -132,7 +132,7 @@ def _spec(inventory: InventoryPath, renderer: Renderer = "networkd", backend: Ba
     """The lab of an inventory that has no errors."""
     from sparkctl.errors import InventoryError
     from sparkctl.lab.spec import specify
-    from sparkctl.rules import study
+    from sparkctl.study import study
 
     studied = study(inventory)
     if studied.errors or studied.cluster is None or studied.fabric is None:
@@ -143,7 +143,7 @@ def _spec(inventory: InventoryPath, renderer: Renderer = "networkd", backend: Ba
 def _possible(spec: LabSpec, verb: str, subject: str) -> None:
     """UsageError when there is no such fault, or nothing in this lab to put it into."""
     from sparkctl.errors import UsageError
-    from sparkctl.lab.plugs import PLUG_FAULTS, faulty
+    from sparkctl.lab.cable_faults import PLUG_FAULTS, faulty
 
     if verb in PLUG_FAULTS:
         faulty(spec, verb, subject)
@@ -166,7 +166,7 @@ def _name(inventory: InventoryPath) -> str:
     """The name of its lab: also of an inventory that got errors meanwhile, or, by name, of one that is gone."""
     from sparkctl.errors import InventoryError
     from sparkctl.lab.state import every
-    from sparkctl.rules import study
+    from sparkctl.study import study
 
     if not inventory.exists() and str(inventory) in {state.cluster for state in every()}:
         return str(inventory)

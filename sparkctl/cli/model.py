@@ -92,7 +92,7 @@ def _asked(inventory: Path, name: str | None, users: int, context: int | None, m
 def _cluster(inventory: Path) -> Cluster:
     """The inventory, refused when it has other errors than those that fit tells itself."""
     from sparkctl.errors import InventoryError
-    from sparkctl.rules import study
+    from sparkctl.study import study
 
     found = study(inventory)
     errors = tuple(error for error in found.errors if error.id not in OWN_JUDGEMENT)

@@ -19,17 +19,17 @@ from sparkctl.checks import words
 from sparkctl.cli import terminal
 from sparkctl.cli.asking import ask
 from sparkctl.errors import ChecksFailed, InventoryError, SparkctlError, UsageError
-from sparkctl.execute.fleet import Fleet
-from sparkctl.execute.secrets import Secrets
 from sparkctl.execute.session import Session
-from sparkctl.execute.ssh import Login
 from sparkctl.fabric.topologies import expand, topology_of
 from sparkctl.outcome import Verdict
 from sparkctl.render import render
 from sparkctl.report.console import ConsoleObserver
 from sparkctl.report.findings import print_findings
 from sparkctl.report.verdicts import as_values, print_verdicts, wrong
-from sparkctl.rules import study
+from sparkctl.ssh.connection import Login
+from sparkctl.ssh.fleet import Fleet
+from sparkctl.ssh.passwords import Secrets
+from sparkctl.study import study
 
 if TYPE_CHECKING:
     from rich.console import Console

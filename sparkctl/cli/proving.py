@@ -24,9 +24,9 @@ from sparkctl.inventory.words import listed, nearest, quoted, visible
 from sparkctl.report import compare, measures
 from sparkctl.report.html import page
 from sparkctl.report.junit import verdicts_as_junit
-from sparkctl.report.proof import Proof, as_values, only
 from sparkctl.report.saved import VERDICTS, files
 from sparkctl.report.verdicts import print_pieces, print_verdicts, wrong
+from sparkctl.report.verification import Proof, as_values, only
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -101,7 +101,7 @@ def _rendering(inventory: Path, only: str | None) -> Rendering:
 
 def _studied(inventory: Path) -> tuple[Cluster, Fabric]:
     from sparkctl.report.findings import print_findings
-    from sparkctl.rules import study
+    from sparkctl.study import study
 
     found = study(inventory)
     if found.errors or found.cluster is None or found.fabric is None:

@@ -13,7 +13,7 @@ from sparkctl.cli.terminal import InventoryPath, Json, NoColor
 if TYPE_CHECKING:
     from sparkctl.cli.opening import Desk
     from sparkctl.execute.session import Session
-    from sparkctl.plan.recover import Recovery
+    from sparkctl.plan.recovery import Recovery
 
 BreakLock = Annotated[
     bool, typer.Option("--break-lock", help="Take over at once: the controller that holds the lock is surely dead.")

@@ -13,8 +13,8 @@ from sparkctl.cli.terminal import InventoryPath, NoColor, console, reported
 from sparkctl.errors import InventoryError, UsageError
 
 if TYPE_CHECKING:
-    from sparkctl.report.topology import Sketch
-    from sparkctl.rules import Study
+    from sparkctl.report.drawing import Sketch
+    from sparkctl.study import Study
 
 
 class Drawing(StrEnum):
@@ -64,8 +64,8 @@ def topology(
 
 
 def _sketched(inventory: Path) -> tuple[Study, Sketch]:
-    from sparkctl.report.topology import sketch
-    from sparkctl.rules import study
+    from sparkctl.report.drawing import sketch
+    from sparkctl.study import study
 
     found = study(inventory)
     if found.cluster is None:
@@ -81,7 +81,7 @@ def _show_findings(found: Study) -> None:
 
 
 def _drawn(drawn: Sketch, format: Drawing) -> str:
-    from sparkctl.report import topology as formats
+    from sparkctl.report import drawing as formats
 
     draw = {
         Drawing.text: formats.as_text,
@@ -93,7 +93,7 @@ def _drawn(drawn: Sketch, format: Drawing) -> str:
 
 
 def _print_styled(drawn: Sketch, no_color: bool) -> None:
-    from sparkctl.report.topology import as_pieces
+    from sparkctl.report.drawing import as_pieces
 
     out = console(no_color=no_color)
     for text, style in as_pieces(drawn):

@@ -70,7 +70,7 @@ def validate(
 
 def _found(inventories: list[Path], strict: bool) -> dict[str, Sequence[Finding]]:
     from sparkctl.report import findings
-    from sparkctl.rules import study
+    from sparkctl.study import study
 
     judged = {str(path): study(path).findings for path in _files(inventories)}
     return {path: findings.strict(each) for path, each in judged.items()} if strict else {**judged}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sparkctl.engines.base import Engine, Probe, Rank
-from sparkctl.engines.vllm import Vllm
+from sparkctl.engines.base import Engine, EngineProbe, Rank
+from sparkctl.engines.vllm.engine import Vllm
 from sparkctl.errors import SparkctlError
 from sparkctl.inventory.model import Cluster, EngineKind
 from sparkctl.outcome import Finding
 
-__all__ = ["ENGINES", "Engine", "Probe", "Rank", "engine_of", "findings"]
+__all__ = ["ENGINES", "Engine", "EngineProbe", "Rank", "engine_of", "findings"]
 
 ENGINES: Mapping[EngineKind, Engine] = {engine.kind: engine for engine in (Vllm(),)}
 

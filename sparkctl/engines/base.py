@@ -37,7 +37,7 @@ class Rank:
 
 
 @dataclass(frozen=True)
-class Probe:
+class EngineProbe:
     """How to ask the head whether it serves. Paths are of HTTP on `host`:`port`, as seen on the head itself."""
 
     host: str
@@ -74,5 +74,5 @@ class Engine(Protocol):
     def rendezvous_port(self, intent: EngineIntent) -> int:
         """TCP port of the head where the ranks meet; must differ from the port that serves."""
 
-    def probe(self, intent: EngineIntent) -> Probe:
+    def probe(self, intent: EngineIntent) -> EngineProbe:
         """The canary: one real token, because a health page answers 200 with a dead worker (facts A10)."""

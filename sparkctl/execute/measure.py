@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
-from sparkctl.execute.collective import all_gather, holders
-from sparkctl.execute.fleet import Fleet
-from sparkctl.execute.load import load
+from sparkctl.execute.allgather_test import all_gather, holders
+from sparkctl.execute.rdma_test import load
 from sparkctl.fabric.model import Fabric
 from sparkctl.facts.snapshot import NodeFacts
-from sparkctl.facts.trials import Load
 from sparkctl.inventory.model import Cluster
+from sparkctl.loadtest.results import Load
+from sparkctl.ssh.fleet import Fleet
 
 LoadLevel: TypeAlias = Literal["none", "quick", "full"]
 Expect: TypeAlias = Literal["real", "lab"]

@@ -9,15 +9,15 @@ from sparkctl.commands import checkpoint, lock
 from sparkctl.commands.base import Command, Effect, write
 from sparkctl.commands.lock import HELD
 from sparkctl.errors import Locked, RollbackIncomplete
-from sparkctl.execute.fleet import Fleet, problem
-from sparkctl.execute.gather import gather
+from sparkctl.execute.read_facts import gather
 from sparkctl.fabric.ports import NETDEVS
 from sparkctl.facts.snapshot import NodeFacts, Questions
 from sparkctl.outcome import Failed, Known, Ok, Result
 from sparkctl.plan import compile as compiled
 from sparkctl.plan.compile import Run
-from sparkctl.plan.recover import BY_HAND, Recovery
+from sparkctl.plan.recovery import BY_HAND, Recovery
 from sparkctl.report.events import Note
+from sparkctl.ssh.fleet import Fleet, problem
 
 
 @dataclass

@@ -10,7 +10,6 @@ from typing import Any, TypeAlias, TypeVar
 from sparkctl.commands.base import Command, Effect
 from sparkctl.commands.lock import HELD, INTERRUPTED, STALE
 from sparkctl.errors import Locked, Refused, SparkctlError, StalePlan, Unfinished
-from sparkctl.execute.fleet import Fleet, problem
 from sparkctl.execute.undo import Undo
 from sparkctl.fabric.ports import NETDEVS
 from sparkctl.facts.snapshot import NodeFacts, Questions, snapshot
@@ -19,6 +18,7 @@ from sparkctl.plan import compile as compiled
 from sparkctl.plan.compile import Run
 from sparkctl.plan.diff import INTERRUPTED as INTERRUPTED_HELP
 from sparkctl.plan.plan import Plan, Step
+from sparkctl.ssh.fleet import Fleet, problem
 
 T = TypeVar("T")
 LOCKED_HELP = (

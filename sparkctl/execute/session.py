@@ -16,26 +16,26 @@ from sparkctl.commands.base import Effect
 from sparkctl.commands.canary import Answer, Watch
 from sparkctl.engines import engine_of
 from sparkctl.errors import AccessRefused, Refused
-from sparkctl.execute.fleet import Fleet
-from sparkctl.execute.gather import gather, gather_reachable, questions
 from sparkctl.execute.measure import Expect, LoadLevel, measured
-from sparkctl.execute.prove import Wait, ask_once
+from sparkctl.execute.read_facts import gather, gather_reachable, questions
+from sparkctl.execute.readiness import Wait, ask_once
 from sparkctl.execute.recover import Recoverer
 from sparkctl.execute.runner import Prove, Runner, StepFailed
 from sparkctl.fabric.model import Fabric
 from sparkctl.facts.snapshot import NodeFacts
-from sparkctl.facts.trials import Load
 from sparkctl.inventory.model import Cluster
+from sparkctl.loadtest.results import Load
 from sparkctl.outcome import Absent, Fact, Known, Unknown, Verdict
-from sparkctl.plan.build import newcomers, plan_down, plan_up
 from sparkctl.plan.compile import Run
 from sparkctl.plan.diff import PLAIN, Desired, Wishes
 from sparkctl.plan.drift import Drift, drift
 from sparkctl.plan.plan import Plan
 from sparkctl.plan.playbook import Playbook
-from sparkctl.plan.recover import Recovery, recovery
+from sparkctl.plan.recovery import Recovery, recovery
+from sparkctl.plan.steps import newcomers, plan_down, plan_up
 from sparkctl.render import Rendering
 from sparkctl.render.artifact import API_KEY, UNIT_NAME
+from sparkctl.ssh.fleet import Fleet
 
 SHOWN_TOKENS = 16
 """Length of the completion that `up` shows to people; a canary needs one token only."""

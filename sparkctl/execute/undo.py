@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from sparkctl.commands import checkpoint
 from sparkctl.errors import AccessRefused, ApplyFailed, RollbackIncomplete, SparkctlError
-from sparkctl.execute.fleet import Fleet, problem
 from sparkctl.fabric.ports import NETDEVS
 from sparkctl.facts.base import batch
 from sparkctl.facts.snapshot import NodeFacts, Questions, snapshot
@@ -18,6 +17,7 @@ from sparkctl.plan import compile as compiled
 from sparkctl.plan.compile import Run
 from sparkctl.plan.plan import Plan
 from sparkctl.report.events import Note
+from sparkctl.ssh.fleet import Fleet, problem
 
 RETRY_SECONDS = 2.0
 ENDED_SECONDS = 20.0

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Literal
 
-from sparkctl.commands.perftest import PORT
 from sparkctl.facts import iptables, nft
 from sparkctl.facts.base import Probe
 from sparkctl.facts.packets import Packet, Table
+from sparkctl.facts.perftest_tool import PORT
 from sparkctl.inventory.words import visible
 
 USED: tuple[tuple[Literal["tcp", "udp"], int, int, bool], ...] = (

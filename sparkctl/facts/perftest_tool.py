@@ -6,6 +6,8 @@ import re
 
 from sparkctl.facts.base import Probe
 
+PORT = 18515
+"""The first TCP port of a load test: perftest\'s own default."""
 PROBE = Probe("perftest", ("perftest_version",), ("facts/host.sh",))
 
 

@@ -25,7 +25,7 @@ MANAGEMENT = "enP7s7"  # the RJ45 10GbE jack of every Spark: facts, field-faults
 
 
 @dataclass(frozen=True)
-class Desk:
+class Controller:
     """Where sparkctl runs: who runs it, their home, and the folder of the inventory (both absolute).
 
     `is_open` says whether others than its owner may read a file there; one that is not there is not open.
@@ -43,9 +43,9 @@ class Desk:
         return str(self.home / path[2:]) if path.startswith("~/") else str(self.folder / path)
 
 
-def resolve(raw: RawInventory, source: Source, desk: Desk) -> Cluster:
+def resolve(raw: RawInventory, source: Source, controller: Controller) -> Cluster:
     """What `raw` means; `source` goes along so that every finding knows its line."""
-    access = _ssh(raw.ssh, desk)
+    access = _ssh(raw.ssh, controller)
     return Cluster(
         name=raw.metadata.name,
         ssh=access,
@@ -53,20 +53,21 @@ def resolve(raw: RawInventory, source: Source, desk: Desk) -> Cluster:
         links=tuple(_link(cable, index) for index, cable in enumerate(raw.links)),
         switches=tuple(Switch(s.name, s.model, s.address, s.l2mtu, s.qos) for s in raw.switches),
         fabric=_fabric(raw.fabric),
-        engine=None if raw.engine is None else _engine(raw.engine, desk),
+        engine=None if raw.engine is None else _engine(raw.engine, controller),
         source=source,
-        exposed=frozenset(filter(desk.is_open, _secrets(raw, desk))),
+        exposed=frozenset(filter(controller.is_open, _secrets(raw, controller))),
     )
 
 
-def _secrets(raw: RawInventory, desk: Desk) -> list[str]:
+def _secrets(raw: RawInventory, controller: Controller) -> list[str]:
     named = (raw.ssh.identity_file, raw.engine.api_key_file if raw.engine is not None else None)
-    return [path for path in map(desk.absolute, named) if path is not None]
+    return [path for path in map(controller.absolute, named) if path is not None]
 
 
-def _ssh(raw: RawSsh, desk: Desk) -> SshAccess:
+def _ssh(raw: RawSsh, controller: Controller) -> SshAccess:
     # ssh.user: whoever runs it, as ssh itself does (design, section 4); the literal defaults stand in the raw models
-    return SshAccess(raw.user or desk.user, desk.absolute(raw.identity_file), desk.absolute(raw.known_hosts), raw.sudo)
+    files = (controller.absolute(raw.identity_file), controller.absolute(raw.known_hosts))
+    return SshAccess(raw.user or controller.user, *files, raw.sudo)
 
 
 def _node(raw: RawNode, rank: int, user: str) -> Node:
@@ -88,7 +89,7 @@ def _fabric(raw: RawFabric) -> FabricIntent:
     return FabricIntent(raw.topology, raw.mtu, raw.subnet_pool, raw.transport, raw.rails, dict(raw.nccl))
 
 
-def _engine(raw: RawEngine, desk: Desk) -> EngineIntent:
+def _engine(raw: RawEngine, controller: Controller) -> EngineIntent:
     return EngineIntent(
         kind=raw.kind,
         runtime=Runtime(raw.runtime.docker, raw.runtime.venv),
@@ -98,7 +99,7 @@ def _engine(raw: RawEngine, desk: Desk) -> EngineIntent:
         served_model_name=raw.served_model_name,
         max_model_len=raw.max_model_len,
         gpu_memory_utilization=raw.gpu_memory_utilization,
-        api_key_file=desk.absolute(raw.api_key_file),
+        api_key_file=controller.absolute(raw.api_key_file),
         volumes=dict(raw.volumes),
         env=dict(raw.env),
         args={flag.removeprefix("--"): value for flag, value in raw.args.items()},

@@ -15,20 +15,21 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from sparkctl.errors import Refused
-from sparkctl.lab import cgroups, engine, image, layer
+from sparkctl.lab import engine, image
 from sparkctl.lab.access import write_keys
 from sparkctl.lab.build import Say, locked, timed
+from sparkctl.lab.container import cgroups, networkmanager
+from sparkctl.lab.container.supervisor import CONTROL
 from sparkctl.lab.enter import enter
 from sparkctl.lab.order import Order
 from sparkctl.lab.spec import LabSpec
 from sparkctl.lab.state import LabState, find, folder, group, labs, load, started
-from sparkctl.lab.supervisor import CONTROL
 from sparkctl.lab.vm import life as vm
 
 # A supervisor gives up before its patience ends; a virtual node takes 25 s of a core to boot without KVM.
 _BOOT_SECONDS = {"container": 150.0, "vm": 900.0}
 _FAULT_SECONDS = {"container": 90.0, "vm": 240.0}
-_SUPERVISORS = {"container": "sparkctl.lab.supervisor", "vm": "sparkctl.lab.vm.supervisor"}
+_SUPERVISORS = {"container": "sparkctl.lab.container.supervisor", "vm": "sparkctl.lab.vm.supervisor"}
 _SYS_RESOURCE = 24  # linux/capability.h
 # Program -> the Debian package that has it.
 _NEEDED = {
@@ -105,7 +106,7 @@ def _layers(spec: LabSpec, root: Path, say: Say) -> tuple[Path, ...]:
     if spec.renderer == "networkd":
         return ()
     stage = "layer of the image with NetworkManager"
-    return (timed(stage, layer.ready(), lambda: layer.desktop(root), say),)
+    return (timed(stage, networkmanager.ready(), lambda: networkmanager.desktop(root), say),)
 
 
 def _both(root: Future[Path], built: Future[Path]) -> tuple[Path, Path]:

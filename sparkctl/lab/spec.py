@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from ipaddress import IPv4Network
 from itertools import chain
 from pathlib import Path
@@ -20,6 +21,10 @@ JUMBO = 9216
 RAILS: tuple[Rail, ...] = ("A", "B")
 MANAGEMENT_BRIDGE = "mgmt"
 DEFAULT_USER = "spark"
+
+
+class NodeFailed(Refused):
+    """A node of the lab did not boot."""
 
 
 class NodeSpec(Frozen):
@@ -198,3 +203,9 @@ def _cable(cable: Cable, rail: Rail, cluster: Cluster) -> Layer:
 
 def _port(end: LinkEnd) -> str:
     return f"{end.owner}:{end.port}"
+
+
+def address_of(*parts: str) -> str:
+    """A MAC address of local administration that is the same at every boot."""
+    digest = sha256("\0".join(parts).encode()).digest()
+    return ":".join(f"{byte:02x}" for byte in (0x02, *digest[:5]))

@@ -53,7 +53,7 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Move:
+class Difference:
     """A value that is another one; `worse` None: neither better nor worse."""
 
     id: str
@@ -69,7 +69,7 @@ class Comparison:
 
     since: str
     turns: tuple[Turn, ...] = ()
-    moves: tuple[Move, ...] = field(default=())
+    moves: tuple[Difference, ...] = field(default=())
     left_out: str = ""
     """What was measured on one day only, in words; it is no change."""
 
@@ -170,7 +170,7 @@ def _rank(turn: Turn) -> tuple[int, int]:
     return WORST.index(turn.after), 0 if turn.before is not None else 1
 
 
-def _moved(old: Sequence[Row], new: Sequence[Row]) -> Iterator[Move]:
+def _moved(old: Sequence[Row], new: Sequence[Row]) -> Iterator[Difference]:
     before = {(row.test, row.where): row for row in old}
     for row in new:
         was = before.get((row.test, row.where))
@@ -180,10 +180,10 @@ def _moved(old: Sequence[Row], new: Sequence[Row]) -> Iterator[Move]:
         if abs(change) > MOVED:
             worse = (change < 0) == (BETTER.get(row.test, "more") == "more")
             shown = f"{row.value:g} {row.unit} ({change:+.0%})"
-            yield Move(row.test, row.where, f"{was.value:g} {row.unit}", shown, worse)
+            yield Difference(row.test, row.where, f"{was.value:g} {row.unit}", shown, worse)
 
 
-def _said_otherwise(before: Mapping[Key, Verdict], after: Mapping[Key, Verdict]) -> Iterator[Move]:
+def _said_otherwise(before: Mapping[Key, Verdict], after: Mapping[Key, Verdict]) -> Iterator[Difference]:
     """Values of verdicts in the same state, such as a kernel's version; but for numbers that never repeat."""
     for key, new in after.items():
         old = before.get(key)
@@ -191,7 +191,7 @@ def _said_otherwise(before: Mapping[Key, Verdict], after: Mapping[Key, Verdict])
             continue
         noise = _NUMBERS if key[0] in UNDER_LOAD else _NOISE
         if noise.sub("#", old.measured) != noise.sub("#", new.measured):
-            yield Move(key[0], key[1], old.measured, new.measured)
+            yield Difference(key[0], key[1], old.measured, new.measured)
 
 
 def as_values(found: Comparison) -> dict[str, object]:

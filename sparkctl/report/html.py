@@ -11,13 +11,13 @@ from markupsafe import Markup
 
 from sparkctl.inventory.words import visible
 from sparkctl.outcome import State, Verdict
+from sparkctl.report.by_place import spots
 from sparkctl.report.compare import change_of
+from sparkctl.report.drawing import sketch
+from sparkctl.report.drawing.verdicts_svg import GLYPH, Picture, svg
 from sparkctl.report.measures import Row, rows
-from sparkctl.report.picture import GLYPH, Picture, svg
-from sparkctl.report.proof import Limit, Proof, limits
-from sparkctl.report.spots import spots
-from sparkctl.report.topology import sketch
 from sparkctl.report.verdicts import WORST, by_check, by_reason, problems, span, steps, summary, told, worst, wrong
+from sparkctl.report.verification import Limit, Proof, limits
 from sparkctl.resources import share
 
 TEMPLATE = "report/verify.html.j2"

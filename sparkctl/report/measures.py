@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
-from sparkctl.facts.trials import Gathered, Load, Measure, Trial
+from sparkctl.loadtest.results import Gathered, Load, Measure, Trial
 from sparkctl.outcome import Fact, Known
 
 BETTER = {"bandwidth": "more", "both rails": "more", "all-gather": "more", "latency": "less"}

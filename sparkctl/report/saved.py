@@ -9,12 +9,12 @@ from dataclasses import replace
 from typing import Any, TypeAlias, TypeVar
 
 from sparkctl.facts.base import answers
-from sparkctl.facts.trials import Load
+from sparkctl.loadtest.results import Load
 from sparkctl.outcome import Fact, Known, Verdict
-from sparkctl.report.compare import Move, Turn
+from sparkctl.report.compare import Difference, Turn
 from sparkctl.report.html import page
-from sparkctl.report.proof import Proof, document
 from sparkctl.report.redact import redacted, unknowing
+from sparkctl.report.verification import Proof, document
 
 VERDICTS = "verdicts.json"
 PAGE = "report.html"
@@ -23,7 +23,7 @@ RAW = "raw"
 MOST_BYTES = 4 * 2**20
 """Characters of one answer: what is longer is cut; 64 KiB is the longest file that a probe reads."""
 Clean: TypeAlias = Callable[[str], str]
-Said = TypeVar("Said", Verdict, Turn, Move)
+Said = TypeVar("Said", Verdict, Turn, Difference)
 Value = TypeVar("Value")
 _ODD = re.compile(r"[^A-Za-z0-9._=-]+")
 

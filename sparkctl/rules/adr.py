@@ -10,7 +10,7 @@ from sparkctl.fabric.model import Fabric
 from sparkctl.fabric.topologies import subnets_needed, topology_of
 from sparkctl.inventory.model import Cluster, Path
 from sparkctl.inventory.words import listed, quoted
-from sparkctl.rules.base import Hit, fabric_rule, rule
+from sparkctl.rule import Hit, fabric_rule, rule
 from sparkctl.rules.nccl import effective
 
 _POOL: Path = ("fabric", "subnet_pool")

@@ -8,7 +8,7 @@ from itertools import combinations
 from sparkctl.fabric.graph import shape
 from sparkctl.inventory.model import Cluster, Link, Path
 from sparkctl.inventory.words import listed
-from sparkctl.rules.base import Hit, rule
+from sparkctl.rule import Hit, rule
 
 _TOPOLOGY: Path = ("fabric", "topology")
 _LEAST = 4  # a ring of three is the mesh that NVIDIA supports (facts: engine-nccl-netplan B5)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sparkctl.rules.base import declare
+from sparkctl.rule import declare
 
 declare("ENG001", "error", "an engine kind that this version cannot render", "sparkctl")
 declare("ENG002", "error", "an engine variable that cannot be one value for all ranks", "facts: engine-nccl-netplan A5")

@@ -10,8 +10,8 @@ from sparkctl.fabric import addressing
 from sparkctl.fabric.topologies import subnets_needed, topology_of
 from sparkctl.inventory.model import Cluster, where
 from sparkctl.inventory.words import quoted
+from sparkctl.rule import Hit, declare, rule
 from sparkctl.rules.adr import addresses, parse_address, pool_of
-from sparkctl.rules.base import Hit, declare, rule
 from sparkctl.rules.values import Kind, Value, values
 
 declare("INV001", "error", "the file is not a readable YAML mapping", "design, section 4")

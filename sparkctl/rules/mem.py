@@ -8,7 +8,7 @@ from typing import TypeGuard
 from sparkctl.inventory.model import Cluster, EngineIntent
 from sparkctl.models import ModelUnreadable, argument, model_of
 from sparkctl.models.fit import CAUTIOUS, GIB, HIGHEST, ROOMY, Fit, fit
-from sparkctl.rules.base import Hit, arg_path, rule
+from sparkctl.rule import Hit, arg_path, rule
 
 _SERVING = ("vllm", "vllm-ray", "sglang", "trtllm")
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from sparkctl.fabric.ports import MANAGEMENT, NETDEVS, WIFI
 from sparkctl.inventory.model import Cluster, Path
+from sparkctl.rule import Hit, rule
 from sparkctl.rules.adr import parse_address
-from sparkctl.rules.base import Hit, rule
 
 
 def _interface(rank: int) -> Path:

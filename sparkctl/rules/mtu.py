@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sparkctl.inventory.model import Cluster
-from sparkctl.rules.base import Hit, rule
+from sparkctl.rule import Hit, rule
 
 SMALLEST, LARGEST = 1280, 9216  # facts: rules.md, MTU001
 USUAL = 9000  # what both ends and every measurement of the facts use (field-faults 3.4)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path as File
 
-from sparkctl.engines.flag_lists import version_of
+from sparkctl.engines.vllm.flag_lists import version_of
 from sparkctl.fabric.topologies import topology_of
 from sparkctl.inventory.model import Cluster, Path
 

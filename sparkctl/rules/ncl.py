@@ -8,7 +8,7 @@ from sparkctl.fabric.model import Fabric
 from sparkctl.fabric.ports import HALVES, MANAGEMENT, NETDEVS, WIFI
 from sparkctl.inventory.model import Cluster
 from sparkctl.inventory.words import listed, nearest, quoted
-from sparkctl.rules.base import Hit, fabric_rule, rule
+from sparkctl.rule import Hit, fabric_rule, rule
 from sparkctl.rules.nccl import Setting, carried, effective, is_older, names, picked, settings
 
 _FOREIGN = {'"': "a quote", "'": "a quote", "#": "a `#`", " ": "a blank"}

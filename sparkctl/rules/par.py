@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 
 from sparkctl.engines import ENGINES
-from sparkctl.engines.flag_lists import flags_of, knows, version_of, versions
+from sparkctl.engines.vllm.flag_lists import flags_of, knows, version_of, versions
 from sparkctl.inventory.model import Cluster, EngineIntent
 from sparkctl.inventory.words import nearest, quoted
 from sparkctl.models import ModelUnreadable, Shape, model_of
-from sparkctl.rules.base import Hit, arg_path, rule
+from sparkctl.rule import Hit, arg_path, rule
 
 DATA_PARALLEL_PORT = 29550  # where ranks of data parallelism meet: facts, engine-nccl-netplan A4
 _GANG = ("nnodes", "node-rank", "master-addr", "headless", "n", "r")

@@ -9,7 +9,7 @@ from sparkctl.engines import ENGINES
 from sparkctl.inventory.model import Cluster, EngineIntent, Path
 from sparkctl.inventory.shapes import TOKENS
 from sparkctl.inventory.words import quoted
-from sparkctl.rules.base import Hit, arg_path, rule
+from sparkctl.rule import Hit, arg_path, rule
 from sparkctl.rules.values import values
 
 _SHAPES = {

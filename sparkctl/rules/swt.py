@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from sparkctl.fabric.switches import FULL, Cage, SwitchModel, known, model_of
 from sparkctl.inventory.model import Cluster, Switch
 from sparkctl.inventory.words import listed, nearest, quoted
-from sparkctl.rules.base import Hit, end_path, rule
+from sparkctl.rule import Hit, end_path, rule
 
 
 class _Plug(NamedTuple):

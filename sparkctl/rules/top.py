@@ -10,7 +10,7 @@ from sparkctl.fabric.graph import Shape, cable_kinds, components, shape, switch_
 from sparkctl.fabric.ports import PORTS
 from sparkctl.inventory.model import Cluster, Link, LinkEnd, Path
 from sparkctl.inventory.words import listed, nearest, quoted
-from sparkctl.rules.base import Hit, end_path, rule
+from sparkctl.rule import Hit, end_path, rule
 
 _TOPOLOGY: Path = ("fabric", "topology")
 _SIDES: tuple[Literal["a", "b"], Literal["a", "b"]] = ("a", "b")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sparkctl.inventory.model import Cluster, EngineIntent, Path
-from sparkctl.rules.base import arg_path, end_path
+from sparkctl.rule import arg_path, end_path
 
 Kind = Literal[
     "name", "user", "netdev", "port", "host", "path", "target", "local path", "image",

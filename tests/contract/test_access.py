@@ -17,11 +17,11 @@ import pytest
 
 from sparkctl.commands.base import Command, Effect
 from sparkctl.errors import AccessRefused, Unreachable
-from sparkctl.execute import dial
-from sparkctl.execute.fleet import Fleet
-from sparkctl.execute.secrets import Secrets
-from sparkctl.execute.ssh import Login, SshTransport
 from sparkctl.outcome import Lost, Ok, Result
+from sparkctl.ssh import connect
+from sparkctl.ssh.connection import Login, SshTransport
+from sparkctl.ssh.fleet import Fleet
+from sparkctl.ssh.passwords import Secrets
 from tests.contract.sshd import Sshd, free_port, make_key, public, running
 
 
@@ -562,7 +562,7 @@ def test_a_connection_that_went_silent_is_noticed_by_the_keepalive(
     node: Sshd, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As after a suspended laptop: no packet, no error. The command is Lost; the next one connects anew."""
-    monkeypatch.setattr(dial, "KEEPALIVE_SECONDS", 0.5)
+    monkeypatch.setattr(connect, "KEEPALIVE_SECONDS", 0.5)
     key = make_key(home / "mine")
     node.authorise(key)
     with closing(Valve(node.port)) as valve:
@@ -584,5 +584,5 @@ def test_a_connection_that_went_silent_is_noticed_by_the_keepalive(
 
         first, second, lasted = asyncio.run(work())
     assert isinstance(first, Lost) and "connection was lost" in first.reason
-    assert lasted < 0.3 + 0.5 * (dial.KEEPALIVE_COUNT + 1) + 1.5, "within the keepalive time"
+    assert lasted < 0.3 + 0.5 * (connect.KEEPALIVE_COUNT + 1) + 1.5, "within the keepalive time"
     assert second == Ok("here\n")

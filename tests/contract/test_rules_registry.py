@@ -8,15 +8,17 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from sparkctl import rule as base
 from sparkctl.errors import SparkctlError
-from sparkctl.inventory.resolve import Desk
+from sparkctl.inventory.resolve import Controller
 from sparkctl.outcome import Finding
 from sparkctl.resources import share
-from sparkctl.rules import Rule, base, rules, study_text
-from sparkctl.rules.base import declare
+from sparkctl.rule import declare
+from sparkctl.rules import Rule, rules
+from sparkctl.study import study_text
 
 CASES = Path(__file__).parents[1] / "cases/findings"
-DESK = Desk("nvidia", PurePosixPath("/home/nvidia"), PurePosixPath("/cluster"), {"/cluster/open.key"}.__contains__)
+DESK = Controller("nvidia", PurePosixPath("/home/nvidia"), PurePosixPath("/cluster"), {"/cluster/open.key"}.__contains__)
 SECTIONS = ["What it refuses", "Why", "Wrong", "Right", "Source"]
 BASE = {
     "apiVersion": "apiVersion: sparkctl/v1\n",

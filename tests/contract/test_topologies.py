@@ -10,10 +10,10 @@ from sparkctl.fabric.model import Fabric
 from sparkctl.fabric.topologies import Topology, expand, known, subnets_needed, topology_of
 from sparkctl.fabric.topologies.base import register
 from sparkctl.inventory.model import Cluster
-from sparkctl.inventory.resolve import Desk
-from sparkctl.rules import study_text
+from sparkctl.inventory.resolve import Controller
+from sparkctl.study import study_text
 
-DESK = Desk("nvidia", PurePosixPath("/home/nvidia"), PurePosixPath("/cluster"))
+DESK = Controller("nvidia", PurePosixPath("/home/nvidia"), PurePosixPath("/cluster"))
 HEAD = "apiVersion: sparkctl/v1\nkind: Cluster\nmetadata: {name: x}\n"
 PAIR = "nodes: [{name: a, address: 192.0.2.1}, {name: b, address: 192.0.2.2}]\n"
 FOUR = "nodes: [" + ", ".join(f"{{name: {n}, address: 192.0.2.{i}}}" for i, n in enumerate("abcd", 1)) + "]\n"

@@ -16,10 +16,10 @@ import pytest
 
 from sparkctl.commands.base import Command, Effect
 from sparkctl.errors import AccessRefused, EffectRefused
-from sparkctl.execute.fleet import Fleet
-from sparkctl.execute.ssh import Login, SshTransport
-from sparkctl.execute.transport import Gate
 from sparkctl.outcome import Failed, Lost, Ok, Result
+from sparkctl.ssh.connection import Login, SshTransport
+from sparkctl.ssh.fleet import Fleet
+from sparkctl.ssh.transport import Gate
 
 CONFIG = """
 Port {port}

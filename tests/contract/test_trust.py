@@ -18,9 +18,9 @@ import asyncssh
 import pytest
 
 from sparkctl.errors import Refused
-from sparkctl.execute import pins, trust
 from sparkctl.inventory.starter import MOST, starter, usual
-from sparkctl.rules.study import desk, study_text
+from sparkctl.ssh import host_keys, known_hosts
+from sparkctl.study import controller_of, study_text
 from tests.contract.sshd import Sshd, fingerprint, free_port, make_key, public, running
 
 SPARKCTL = str(Path(sys.executable).with_name("sparkctl"))
@@ -254,7 +254,7 @@ def key(path: Path) -> asyncssh.SSHKey:
 @pytest.mark.parametrize("kind", ["ed25519", "ecdsa", "rsa"])
 def test_a_fingerprint_is_that_of_ssh_keygen(tmp_path: Path, kind: str) -> None:
     made = make_key(tmp_path / kind, kind=kind)
-    assert trust.described(key(made)) == fingerprint(made)
+    assert host_keys.described(key(made)) == fingerprint(made)
 
 
 def test_lines_are_matched_as_ssh_matches_them(tmp_path: Path) -> None:
@@ -273,22 +273,22 @@ def test_lines_are_matched_as_ssh_matches_them(tmp_path: Path) -> None:
     }
     for line, (port, expected) in cases.items():
         file.write_text(f"junk\n{line}\n")
-        assert bool(pins.pins([file], "spark", port)) is expected, line
+        assert bool(known_hosts.pins([file], "spark", port)) is expected, line
     file.write_text(f"spark {blob}\n[spark]:2222 {blob}\n")
     subprocess.run(["ssh-keygen", "-q", "-H", "-f", file], check=True, timeout=20, capture_output=True)
     assert "|1|" in file.read_text()
-    found = pins.pins([file], "spark", 2222)
+    found = known_hosts.pins([file], "spark", 2222)
     assert [(pin.line, pin.loose, pin.key == key(mine)) for pin in found] == [(2, False, True)]
-    assert pins.pins([file], "other", 22) == ()
+    assert known_hosts.pins([file], "other", 22) == ()
 
 
 def test_a_line_without_the_port_may_vouch_but_never_accuse(tmp_path: Path) -> None:
     mine, other, file = make_key(tmp_path / "mine"), make_key(tmp_path / "other"), tmp_path / "known"
     file.write_text(f"spark {public(mine)}\n")
-    found = pins.pins([file], "spark", 2222)
+    found = known_hosts.pins([file], "spark", 2222)
     assert [pin.loose for pin in found] == [True]
-    assert trust.judged(key(mine), found) == "pinned"
-    assert trust.judged(key(other), found) == "new"
+    assert host_keys.judged(key(mine), found) == "pinned"
+    assert host_keys.judged(key(other), found) == "new"
 
 
 @pytest.mark.parametrize(
@@ -297,16 +297,16 @@ def test_a_line_without_the_port_may_vouch_but_never_accuse(tmp_path: Path) -> N
 def test_a_marker_changes_what_a_line_says(tmp_path: Path, marker: str, state: str) -> None:
     mine, file = make_key(tmp_path / "mine"), tmp_path / "known"
     file.write_text(f"{marker}spark {public(mine)}\n")
-    assert trust.judged(key(mine), pins.pins([file], "spark", 22)) == state
+    assert host_keys.judged(key(mine), known_hosts.pins([file], "spark", 22)) == state
 
 
 def test_a_revoked_key_is_never_pinned(tmp_path: Path) -> None:
     mine, file = make_key(tmp_path / "mine"), tmp_path / "known"
     file.write_text(f"@revoked spark {public(mine)}\n")
-    known = pins.pins([file], "spark", 22)
-    standing = trust.Standing("spark-1", "revoked", key=key(mine), known=known)
+    known = known_hosts.pins([file], "spark", 22)
+    standing = host_keys.Standing("spark-1", "revoked", key=key(mine), known=known)
     with pytest.raises(Refused, match=r"line 1 of .* revokes"):
-        trust.to_pin([standing], {}, ["spark-1"])
+        host_keys.to_pin([standing], {}, ["spark-1"])
 
 
 def test_taking_a_pin_away_leaves_every_other_byte(tmp_path: Path) -> None:
@@ -314,7 +314,7 @@ def test_taking_a_pin_away_leaves_every_other_byte(tmp_path: Path) -> None:
     blob = public(mine)
     file.write_text(f"# a\r\nspark {blob}\nother,spark  {blob} me@here\n[spark]:2222 {blob}\n\xe9 end")
     file.chmod(0o640)
-    pins.drop(pins.pins([file], "spark", 22), "spark", 22)
+    known_hosts.drop(known_hosts.pins([file], "spark", 22), "spark", 22)
     assert file.read_bytes() == f"# a\r\nother  {blob} me@here\n[spark]:2222 {blob}\n\xe9 end".encode()
     assert file.stat().st_mode & 0o777 == 0o640
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
@@ -324,12 +324,12 @@ def test_a_pattern_is_not_taken_away(tmp_path: Path) -> None:
     mine, file = make_key(tmp_path / "mine"), tmp_path / "known"
     file.write_text(f"spark* {public(mine)}\n")
     with pytest.raises(Refused, match="pins a pattern"):
-        pins.drop(pins.pins([file], "spark", 22), "spark", 22)
+        known_hosts.drop(known_hosts.pins([file], "spark", 22), "spark", 22)
 
 
 def test_the_users_own_file_is_made_private(tmp_path: Path) -> None:
     mine, file = key(make_key(tmp_path / "mine")), tmp_path / ".ssh" / "known_hosts"
-    pins.append(file, [pins.line_of("Spark", 22, mine)])
+    known_hosts.append(file, [known_hosts.line_of("Spark", 22, mine)])
     assert file.read_text().startswith("spark ssh-ed25519 ")
     assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
 
@@ -340,8 +340,8 @@ def test_the_answer_of_a_key_is_compared_with_its_like(servers: tuple[Sshd, Sshd
     with running(tmp_path / "both", f"HostKey {second}") as server:
         file = tmp_path / "known"
         file.write_text(f"[127.0.0.1]:{server.port} {public(second)}\n")
-        login = trust.Login("spark-1", "127.0.0.1", server.port, "root", str(file), None, own_config=False)
-        (standing,) = asyncio.run(trust.look([login]))
+        login = host_keys.Login("spark-1", "127.0.0.1", server.port, "root", str(file), None, own_config=False)
+        (standing,) = asyncio.run(host_keys.look([login]))
     assert standing.state == "pinned" and standing.shown == fingerprint(second)
 
 
@@ -359,7 +359,7 @@ def test_a_first_inventory_has_nothing_wrong_with_it(nodes: int, topology: str |
     fits = {"direct": nodes == 2, "mesh": nodes == 3, "ring": nodes >= 4}.get(topology or "", True)
     assert ran.returncode == (0 if fits else 2), ran.stderr
     if fits:
-        found = study_text(file.read_bytes(), str(file), desk(file))
+        found = study_text(file.read_bytes(), str(file), controller_of(file))
         assert found.findings == () and found.cluster is not None
         assert (len(found.cluster.nodes), found.cluster.fabric.topology) == (nodes, topology or usual(nodes))
     else:
@@ -373,7 +373,7 @@ def test_the_engine_of_a_first_inventory_is_right_once_its_marks_are_taken_away(
         assert mark
         lines = "engine:\n" + "".join(line.removeprefix("# ") for line in engine.splitlines(keepends=True))
         file = tmp_path / "first.yaml"
-        assert study_text((head + lines).encode(), str(file), desk(file)).errors == ()
+        assert study_text((head + lines).encode(), str(file), controller_of(file)).errors == ()
 
 
 def test_a_file_that_is_there_is_never_overwritten(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sparkctl.rules import study
+from sparkctl.study import study
 from tests.scenario.cells import Matrix
 from tests.scenario.rig import Rig, inventory
 from tests.scenario.world import World, folder

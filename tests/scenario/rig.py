@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sparkctl.errors import Refused
-from sparkctl.execute.fleet import Fleet
 from sparkctl.execute.session import Session
 from sparkctl.plan.playbook import load
 from sparkctl.render import render
-from sparkctl.rules import study
+from sparkctl.ssh.fleet import Fleet
+from sparkctl.study import study
 from tests.scenario.transport import Event, Fault, Killed, ScenarioTransport, Wire, played
 from tests.scenario.world import World
 

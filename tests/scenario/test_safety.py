@@ -13,10 +13,10 @@ import pytest
 from sparkctl.commands import lock
 from sparkctl.commands.base import Effect, functions, write
 from sparkctl.errors import AccessRefused, ApplyFailed, EffectRefused, Locked, RollbackIncomplete, StalePlan, Unfinished
-from sparkctl.execute.fleet import Phase
 from sparkctl.execute.session import Session
 from sparkctl.outcome import Ok
-from sparkctl.rules import study
+from sparkctl.ssh.fleet import Phase
+from sparkctl.study import study
 from tests.scenario.cells import settled
 from tests.scenario.rig import BOOKS, Outcome, Rig, down, inventory, up
 from tests.scenario.transport import Fault, Killed, Wire

@@ -13,8 +13,8 @@ from typing import Any, Literal, TypeVar
 
 from sparkctl.commands.base import Command
 from sparkctl.errors import AccessRefused
-from sparkctl.execute.transport import Counters, LineSink
 from sparkctl.outcome import Failed, Lost, Ok, Result
+from sparkctl.ssh.transport import Counters, LineSink
 from tests.scenario.world import World
 
 T = TypeVar("T")

@@ -13,9 +13,9 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from sparkctl.inventory.resolve import Desk
+from sparkctl.inventory.resolve import Controller
 from sparkctl.render import NodeRendering, Rendering, render
-from sparkctl.rules import study, study_text
+from sparkctl.study import study, study_text
 from tests.made import some
 
 SEED = int(os.environ.get("SPARKCTL_TRUTH_SEED") or random.randrange(1 << 32))
@@ -78,7 +78,7 @@ def renderings() -> dict[str, Rendering]:
     """Every example inventory, and every variant, rendered."""
     made = {f"made-{number}": content for number, content in enumerate(some(5, SEED))}
     examples = {path.stem: study(path) for path in sorted((ROOT / "inventories").glob("*.yaml"))}
-    place = Desk("op", PurePosixPath("/home/op"), PurePosixPath("/inventories"))
+    place = Controller("op", PurePosixPath("/home/op"), PurePosixPath("/inventories"))
     variants = {name: study_text(text.encode(), name, place) for name, text in {**VARIANTS, **made}.items()}
     rendered = {}
     for name, found in {**examples, **variants}.items():

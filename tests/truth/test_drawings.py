@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from sparkctl.inventory.resolve import Desk
-from sparkctl.report.topology import Sketch, as_dot, sketch
-from sparkctl.rules import study_text
+from sparkctl.inventory.resolve import Controller
+from sparkctl.report.drawing import Sketch, as_dot, sketch
+from sparkctl.study import study_text
 
 ROOT = Path(__file__).resolve().parents[2]
-DESK = Desk("op", PurePosixPath("/home/op"), PurePosixPath("/inventories"))
+DESK = Controller("op", PurePosixPath("/home/op"), PurePosixPath("/inventories"))
 EXAMPLES = sorted((ROOT / "inventories").glob("*.yaml"))
 CASES = sorted((ROOT / "tests/cases/findings").glob("*/inventory.yaml"))
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from sparkctl.commands.base import functions
-from sparkctl.commands.perftest import EMULATED, FULL, QUICK, End, command, stop
 from sparkctl.commands.shell import quote
-from sparkctl.facts.perftest import BUSY, NO_TOOL, SLOW, STOPPED, ends
+from sparkctl.loadtest.perftest import EMULATED, FULL, QUICK, End, command, stop
+from sparkctl.loadtest.perftest_output import BUSY, NO_TOOL, SLOW, STOPPED, ends
 from tests.contract.sshd import Sshd, make_key, running
 
 FOREVER = "exec sleep 300"

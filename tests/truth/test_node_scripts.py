@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from sparkctl.execute.gather import questions
+from sparkctl.execute.read_facts import questions
 from sparkctl.facts.base import batch
 from sparkctl.plan import compile as compiled
-from sparkctl.plan.build import plan_up
 from sparkctl.plan.compile import Run
 from sparkctl.plan.playbook import load
+from sparkctl.plan.steps import plan_up
 from tests.unit.test_plan import CLUSTER, FABRIC, KEY, desired, pair
 
 TEMPLATES = Path(__file__).parents[2] / "templates"

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from sparkctl.inventory.resolve import Desk
+from sparkctl.inventory.resolve import Controller
 from sparkctl.render import render
-from sparkctl.rules import study_text
+from sparkctl.study import study_text
 from tests.truth.test_unit import EMPTY, NEIGHBOURS
 
 UNIT = "sparkctl-dcb.service"
@@ -24,7 +24,7 @@ QOS = (
 
 def unit(node: str) -> str:
     """The rendered unit of one node."""
-    found = study_text(QOS.encode(), "i.yaml", Desk("op", PurePosixPath("/"), PurePosixPath("/")))
+    found = study_text(QOS.encode(), "i.yaml", Controller("op", PurePosixPath("/"), PurePosixPath("/")))
     assert found.errors == ()
     assert found.cluster is not None
     assert found.fabric is not None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sparkctl.engines.flag_lists import LISTS, flags_of, knows
+from sparkctl.engines.vllm.flag_lists import LISTS, flags_of, knows
 from sparkctl.lab.engine import VLLM, engine
 from sparkctl.lab.furnish import ENGINE_FOLDER
 from sparkctl.lab.image import image

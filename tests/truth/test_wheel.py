@@ -56,7 +56,7 @@ def test_the_wheel_carries_the_tables_of_the_package(installed: Path) -> None:
     where = run(installed / "bin/python", "-c", "import sparkctl; print(sparkctl.__path__[0])", cwd=installed)
     ours = {str(path.relative_to(ROOT / "sparkctl")) for path in (ROOT / "sparkctl").rglob("*.json")}
     assert {name for name in ours if not (Path(where.strip()) / name).is_file()} == set()
-    assert {"models/known.json", "engines/known/vllm-0.33.0.json"} <= ours
+    assert {"models/known.json", "engines/vllm/known/vllm-0.33.0.json"} <= ours
 
 
 def test_the_wheel_renders_as_the_checkout_does(installed: Path, tmp_path: Path) -> None:

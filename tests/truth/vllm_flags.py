@@ -1,6 +1,6 @@
 """Run by the Python of a real vLLM: every flag that the parser of its `vllm serve` has.
 
-    python vllm_flags.py > sparkctl/engines/known/vllm-VERSION.json
+    python vllm_flags.py > sparkctl/engines/vllm/known/vllm-VERSION.json
 
 test_vllm_flags.py holds the file of the lab's version to what this says.
 """

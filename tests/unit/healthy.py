@@ -28,13 +28,13 @@ from sparkctl.facts.routes import Route, parse
 from sparkctl.facts.snapshot import NodeFacts
 from sparkctl.facts.survey import Survey
 from sparkctl.facts.system import RdmaDevice, SystemState
-from sparkctl.facts.trials import Gathered, Lane, Load, Measure, Tool, Trial
 from sparkctl.facts.units import ContainerState, UnitState
 from sparkctl.inventory.model import Cluster
+from sparkctl.loadtest.results import Gathered, Lane, Load, Measure, Tool, Trial
 from sparkctl.outcome import Absent, Fact, Known
 from sparkctl.render import Rendering, render
 from sparkctl.render.artifact import NodeRendering
-from sparkctl.rules import study
+from sparkctl.study import study
 
 INVENTORIES = Path(__file__).resolve().parents[2] / "inventories"
 SHIPPED = tuple(sorted(path.stem for path in INVENTORIES.glob("*.yaml")))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sparkctl.checks.thresholds import DEFAULTS
 from sparkctl.fabric.model import Attachment
 from sparkctl.outcome import State, Verdict
-from sparkctl.report.proof import Proof
+from sparkctl.report.verification import Proof
 from tests.unit.healthy import healthy
 
 NOW = "2026-11-21 10:20:31 UTC"

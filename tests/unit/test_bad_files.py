@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from sparkctl.cli.validate import validate
 from sparkctl.outcome import Finding
-from sparkctl.rules import study
+from sparkctl.study import study
 
 EXAMPLE = (Path(__file__).parents[2] / "inventories/dual.yaml").read_text()
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(

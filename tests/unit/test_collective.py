@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from sparkctl.commands.base import Command
-from sparkctl.execute.collective import all_gather
+from sparkctl.execute.allgather_test import all_gather
 from sparkctl.execute.measure import measured
 from sparkctl.facts.record import LockState
 from sparkctl.facts.snapshot import NodeFacts
 from sparkctl.facts.system import SystemState
-from sparkctl.facts.trials import Gathered
 from sparkctl.facts.units import UnitState
+from sparkctl.loadtest.results import Gathered
 from sparkctl.outcome import Absent, Fact, Failed, Known, Ok, Result, Unknown
 from tests.unit.healthy import GIB, healthy
 from tests.unit.test_gathered import report

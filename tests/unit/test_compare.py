@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from sparkctl.checks import View, judge
 from sparkctl.commands.canary import Answer
 from sparkctl.execute.session import LOADED
-from sparkctl.facts.trials import Measure
+from sparkctl.loadtest.results import Measure
 from sparkctl.outcome import Fact, Known, State, Verdict
 from sparkctl.report import compare, measures
 from sparkctl.report.compare import Old, change_of, parse
 from sparkctl.report.measures import Row
-from sparkctl.report.proof import document
+from sparkctl.report.verification import document
 from tests.unit.healthy import healthy
 from tests.unit.judged import VERDICTS, judged
 

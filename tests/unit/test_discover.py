@@ -14,20 +14,20 @@ from typer.testing import CliRunner
 
 from sparkctl.cli.discover import _login, _write
 from sparkctl.cli.main import app
+from sparkctl.discovery.cabling import Found, Seen, found, names_of
+from sparkctl.discovery.inventory_text import Access, Draft, draft
 from sparkctl.errors import UsageError
-from sparkctl.execute.secrets import Secrets
 from sparkctl.fabric.ports import HALVES, NETDEVS
 from sparkctl.facts.links import Netdev
 from sparkctl.facts.neighbours import Hello, Lldp
 from sparkctl.inventory.model import Cluster
-from sparkctl.inventory.resolve import Desk
+from sparkctl.inventory.resolve import Controller
 from sparkctl.outcome import Absent, Known, Unknown
-from sparkctl.plan.discover import Found, Seen, found, names_of
-from sparkctl.plan.draft import Access, Draft, draft
-from sparkctl.rules.study import study_text
+from sparkctl.ssh.passwords import Secrets
+from sparkctl.study import study_text
 from tests.unit.healthy import SHIPPED, healthy
 
-DESK = Desk("me", PurePosixPath("/home/me"), PurePosixPath("/home/me"), lambda path: False)
+DESK = Controller("me", PurePosixPath("/home/me"), PurePosixPath("/home/me"), lambda path: False)
 Change = Callable[[Seen], Seen]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from sparkctl.execute.gather import questions
+from sparkctl.execute.read_facts import questions
 from sparkctl.facts.files import FileState
 from sparkctl.facts.foreign import ForeignFile, ForeignStanza
 from sparkctl.facts.record import FileRecord, Record, RunState

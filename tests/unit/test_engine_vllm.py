@@ -8,12 +8,12 @@ import pytest
 import yaml
 
 from sparkctl.engines import ENGINES, Rank, engine_of, findings
-from sparkctl.engines.vllm import Vllm
+from sparkctl.engines.vllm.engine import Vllm
 from sparkctl.errors import SparkctlError
 from sparkctl.fabric.model import Fabric
 from sparkctl.inventory.model import Cluster, EngineIntent, Source
-from sparkctl.inventory.resolve import Desk
-from sparkctl.rules import study_text
+from sparkctl.inventory.resolve import Controller
+from sparkctl.study import study_text
 
 ROLE = {"--node-rank", "--headless", "--host", "--port"}
 
@@ -42,7 +42,7 @@ def text(nodes: int, **engine: object) -> bytes:
 
 def studied(nodes: int, **engine: object) -> tuple[Cluster, Fabric, EngineIntent]:
     """The cluster, its fabric and its engine, whatever the rules for engines say of it."""
-    found = study_text(text(nodes, **engine), "i.yaml", Desk("op", PurePosixPath("/"), PurePosixPath("/")))
+    found = study_text(text(nodes, **engine), "i.yaml", Controller("op", PurePosixPath("/"), PurePosixPath("/")))
     assert found.cluster is not None
     assert found.fabric is not None, found.findings
     assert found.cluster.engine is not None

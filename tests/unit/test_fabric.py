@@ -14,10 +14,10 @@ from sparkctl.fabric import addressing, graph
 from sparkctl.fabric.model import Fabric
 from sparkctl.fabric.ports import half
 from sparkctl.inventory.model import Cluster
-from sparkctl.inventory.resolve import Desk
-from sparkctl.rules import Study, study_text
+from sparkctl.inventory.resolve import Controller
+from sparkctl.study import Study, study_text
 
-DESK = Desk("nvidia", PurePosixPath("/home/nvidia"), PurePosixPath("/cluster"))
+DESK = Controller("nvidia", PurePosixPath("/home/nvidia"), PurePosixPath("/cluster"))
 
 
 def written(nodes: int, links: list[str], fabric: str, switches: int = 0) -> str:

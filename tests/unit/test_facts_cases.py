@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from sparkctl.facts import files, foreign, links, perftest, pings, record, routes, system, units
+from sparkctl.facts import files, foreign, links, pings, record, routes, system, units
 from sparkctl.facts.base import parsed
 from sparkctl.facts.survey import PARSERS as SURVEYED
+from sparkctl.loadtest import perftest_output
 from sparkctl.outcome import Known, Unknown
 
 CASES = Path(__file__).parents[1] / "cases" / "facts"
@@ -24,7 +25,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "links": links.parse,
     "lock": record.parse_lock,
     "netplan-files": foreign.parse_files,
-    "perftest-report": perftest.parse,
+    "perftest-report": perftest_output.parse,
     "pings": pings.parse,
     "rdma": system.parse_rdma,
     "record": record.parse,

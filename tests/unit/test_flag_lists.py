@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from sparkctl.engines.flag_lists import LISTS, flags_of, knows, version_of, versions
+from sparkctl.engines.vllm.flag_lists import LISTS, flags_of, knows, version_of, versions
 from sparkctl.inventory.model import EngineIntent, EngineKind, Parallel, Runtime
 
 

@@ -13,16 +13,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparkctl.commands import gather
 from sparkctl.commands.base import Effect
-from sparkctl.commands.gather import Place
 from sparkctl.engines import Rank
 from sparkctl.facts.base import parsed
-from sparkctl.facts.gathered import Report, parse, together
-from sparkctl.facts.trials import Gathered
+from sparkctl.loadtest import allgather
+from sparkctl.loadtest.allgather import Place
+from sparkctl.loadtest.allgather_output import Report, parse, together
+from sparkctl.loadtest.in_engine import trial_script
+from sparkctl.loadtest.results import Gathered
 from sparkctl.outcome import Failed, Known, Lost, Ok, Result, Unknown
 from sparkctl.render.artifact import UNIT_NAME
-from sparkctl.render.trial import trial_script
 from sparkctl.resources import share
 from tests.unit.healthy import studied
 
@@ -130,7 +130,7 @@ def test_the_devices_of_a_log() -> None:
     ],
 )
 def test_sizes_never_freeze_a_node(available: int, gpu: bool, quick: bool, mebibytes: list[int]) -> None:
-    assert [size >> 20 for size in gather.sizes(available, gpu=gpu, quick=quick)] == mebibytes
+    assert [size >> 20 for size in allgather.sizes(available, gpu=gpu, quick=quick)] == mebibytes
 
 
 def script(inventory: str) -> str:
@@ -138,7 +138,7 @@ def script(inventory: str) -> str:
     assert cluster.engine is not None
     place = Place(0, len(cluster.nodes), "10.20.0.11", 29501)
     rank = Rank(cluster, fabric, cluster.head, cluster.engine)
-    return trial_script(rank, gather.name("abcd"), gather.argument(place, (1 << 29,)))
+    return trial_script(rank, allgather.name("abcd"), allgather.argument(place, (1 << 29,)))
 
 
 def test_the_container_has_the_engines_surroundings_and_no_key() -> None:
@@ -161,10 +161,10 @@ def test_the_container_has_the_engines_surroundings_and_no_key() -> None:
 
 
 def test_a_unit_bounds_it_and_nothing_is_expanded_on_the_way() -> None:
-    command = gather.command(script("dual"), "abcd", UNIT_NAME, docker=True)
+    command = allgather.command(script("dual"), "abcd", UNIT_NAME, docker=True)
     assert command.effect is Effect.LOAD
-    assert command.timeout > gather.SECONDS
-    assert f"RuntimeMaxSec={gather.SECONDS}" in command.script
+    assert command.timeout > allgather.SECONDS
+    assert f"RuntimeMaxSec={allgather.SECONDS}" in command.script
     for words in ("docker rm --force NAME >", "--unit=NAME ", "--name NAME "):
         assert words.replace("NAME", "sparkctl-gather-abcd") in command.script
     assert "rank_begins sparkctl-engine.service" in command.script
@@ -180,9 +180,9 @@ def test_a_unit_bounds_it_and_nothing_is_expanded_on_the_way() -> None:
 
 
 def test_a_run_ends_its_own_ranks_and_no_others() -> None:
-    script = gather.stop("abcd", docker=True).script
+    script = allgather.stop("abcd", docker=True).script
     assert "docker rm --force sparkctl-gather-abcd >" in script and "systemctl stop sparkctl-gather-abcd.service" in script
-    assert "docker" not in gather.stop("abcd", docker=False).script
+    assert "docker" not in allgather.stop("abcd", docker=False).script
 
 
 @pytest.mark.parametrize(

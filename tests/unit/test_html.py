@@ -12,10 +12,10 @@ from hypothesis import given, settings
 
 from sparkctl.outcome import Absent, Unknown, Verdict
 from sparkctl.report import compare, measures
+from sparkctl.report.by_place import spots
+from sparkctl.report.drawing import sketch
+from sparkctl.report.drawing.verdicts_svg import Picture, svg
 from sparkctl.report.html import headline, page
-from sparkctl.report.picture import Picture, svg
-from sparkctl.report.spots import spots
-from sparkctl.report.topology import sketch
 from tests.unit.judged import HOSTILE, VERDICTS, judged
 
 VOID = {"meta", "br", "link", "img"}

@@ -7,8 +7,8 @@ import pytest
 from sparkctl.errors import Refused
 from sparkctl.fabric.model import Cable, Fabric
 from sparkctl.inventory.model import Cluster, FabricIntent, LinkEnd, Node, Source, SshAccess, Switch
-from sparkctl.lab import network
-from sparkctl.lab.spec import LabSpec, management_network, specify
+from sparkctl.lab.container import network
+from sparkctl.lab.spec import LabSpec, address_of, management_network, specify
 
 
 def cluster(
@@ -112,10 +112,10 @@ def test_a_dead_peer_takes_the_light_of_a_direct_cable_but_not_of_a_switch():
 def test_netdevs_come_with_the_mtu_and_the_mac_of_a_fresh_node():
     lab = direct()
     lines = network.plug(lab, lab.nodes[0])
-    mac = network.address_of("demo", "spark-1", "enp1s0f1np1")
+    mac = address_of("demo", "spark-1", "enp1s0f1np1")
     assert f"link add c0Aa mtu 9216 type veth peer name enp1s0f1np1 mtu 1500 address {mac} netns node0" in lines
     assert mac.startswith("02:")
-    assert mac != network.address_of("demo", "spark-2", "enp1s0f1np1")
+    assert mac != address_of("demo", "spark-2", "enp1s0f1np1")
 
 
 def test_names_fit_into_the_kernel():

@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from sparkctl.errors import Refused
-from sparkctl.lab import cgroups, state
+from sparkctl.lab import state
+from sparkctl.lab.container import cgroups
 from sparkctl.lab.state import LabNode, LabState, Supervisor
 
 

@@ -13,16 +13,16 @@ import pytest
 from sparkctl.errors import Refused, UsageError
 from sparkctl.inventory.model import Switch
 from sparkctl.lab.access import write_keys
+from sparkctl.lab.cable_faults import carrying, ends, faulty, swapped
 from sparkctl.lab.furnish import Keys
 from sparkctl.lab.order import Order
 from sparkctl.lab.overlay import overlay
-from sparkctl.lab.plugs import carrying, ends, faulty, swapped
 from sparkctl.lab.spec import LabSpec
 from sparkctl.lab.state import LabNode, LabState, Supervisor
 from sparkctl.lab.vm import accelerator, life
 from sparkctl.lab.vm.furnish import archive, files
 from sparkctl.lab.vm.machine import Parts, Running, words
-from sparkctl.lab.vm.switchboard import End, Switchboard
+from sparkctl.lab.vm.switchboard import Socket, Switchboard
 from tests.unit.test_lab_overlay import CLUSTER
 from tests.unit.test_lab_spec import cluster, direct, spec, switched
 
@@ -53,7 +53,7 @@ class Board:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         for end in (ours, theirs):
             end.setblocking(False)
-        self.board.plug(End(name, mtu, ours), bridge)
+        self.board.plug(Socket(name, mtu, ours), bridge)
         self.outside[name] = theirs
 
     def say(self, name: str, what: bytes) -> dict[str, bytes]:

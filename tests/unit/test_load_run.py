@@ -8,18 +8,18 @@ from collections.abc import Callable
 
 import pytest
 
-from sparkctl.commands import perftest as commands
 from sparkctl.commands.base import Command, Effect
-from sparkctl.commands.perftest import FULL
 from sparkctl.errors import EffectRefused, Unreachable
-from sparkctl.execute.fleet import Fleet
-from sparkctl.execute.load import AGAIN, Measuring, load
-from sparkctl.execute.transport import Counters, LineSink
-from sparkctl.facts.perftest import BUSY, NO_TOOL, SLOW, STOPPED
-from sparkctl.facts.trials import Load
+from sparkctl.execute.rdma_test import AGAIN, Measuring, load
+from sparkctl.loadtest import perftest as commands
+from sparkctl.loadtest.perftest import FULL
+from sparkctl.loadtest.perftest_output import BUSY, NO_TOOL, SLOW, STOPPED
+from sparkctl.loadtest.results import Load
+from sparkctl.loadtest.schedule import schedule
 from sparkctl.outcome import Absent, Fact, Failed, Known, Lost, Ok, Result, Unknown
-from sparkctl.plan.trials import schedule
 from sparkctl.report.events import Ended, Event, Note
+from sparkctl.ssh.fleet import Fleet
+from sparkctl.ssh.transport import Counters, LineSink
 from tests.unit.healthy import SHIPPED, healthy, studied
 from tests.unit.test_perftest import real_json
 

@@ -10,10 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparkctl.facts import perftest
 from sparkctl.facts.base import parsed
-from sparkctl.facts.perftest import KILLED, NO_TOOL, SILENT, SLOW, UNANSWERED, UNREACHED, WAITED, Spoken, outcome
-from sparkctl.facts.trials import Measure
+from sparkctl.loadtest import perftest_output
+from sparkctl.loadtest.perftest_output import (
+    KILLED,
+    NO_TOOL,
+    SILENT,
+    SLOW,
+    UNANSWERED,
+    UNREACHED,
+    WAITED,
+    Spoken,
+    outcome,
+)
+from sparkctl.loadtest.results import Measure
 from sparkctl.outcome import Absent, Fact, Known, Unknown
 from tests.unit.healthy import healthy
 
@@ -25,9 +35,9 @@ def test_the_three_forms_say_the_same() -> None:
     latency = Measure("latency", None, 22008.20, 1, 4096, 200)
     for name, expected in (("bw", bandwidth), ("lat", latency)):
         for kind in ("json", "txt"):
-            assert perftest.parse(RECORDED[f"ib_write_{name}.{kind}"]) == expected
-    assert perftest.parse(real_json(BW_average=111.71)) == replace(bandwidth, gbits=111.71)
-    assert perftest.parse(real_json(indent=None)) == bandwidth, "on one line"
+            assert perftest_output.parse(RECORDED[f"ib_write_{name}.{kind}"]) == expected
+    assert perftest_output.parse(real_json(BW_average=111.71)) == replace(bandwidth, gbits=111.71)
+    assert perftest_output.parse(real_json(indent=None)) == bandwidth, "on one line"
 
 
 def real_json(indent: int | None = 2, **results: object) -> str:
@@ -40,8 +50,8 @@ def real_json(indent: int | None = 2, **results: object) -> str:
 @pytest.mark.parametrize("name", [name for name in RECORDED if name.endswith((".json", ".txt"))])
 def test_a_report_that_is_cut_off_is_unknown(name: str) -> None:
     whole = RECORDED[name].rstrip()
-    complete = parsed(Known(whole), perftest.parse)
-    found = [parsed(Known(whole[:size]), perftest.parse) for size in range(len(whole))]
+    complete = parsed(Known(whole), perftest_output.parse)
+    found = [parsed(Known(whole[:size]), perftest_output.parse) for size in range(len(whole))]
     assert all(fact == complete for fact in found if isinstance(fact, Known)), "never a number that is a part of one"
     assert isinstance(found[-85], Unknown)
 
@@ -49,33 +59,33 @@ def test_a_report_that_is_cut_off_is_unknown(name: str) -> None:
 @pytest.mark.parametrize("odd", ["-1.0", "-inf", "0,33", "", "0x10", "\x1b[31m"])
 def test_a_number_that_is_none_is_unknown(odd: str) -> None:
     for name in ("ib_write_bw.json", "ib_write_bw.txt"):
-        assert isinstance(parsed(Known(RECORDED[name].replace("0.33", odd)), perftest.parse), Unknown)
+        assert isinstance(parsed(Known(RECORDED[name].replace("0.33", odd)), perftest_output.parse), Unknown)
 
 
 @pytest.mark.parametrize("odd", ["nan", "-nan", "inf", "1e999"])
 def test_a_clock_that_cannot_be_calibrated_leaves_the_count(odd: str) -> None:
     for name in ("ib_write_bw.json", "ib_write_bw.txt"):
-        found = perftest.parse(RECORDED[name].replace("0.33", odd))
+        found = perftest_output.parse(RECORDED[name].replace("0.33", odd))
         assert (found.gbits, found.iterations) == (None, 1910)
 
 
 def test_another_unit_is_no_measure() -> None:
     odd = RECORDED["ib_write_bw.txt"].replace("BW average[Gb/sec]", "BW average[MiB/sec]")
-    assert isinstance(parsed(Known(odd), perftest.parse), Unknown)
+    assert isinstance(parsed(Known(odd), perftest_output.parse), Unknown)
 
 
 @given(st.text() | st.binary().map(lambda b: b.decode("utf-8", "replace")) | st.sampled_from(sorted(RECORDED.values())))
 def test_whatever_perftest_prints_is_a_fact(output: str) -> None:
-    assert isinstance(parsed(Known(output), perftest.parse), Known | Unknown)
-    assert isinstance(parsed(Known(output), perftest.ends), Known | Unknown)
-    assert perftest.reason(1, output, 14).reason
+    assert isinstance(parsed(Known(output), perftest_output.parse), Known | Unknown)
+    assert isinstance(parsed(Known(output), perftest_output.ends), Known | Unknown)
+    assert perftest_output.reason(1, output, 14).reason
 
 
 @given(st.data())
 def test_a_report_with_a_hole_is_a_fact(data: st.DataObject) -> None:
     whole = data.draw(st.sampled_from(sorted(RECORDED.values())))
     at, to = sorted((data.draw(st.integers(0, len(whole))), data.draw(st.integers(0, len(whole)))))
-    fact = parsed(Known(whole[:at] + data.draw(st.text(max_size=5)) + whole[to:]), perftest.parse)
+    fact = parsed(Known(whole[:at] + data.draw(st.text(max_size=5)) + whole[to:]), perftest_output.parse)
     assert isinstance(fact, Known | Unknown)
 
 
@@ -101,7 +111,7 @@ def test_a_report_with_a_hole_is_a_fact(data: st.DataObject) -> None:
     ],
 )
 def test_why_there_is_no_measure(status: int, stderr: str, fact: Fact[object]) -> None:
-    assert perftest.reason(status, RECORDED.get(stderr, stderr), 14) == fact
+    assert perftest_output.reason(status, RECORDED.get(stderr, stderr), 14) == fact
 
 
 GOOD = Known(Spoken(0, real_json(), ""))

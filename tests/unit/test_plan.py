@@ -13,17 +13,17 @@ from pathlib import Path
 import pytest
 
 from sparkctl.errors import Refused
-from sparkctl.execute.gather import questions
+from sparkctl.execute.read_facts import questions
 from sparkctl.facts.record import Record
 from sparkctl.facts.snapshot import NodeFacts, snapshot
-from sparkctl.plan.build import newcomers, plan_down, plan_up
 from sparkctl.plan.change import FileChange
 from sparkctl.plan.compile import Run, archive, commit, prepare
 from sparkctl.plan.diff import PLAIN, Desired, Wishes
 from sparkctl.plan.plan import Plan
 from sparkctl.plan.playbook import load
+from sparkctl.plan.steps import newcomers, plan_down, plan_up
 from sparkctl.render import Rendering, render
-from sparkctl.rules import study
+from sparkctl.study import study
 
 INVENTORY = Path(__file__).parents[2] / "inventories" / "dual.yaml"
 STUDY = study(INVENTORY)

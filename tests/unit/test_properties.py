@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from sparkctl.fabric.model import Attachment, Fabric
 from sparkctl.inventory.model import Cluster
-from sparkctl.inventory.resolve import Desk
+from sparkctl.inventory.resolve import Controller
 from sparkctl.render import NodeRendering, Rendering, render
-from sparkctl.rules import study_text
+from sparkctl.study import study_text
 from tests.made import Tree, text, trees
 
-DESK = Desk("op", PurePosixPath("/home/op"), PurePosixPath("/inventories"))
+DESK = Controller("op", PurePosixPath("/home/op"), PurePosixPath("/inventories"))
 MADE = max(100, settings().max_examples // 10)  # `make long` asks for more
 ADDRESS = re.compile(r"\b(?:\d{1,3}\.){3}\d{1,3}\b")
 RANK = re.compile(r"(--node-rank \\?\n? *|[Rr]ank )\d+")

@@ -12,7 +12,7 @@ from sparkctl.facts.base import parsed
 from sparkctl.facts.record import Record, RunHeader, parse_journal, parse_lock, parse_run
 from sparkctl.facts.snapshot import NodeFacts, Questions, snapshot
 from sparkctl.outcome import Absent, Fact, Known, Unknown
-from sparkctl.plan.recover import recovery
+from sparkctl.plan.recovery import recovery
 
 RUN = "abcd1234"
 NODES = ("spark-1", "spark-2")

@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 from sparkctl.errors import SparkctlError
-from sparkctl.inventory.resolve import Desk
+from sparkctl.inventory.resolve import Controller
 from sparkctl.render import Rendering, render
 from sparkctl.render.artifact import API_KEY, ENGINE_ENV, ENGINE_SCRIPT, ENGINE_UNIT, NCCL_ENV, NETPLAN
-from sparkctl.rules import study_text
+from sparkctl.study import study_text
 
 NODES = "apiVersion: sparkctl/v1\nkind: Cluster\nmetadata: {name: dual}\nnodes:\n  - {name: a, address: 192.0.2.11}\n"
 TWO = NODES + "  - {name: b, address: 192.0.2.12}\nlinks: [[a:p1, b:p1]]\n"
@@ -27,7 +27,7 @@ VENV = ENGINE.replace(IMAGE, "{venv: /opt/vllm}")
 def rendered(text: str, operator: str = "op") -> Rendering:
     """The files for an inventory that has no errors."""
     home = PurePosixPath("/home") / operator
-    found = study_text(text.encode(), "inventory.yaml", Desk(operator, home, PurePosixPath("/inventories")))
+    found = study_text(text.encode(), "inventory.yaml", Controller(operator, home, PurePosixPath("/inventories")))
     assert found.errors == ()
     assert found.cluster is not None
     assert found.fabric is not None
@@ -217,7 +217,7 @@ def test_json_is_as_the_format_says() -> None:
 
 
 def test_a_value_that_slipped_through_validation_makes_no_file() -> None:
-    found = study_text((TWO + DIRECT).encode(), "i", Desk("op", PurePosixPath("/"), PurePosixPath("/")))
+    found = study_text((TWO + DIRECT).encode(), "i", Controller("op", PurePosixPath("/"), PurePosixPath("/")))
     assert found.cluster is not None
     assert found.fabric is not None
     evil = {"NCCL_DEBUG": "INFO\nLD_PRELOAD=/tmp/x.so"}

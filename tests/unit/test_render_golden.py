@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sparkctl.render import Artifact, render
-from sparkctl.rules import study
+from sparkctl.study import study
 
 ROOT = Path(__file__).resolve().parents[2]
 CASES = ROOT / "tests" / "cases" / "render"

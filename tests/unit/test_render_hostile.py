@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from sparkctl.errors import SparkctlError
 from sparkctl.inventory.model import Runtime
-from sparkctl.inventory.resolve import Desk
+from sparkctl.inventory.resolve import Controller
 from sparkctl.render import NodeRendering, render
 from sparkctl.render.artifact import ENGINE_ENV, ENGINE_SCRIPT, ENGINE_UNIT, NCCL_ENV, NETPLAN
-from sparkctl.rules import study_text
+from sparkctl.study import study_text
 
 TEXT = """
 apiVersion: sparkctl/v1
@@ -27,7 +27,7 @@ links: [[a:p1, b:p1]]
 fabric: {topology: direct}
 engine: {kind: vllm, runtime: {docker: "i/i:1"}, model: /m, parallel: TP2, volumes: {/m: /m}}
 """
-FOUND = study_text(TEXT.encode(), "i.yaml", Desk("op", PurePosixPath("/"), PurePosixPath("/")))
+FOUND = study_text(TEXT.encode(), "i.yaml", Controller("op", PurePosixPath("/"), PurePosixPath("/")))
 NASTY = st.sampled_from(
     ["", "\n", "a\nExecStart=/bin/sh", "%n", "$(id)", "`id`", "';id;'", '"', "\\", "--x", "# x", "a b", "{{x}}", "é"]
 )

@@ -17,12 +17,13 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from sparkctl.cli.validate import validate
-from sparkctl.inventory.resolve import Desk
+from sparkctl.inventory.resolve import Controller
 from sparkctl.outcome import Finding, Location
 from sparkctl.report.junit import as_junit
 from sparkctl.report.sarif import as_sarif, uri
 from sparkctl.resources import share
-from sparkctl.rules import rules, study_text
+from sparkctl.rules import rules
+from sparkctl.study import study_text
 
 ROOT = Path(__file__).parents[2]
 GOOD = """apiVersion: sparkctl/v1
@@ -39,7 +40,7 @@ SCHEMA = json.loads((ROOT / "tests/schemas/sarif-2.1.0-rtm.5.json").read_text())
 SARIF = jsonschema.Draft4Validator(SCHEMA, format_checker=jsonschema.FormatChecker())
 PAGES = {rule.id: (share("rules") / f"{rule.id}.md").read_text() for rule in rules()}
 CASES = sorted((ROOT / "tests/cases/findings").glob("*/inventory.yaml"))
-DESK = Desk("nvidia", PurePosixPath("/home/nvidia"), PurePosixPath("/cluster"))
+DESK = Controller("nvidia", PurePosixPath("/home/nvidia"), PurePosixPath("/cluster"))
 
 
 def ran(*words: str) -> Result:

@@ -9,10 +9,10 @@ import pytest
 from sparkctl.fabric import ports
 from sparkctl.inventory import resolve
 from sparkctl.inventory.model import Cluster, EngineIntent, FabricIntent, LinkEnd, Parallel, Runtime, SshAccess
-from sparkctl.inventory.resolve import Desk
-from sparkctl.rules import study, study_text
+from sparkctl.inventory.resolve import Controller
+from sparkctl.study import study, study_text
 
-DESK = Desk("nvidia", PurePosixPath("/home/nvidia"), PurePosixPath("/cluster"))
+DESK = Controller("nvidia", PurePosixPath("/home/nvidia"), PurePosixPath("/cluster"))
 MINIMAL = """
 apiVersion: sparkctl/v1
 kind: Cluster

@@ -8,12 +8,12 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from sparkctl.inventory.resolve import Desk
+from sparkctl.inventory.resolve import Controller
 from sparkctl.outcome import Finding
-from sparkctl.rules import study_text
+from sparkctl.study import study_text
 
 CASES = sorted((Path(__file__).parents[1] / "cases/findings").iterdir())
-DESK = Desk("nvidia", PurePosixPath("/home/nvidia"), PurePosixPath("/cluster"), {"/cluster/open.key"}.__contains__)
+DESK = Controller("nvidia", PurePosixPath("/home/nvidia"), PurePosixPath("/cluster"), {"/cluster/open.key"}.__contains__)
 Golden = Callable[[Path, str | bytes], None]
 
 

@@ -13,12 +13,12 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sparkctl.facts.trials import Load
+from sparkctl.loadtest.results import Load
 from sparkctl.outcome import Unknown
-from sparkctl.report.compare import Comparison, Move, Turn, parse
+from sparkctl.report.compare import Comparison, Difference, Turn, parse
 from sparkctl.report.redact import GONE, redacted
 from sparkctl.report.saved import file_name, files
-from sparkctl.rules import study_text
+from sparkctl.study import study_text
 from tests.unit.healthy import INVENTORIES, SHIPPED
 from tests.unit.judged import HOSTILE, judged
 from tests.unit.test_secrets import DESK, FORMS
@@ -219,7 +219,7 @@ def test_a_short_secret_leaves_the_report_a_report() -> None:
     assert proof.load is not None
     said = replace(proof.verdicts[0], message="the spark-1 of pass", measured="pass", remedy="write pass")
     unread = {trial: (Unknown("no pass"),) * len(trial.lanes) for trial in proof.load.measured}
-    turn, move = Turn("a", "w", "pass", "fail", "a pass"), Move("b", "w", "pass", "spark")
+    turn, move = Turn("a", "w", "pass", "fail", "a pass"), Difference("b", "w", "pass", "spark")
     since = Comparison("then", (turn,), (move,))
     proof = replace(proof, verdicts=(said, *proof.verdicts[1:]), load=Load(unread), since=since)
     written = files(proof, {}, "", ["pass", "spark", "dual", "class"])

@@ -6,11 +6,11 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from sparkctl.inventory.resolve import Desk
+from sparkctl.inventory.resolve import Controller
 from sparkctl.outcome import Finding
-from sparkctl.rules import study_text
+from sparkctl.study import study_text
 
-DESK = Desk("op", PurePosixPath("/home/op"), PurePosixPath("/inventories"))
+DESK = Controller("op", PurePosixPath("/home/op"), PurePosixPath("/inventories"))
 HEAD = (
     "apiVersion: sparkctl/v1\nkind: Cluster\nmetadata: {name: x}\n"
     "nodes: [{name: a, address: 192.0.2.1}, {name: b, address: 192.0.2.2}]\nlinks: [[a:p1, b:p1]]\n"

@@ -8,13 +8,13 @@ import time
 from dataclasses import dataclass, field
 
 from sparkctl.commands.base import Command, Effect
-from sparkctl.execute.fleet import Fleet
-from sparkctl.execute.gather import gather, questions
-from sparkctl.execute.transport import Counters, LineSink
+from sparkctl.execute.read_facts import gather, questions
 from sparkctl.fabric.ports import NETDEVS
 from sparkctl.facts.base import batch
 from sparkctl.facts.survey import NOTHING
 from sparkctl.outcome import Absent, Known, Ok, Result, Unknown
+from sparkctl.ssh.fleet import Fleet
+from sparkctl.ssh.transport import Counters, LineSink
 from tests.unit.healthy import studied
 
 CLUSTER, FABRIC, _ = studied("dual")

@@ -15,15 +15,15 @@ from typer.testing import CliRunner
 from sparkctl.cli.render import render as render_command
 from sparkctl.errors import SparkctlError
 from sparkctl.fabric.switches import ALIASES, CRS804, CRS812, SwitchModel, known, model_of
-from sparkctl.inventory.resolve import Desk
+from sparkctl.inventory.resolve import Controller
 from sparkctl.render import Rendering, render
 from sparkctl.render.environment import routeros_words
-from sparkctl.rules import Study, study_text
+from sparkctl.study import Study, study_text
 from tests.routeros import BRIDGE, ETHERNET, MEMBERS, QOS, RouterOS, ScriptError, Tables, untouched
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAD = "apiVersion: sparkctl/v1\nkind: Cluster\nmetadata: {name: c}\nssh: {user: nvidia}\n"
-DESK = Desk("op", PurePosixPath("/home/op"), PurePosixPath("/inventories"))
+DESK = Controller("op", PurePosixPath("/home/op"), PurePosixPath("/inventories"))
 
 
 def inventory(model: str, ports: list[str], more: str = "", fabric: str = "topology: switch") -> str:

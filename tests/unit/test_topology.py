@@ -19,16 +19,16 @@ from typer.testing import CliRunner
 
 from sparkctl.cli.topology import topology
 from sparkctl.inventory.model import Cluster, LinkEnd
-from sparkctl.inventory.resolve import Desk
-from sparkctl.report.topology import Sketch, as_dot, as_mermaid, as_svg, as_text, sketch
-from sparkctl.report.topology.place import places
-from sparkctl.report.topology.text import loop
-from sparkctl.rules import study_text
+from sparkctl.inventory.resolve import Controller
+from sparkctl.report.drawing import Sketch, as_dot, as_mermaid, as_svg, as_text, sketch
+from sparkctl.report.drawing.layout import places
+from sparkctl.report.drawing.text import loop
+from sparkctl.study import study_text
 
 ROOT = Path(__file__).parents[2]
 CASES = {path.parent.name: path for path in sorted((ROOT / "tests/cases/findings").glob("*/inventory.yaml"))}
 EXAMPLES = {path.stem: path for path in sorted((ROOT / "inventories").glob("*.yaml"))}
-DESK = Desk("nvidia", PurePosixPath("/home/nvidia"), PurePosixPath("/cluster"))
+DESK = Controller("nvidia", PurePosixPath("/home/nvidia"), PurePosixPath("/cluster"))
 DRAW: dict[str, Callable[[Sketch], str]] = {"text": as_text, "mermaid": as_mermaid, "svg": as_svg, "dot": as_dot}
 CRS804 = "{name: sw1, model: mikrotik-crs804-4ddq, address: 192.0.2.2, l2mtu: 9216}"
 every_format = pytest.mark.parametrize("format", DRAW)

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparkctl.commands import perftest as commands
 from sparkctl.commands.base import Effect
-from sparkctl.commands.perftest import EMULATED, FULL, PORT, QUICK, End
 from sparkctl.fabric.model import Fabric
-from sparkctl.facts.trials import Lane
-from sparkctl.plan.trials import Rounds, hindrance, schedule
-from sparkctl.rules import study
+from sparkctl.loadtest import perftest as commands
+from sparkctl.loadtest.perftest import EMULATED, FULL, PORT, QUICK, End
+from sparkctl.loadtest.results import Lane
+from sparkctl.loadtest.schedule import Rounds, hindrance, schedule
+from sparkctl.study import study
 from tests.made import text, trees
 from tests.unit.changes import changed
 from tests.unit.healthy import healthy, studied

@@ -18,15 +18,16 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from sparkctl.cli.validate import validate
-from sparkctl.inventory.resolve import Desk
+from sparkctl.inventory.resolve import Controller
 from sparkctl.outcome import Finding, Location
 from sparkctl.report.findings import annotation, as_json, plain, print_findings, strict, summary
-from sparkctl.rules import Study, rules, study_text
+from sparkctl.rules import rules
+from sparkctl.study import Study, study_text
 
 INVENTORIES = Path(__file__).parents[2] / "inventories"
 EXAMPLES = [path.read_text() for path in sorted(INVENTORIES.glob("*.yaml"))]
 CASES = [path.read_text() for path in sorted((Path(__file__).parents[1] / "cases/findings").glob("*/inventory.yaml"))]
-DESK = Desk("nvidia", PurePosixPath("/home/nvidia"), PurePosixPath("/cluster"))
+DESK = Controller("nvidia", PurePosixPath("/home/nvidia"), PurePosixPath("/cluster"))
 MANY = max(400, settings().max_examples)  # `make long` asks for more
 IDS = {rule.id for rule in rules()}
 GOOD = (INVENTORIES / "dual.yaml").read_text()

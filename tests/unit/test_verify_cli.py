@@ -20,7 +20,7 @@ from sparkctl.checks.base import TCP_REASON
 from sparkctl.checks.thresholds import Thresholds
 from sparkctl.cli import opening
 from sparkctl.cli.cluster import app
-from sparkctl.facts.trials import Load
+from sparkctl.loadtest.results import Load
 from sparkctl.outcome import Verdict
 from tests.unit.judged import judged
 

@@ -8,8 +8,7 @@ import tarfile
 from uuid import uuid4
 
 from sparkctl.lab.furnish import NETPLAN, USER, Keys, hosts, netplan, sudoers
-from sparkctl.lab.network import address_of
-from sparkctl.lab.spec import LabSpec, NodeSpec
+from sparkctl.lab.spec import LabSpec, NodeSpec, address_of
 
 _LINK = "[Match]\nMACAddress={mac}\n[Link]\nName={netdev}\n"
 _SECRET, _PLAIN = 0o600, 0o644

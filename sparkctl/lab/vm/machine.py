@@ -11,11 +11,9 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from sparkctl.errors import Refused
 from sparkctl.lab.namespaces import die_with_parent
-from sparkctl.lab.network import address_of
 from sparkctl.lab.order import LOOPBACK, Accelerator
-from sparkctl.lab.spec import LabSpec, NodeSpec
+from sparkctl.lab.spec import LabSpec, NodeFailed, NodeSpec, address_of
 from sparkctl.lab.vm.image import INITRD, KERNEL
 
 QEMU = "qemu-system-x86_64"
@@ -31,10 +29,6 @@ _ALONE = "restrict=on,ipv6=off"
 # Frames that wait in a wire; the kernel's default has room for a dozen jumbo frames.
 _WIRE_BYTES = 4 << 20
 _KERNEL_WORDS = "console=ttyS0 net.ifnames=1 mitigations=off quiet"
-
-
-class NodeFailed(Refused):
-    """A virtual node did not boot."""
 
 
 @dataclass(frozen=True)

@@ -18,16 +18,16 @@ from functools import partial
 from pathlib import Path
 
 from sparkctl.errors import SparkctlError
+from sparkctl.lab.cable_faults import PLUG_FAULTS, faulty
 from sparkctl.lab.control import answer, reason, tell
 from sparkctl.lab.furnish import Keys
 from sparkctl.lab.order import Order
-from sparkctl.lab.plugs import PLUG_FAULTS, faulty
-from sparkctl.lab.spec import MANAGEMENT_BRIDGE, NodeSpec
+from sparkctl.lab.spec import MANAGEMENT_BRIDGE, NodeFailed, NodeSpec
 from sparkctl.lab.state import Supervisor, save, started
 from sparkctl.lab.vm import furnish
 from sparkctl.lab.vm.image import DISK
-from sparkctl.lab.vm.machine import MANAGEMENT, WAY_IN, NodeFailed, Parts, Running, disk, identity, log, start
-from sparkctl.lab.vm.switchboard import End, Switchboard
+from sparkctl.lab.vm.machine import MANAGEMENT, WAY_IN, Parts, Running, disk, identity, log, start
+from sparkctl.lab.vm.switchboard import Socket, Switchboard
 
 CONTROL = "control"
 ALIVE = "alive"
@@ -37,7 +37,7 @@ _REAP_EVERY = 0.2  # seconds
 _BOOT_SECONDS, _EACH = 120.0, 40.0
 
 
-class Lab:
+class VmLab:
     """The running lab: `running` nodes by name, which cables are `cut`, and which nodes nobody can reach."""
 
     def __init__(self, order: Order, lock: int) -> None:
@@ -78,7 +78,7 @@ class Lab:
         bridges[node.netdev] = (f"m{node.index}", _MANAGEMENT_MTU, MANAGEMENT_BRIDGE)
         for netdev, wire in running.ends.items():
             name, mtu, bridge = bridges[netdev]
-            end = self.board.plug(End(name, mtu, wire), bridge)
+            end = self.board.plug(Socket(name, mtu, wire), bridge)
             self.selector.register(wire, selectors.EVENT_READ, partial(self._frames, end))
 
     def replug(self) -> None:
@@ -137,7 +137,7 @@ class Lab:
             self._reap()
         return True
 
-    def _frames(self, end: End, ready: int) -> None:
+    def _frames(self, end: Socket, ready: int) -> None:
         if self.board.ends.get(end.name) is not end:  # unplugged while this was on its way
             return
         if ready & selectors.EVENT_WRITE and self.board.drain(end) and end.wire is not None:
@@ -167,7 +167,7 @@ class Lab:
             print(f"{node.name}: {reason(error)}", file=sys.stderr, flush=True)  # noqa: T201  (this is the log)
 
 
-def boot(lab: Lab, nodes: tuple[NodeSpec, ...]) -> list[float]:
+def boot(lab: VmLab, nodes: tuple[NodeSpec, ...]) -> list[float]:
     """Power for all of them; the seconds that each took. NodeFailed when one did not boot, or not well."""
     begun = time.monotonic()
     seconds: dict[str, float] = {}
@@ -192,7 +192,7 @@ def boot(lab: Lab, nodes: tuple[NodeSpec, ...]) -> list[float]:
     return [seconds[node.name] for node in nodes]
 
 
-def _last_line(lab: Lab, node: NodeSpec) -> str:
+def _last_line(lab: VmLab, node: NodeSpec) -> str:
     lines = log(lab.parts(node), node).read_text(errors="replace").strip().splitlines()
     return lines[-1] if lines else "QEMU said nothing"
 
@@ -217,10 +217,10 @@ def main() -> int:
     return 0
 
 
-def _booted(order: Order, lock: int) -> Lab:
+def _booted(order: Order, lock: int) -> VmLab:
     state = order.state(Supervisor(pid=os.getpid(), started=started(os.getpid()) or 0))
     save(state)
-    lab = Lab(order, lock)
+    lab = VmLab(order, lock)
     keys = Keys.read(lab.folder, order.spec)
     for node in order.spec.nodes:
         parts = lab.parts(node)
@@ -240,7 +240,7 @@ def _new_disk(below: Path, path: Path) -> None:
     subprocess.run(words, check=True, capture_output=True, text=True)
 
 
-def _obey(lab: Lab) -> None:
+def _obey(lab: VmLab) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
         control.bind(CONTROL)
         control.listen()
@@ -248,13 +248,13 @@ def _obey(lab: Lab) -> None:
         lab.serve(lambda: False)
 
 
-def _answer(lab: Lab, control: socket.socket) -> None:
+def _answer(lab: VmLab, control: socket.socket) -> None:
     connection, _ = control.accept()
     with connection:
         answer(connection, partial(_carry_out, lab))
 
 
-def _carry_out(lab: Lab, verb: str, subject: str) -> str:
+def _carry_out(lab: VmLab, verb: str, subject: str) -> str:
     if verb in ("cut", "mend"):
         (lab.cut.add if verb == "cut" else lab.cut.discard)(int(subject))
         lab.light()
@@ -266,24 +266,24 @@ def _carry_out(lab: Lab, verb: str, subject: str) -> str:
     return _NODE_FAULTS[verb](lab, lab.node(subject))
 
 
-def _isolate(lab: Lab, node: NodeSpec) -> str:
+def _isolate(lab: VmLab, node: NodeSpec) -> str:
     """Its management wire carries nothing any more, and the node sees its link stay up."""
     lab.isolated.add(node.name)
     return _reach(lab, node, False)
 
 
-def _join(lab: Lab, node: NodeSpec) -> str:
+def _join(lab: VmLab, node: NodeSpec) -> str:
     lab.isolated.discard(node.name)
     return _reach(lab, node, True)
 
 
-def _reach(lab: Lab, node: NodeSpec, on: bool) -> str:
+def _reach(lab: VmLab, node: NodeSpec, on: bool) -> str:
     if node.name in lab.running:
         lab.reach(lab.running[node.name], on)
     return ""
 
 
-def _kill(lab: Lab, node: NodeSpec) -> str:
+def _kill(lab: VmLab, node: NodeSpec) -> str:
     """Take the power from a node: what it had not written is lost."""
     running = lab.running.get(node.name)
     if running is None:
@@ -294,7 +294,7 @@ def _kill(lab: Lab, node: NodeSpec) -> str:
     return ""
 
 
-def _again(lab: Lab, node: NodeSpec) -> str:
+def _again(lab: VmLab, node: NodeSpec) -> str:
     """Power for a node that has none; its disk is as it was."""
     if node.name in lab.running:
         return f"{node.name} is running"
@@ -302,7 +302,7 @@ def _again(lab: Lab, node: NodeSpec) -> str:
     return ""
 
 
-_NODE_FAULTS: Mapping[str, Callable[[Lab, NodeSpec], str]] = {
+_NODE_FAULTS: Mapping[str, Callable[[VmLab, NodeSpec], str]] = {
     "kill": _kill,
     "boot": _again,
     "isolate": _isolate,

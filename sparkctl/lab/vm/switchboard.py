@@ -23,15 +23,15 @@ _HOPS = 4
 
 
 @dataclass(eq=False)
-class End:
+class Socket:
     """One end on a bridge: a node's wire, or, without a socket, an end of a cable between switches."""
 
     name: str
     mtu: int
     wire: socket.socket | None = None
-    beyond: End | None = None
+    beyond: Socket | None = None
     lit: bool = True
-    bridge: Bridge | None = None
+    bridge: Forwarder | None = None
     waiting: deque[bytes] = field(default_factory=deque)
 
     def takes(self, size: int, tagged: bool) -> bool:
@@ -40,15 +40,15 @@ class End:
 
 
 @dataclass(eq=False)
-class Bridge:
+class Forwarder:
     """A cable, or one rail of a switch, or the management network; `known` is where senders were last seen."""
 
     name: str
     is_cable: bool
-    ends: list[End] = field(default_factory=list)
-    known: dict[bytes, End] = field(default_factory=dict)
+    ends: list[Socket] = field(default_factory=list)
+    known: dict[bytes, Socket] = field(default_factory=dict)
 
-    def targets(self, origin: End, frame: memoryview) -> list[End]:
+    def targets(self, origin: Socket, frame: memoryview) -> list[Socket]:
         """The ends that a frame goes to, as a cable or a learning switch sends it."""
         if self.is_cable:
             return [end for end in self.ends if end is not origin]
@@ -66,15 +66,15 @@ class Switchboard:
     """All bridges of a lab."""
 
     def __init__(self) -> None:
-        self.bridges: dict[str, Bridge] = {}
-        self.ends: dict[str, End] = {}
+        self.bridges: dict[str, Forwarder] = {}
+        self.ends: dict[str, Socket] = {}
         self._buffer = memoryview(bytearray(_LARGEST))
 
     def bridge(self, name: str, is_cable: bool) -> None:
         """One more bridge."""
-        self.bridges[name] = Bridge(name, is_cable)
+        self.bridges[name] = Forwarder(name, is_cable)
 
-    def plug(self, end: End, bridge: str) -> End:
+    def plug(self, end: Socket, bridge: str) -> Socket:
         """Put an end on a bridge: a new one, or one that was on another."""
         self.unplug(end.name)
         end.bridge = self.bridges[bridge]
@@ -84,7 +84,7 @@ class Switchboard:
 
     def trunk(self, names: tuple[str, str], bridges: tuple[str, str], mtus: tuple[int, int]) -> None:
         """A cable between two switches."""
-        one, two = (End(name, mtu) for name, mtu in zip(names, mtus, strict=True))
+        one, two = (Socket(name, mtu) for name, mtu in zip(names, mtus, strict=True))
         one.beyond, two.beyond = two, one
         for end, bridge in zip((one, two), bridges, strict=True):
             self.plug(end, bridge)
@@ -98,7 +98,7 @@ class Switchboard:
             for bridge in self.bridges.values():
                 bridge.known.clear()
 
-    def pump(self, end: End) -> Iterator[End]:
+    def pump(self, end: Socket) -> Iterator[Socket]:
         """Carry what has arrived at `end`; the ends that cannot take all of it now: call `drain` when they can."""
         for _ in range(_BURST):
             try:
@@ -109,7 +109,7 @@ class Switchboard:
                 return
             yield from self._carry(end, self._buffer[:size], _HOPS)
 
-    def _carry(self, origin: End, frame: memoryview, hops: int) -> Iterator[End]:
+    def _carry(self, origin: Socket, frame: memoryview, hops: int) -> Iterator[Socket]:
         tagged = frame[12:14] == _TAGGED
         if origin.bridge is None or not hops or not origin.takes(len(frame), tagged):
             return
@@ -122,7 +122,7 @@ class Switchboard:
             elif not _sent(end, frame):
                 yield end
 
-    def drain(self, end: End) -> bool:
+    def drain(self, end: Socket) -> bool:
         """Send what waits at `end`; whether nothing waits any more."""
         while end.waiting and end.wire is not None:
             try:
@@ -136,7 +136,7 @@ class Switchboard:
         return True
 
 
-def _sent(end: End, frame: memoryview) -> bool:
+def _sent(end: Socket, frame: memoryview) -> bool:
     """Whether a frame went out or was lost, as in a switch whose buffer is full; otherwise it waits."""
     if not end.waiting and end.wire is not None:
         try:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sparkctl.inventory.model import Cluster
-from sparkctl.rules import study
+from sparkctl.study import study
 from tests.lab.cluster.conftest import ROOT, Rig, lab_of, sparkctl
 
 UP = "for dev in /sys/class/net/en*np*; do ip link set ${dev##*/} up; done"

@@ -10,13 +10,13 @@ from collections.abc import Callable
 
 import pytest
 
-from sparkctl.commands import gather
-from sparkctl.commands.gather import NAME, Place
 from sparkctl.engines import Rank
 from sparkctl.lab.overlay import overlay
+from sparkctl.loadtest import allgather
+from sparkctl.loadtest.allgather import NAME, Place
+from sparkctl.loadtest.in_engine import trial_script
 from sparkctl.render.artifact import UNIT_NAME
-from sparkctl.render.trial import trial_script
-from sparkctl.rules import study
+from sparkctl.study import study
 from tests.lab.cluster.conftest import Ended, Rig
 
 NODES = ("spark-1", "spark-2")
@@ -94,14 +94,14 @@ def test_an_interruption_ends_every_rank(stopped: Rig) -> None:
 
 def test_systemd_ends_a_rank_whose_controller_died(stopped: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its peer never comes, nobody listens any more: the unit's own time ends it, and takes the container along."""
-    monkeypatch.setattr(gather, "SECONDS", 6)
+    monkeypatch.setattr(allgather, "SECONDS", 6)
     found = study(stopped.inventory)
     assert found.cluster is not None and found.fabric is not None
     cluster, _ = overlay(found.cluster, stopped.state)
     assert cluster.engine is not None
     rank, place = Rank(cluster, found.fabric, cluster.head, cluster.engine), Place(0, 2, "127.0.0.1", 29777)
-    script = trial_script(rank, gather.name("abcd"), gather.argument(place, (gather.SPARE,)))
-    command = gather.command(script, "abcd", UNIT_NAME, docker=True)
+    script = trial_script(rank, allgather.name("abcd"), allgather.argument(place, (allgather.SPARE,)))
+    command = allgather.command(script, "abcd", UNIT_NAME, docker=True)
     words = [*stopped.ssh_words("spark-1"), shlex.join(["sudo", "-n", "sh", "-c", command.script])]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as alone:
         assert alone.stdin is not None

@@ -16,11 +16,11 @@ from typing import Literal, get_args
 from sparkctl.cli.main import main
 from sparkctl.commands.base import Command
 from sparkctl.errors import AccessRefused
-from sparkctl.execute.ssh import SshTransport
-from sparkctl.execute.transport import Gate, LineSink
 from sparkctl.lab.life import fault as lab_fault
 from sparkctl.lab.state import find
 from sparkctl.outcome import Lost, Result
+from sparkctl.ssh.connection import SshTransport
+from sparkctl.ssh.transport import Gate, LineSink
 
 Kind = Literal["NONE", "FAIL", "LOST_DONE", "LOST_NOT_DONE", "SSH_LOST", "CONTROLLER_KILLED", "NODE_KILLED"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

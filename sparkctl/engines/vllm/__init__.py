@@ -1,0 +1,1 @@
+"""The engine vLLM: words, flags by version, the NCCL its images carry."""

@@ -1,0 +1,101 @@
+"""Facts of all nodes in one round trip each, through gates that let nothing but READ pass."""
+
+from __future__ import annotations
+
+import secrets as entropy
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from sparkctl.errors import AccessRefused, Unreachable
+from sparkctl.fabric.model import Fabric
+from sparkctl.fabric.ports import NETDEVS
+from sparkctl.facts import survey as survey_facts
+from sparkctl.facts.base import batch
+from sparkctl.facts.snapshot import NodeFacts, Questions, snapshot
+from sparkctl.facts.survey import Inquiry
+from sparkctl.inventory.model import Cluster, EngineIntent
+from sparkctl.outcome import Ok
+from sparkctl.render.artifact import API_KEY, ENGINE_ENV, ENGINE_SCRIPT, ENGINE_UNIT, NCCL_ENV, NETPLAN
+from sparkctl.ssh.fleet import Fleet
+
+SHOWN = (NETPLAN, NCCL_ENV, ENGINE_ENV, ENGINE_SCRIPT, ENGINE_UNIT)
+
+
+def questions(
+    cluster: Cluster, fabric: Fabric, *, pings: bool = False, journal: bool = False, survey: bool = False
+) -> dict[str, Questions]:
+    """What to ask each node; always about every path that sparkctl may own, so that leftovers are seen too."""
+    image = cluster.engine.runtime.docker if cluster.engine else None
+    token = entropy.token_hex(8)
+    return {
+        node.name: Questions(
+            paths=SHOWN,
+            secrets=(API_KEY,),
+            netdevs=tuple(a.netdev for a in fabric.of(node.name)),
+            netplan_path=NETPLAN,
+            image=image,
+            mtu=cluster.fabric.mtu,
+            rails=_rails(fabric, node.name) if pings else (),
+            journal=journal,
+            routes=survey,
+            survey=_inquiry(cluster, fabric, node.name, token) if survey else None,
+        )
+        for node in cluster.nodes
+    }
+
+
+def _rails(fabric: Fabric, node: str) -> tuple[tuple[str, str], ...]:
+    return tuple((a.netdev, str(p.address.ip)) for a in fabric.of(node) for p in fabric.peers(a))
+
+
+def _inquiry(cluster: Cluster, fabric: Fabric, node: str, token: str) -> Inquiry:
+    planned = {a.netdev: tuple(p.node for p in fabric.peers(a)) for a in fabric.of(node)}
+    return Inquiry(
+        node=node,
+        token=token,
+        ears=tuple((planned | {netdev: () for netdev in NETDEVS if netdev not in planned}).items()),
+        ways=tuple((str(a.address.ip), str(p.address.ip)) for a in fabric.of(node) for p in fabric.peers(a)),
+        rails=_rails(fabric, node),
+        folders=tuple(dict.fromkeys(_folders(cluster.engine))) if cluster.engine else (),
+        image=cluster.engine.runtime.docker if cluster.engine else None,
+        venv=cluster.engine.runtime.venv if cluster.engine else None,
+    )
+
+
+def _folders(engine: EngineIntent) -> Iterator[str]:
+    yield from (source for source in engine.volumes if source.startswith("/"))
+    if engine.model.startswith("/") and not engine.volumes:
+        yield engine.model
+
+
+async def gather(fleet: Fleet, asked: Mapping[str, Questions], title: str = "read facts") -> dict[str, NodeFacts]:
+    """The facts of every node; AccessRefused when one does not answer, for then nothing may be planned."""
+    facts, silent = await _read(fleet, asked, title, patient=False)
+    if silent:
+        lines = "\n  ".join(f"{node}: {reason}" for node, reason in silent.items())
+        raise AccessRefused(f"facts cannot be read:\n  {lines}", "try again; nothing was changed")
+    return facts
+
+
+Reached = tuple[dict[str, NodeFacts], dict[str, str]]
+
+
+async def gather_reachable(fleet: Fleet, asked: Mapping[str, Questions]) -> Reached:
+    """The facts of every node that answers, and why the others do not; Unreachable when none does."""
+    facts, silent = await _read(fleet, asked, "read facts", patient=True)
+    if not facts:
+        raise Unreachable("no node answers:\n  " + "\n  ".join(silent.values()), "is the network there?")
+    return facts, silent
+
+
+async def _read(fleet: Fleet, asked: Mapping[str, Questions], title: str, *, patient: bool) -> Reached:
+    results = await fleet.ask(title, {node: batch(q.probes()) for node, q in asked.items()}, patient=patient)
+    facts = {n: _facts(fleet, n, asked[n], result.stdout) for n, result in results.items() if isinstance(result, Ok)}
+    return facts, {node: result.reason for node, result in results.items() if not isinstance(result, Ok)}
+
+
+def _facts(fleet: Fleet, node: str, asked: Questions, stdout: str) -> NodeFacts:
+    facts = snapshot(node, asked, stdout)
+    if asked.survey is None or node not in fleet.moments:
+        return facts
+    return replace(facts, skew=survey_facts.skew(stdout, *fleet.moments[node]))

@@ -1,0 +1,1 @@
+"""Lab nodes as systemd machines in namespaces."""

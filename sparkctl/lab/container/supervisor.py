@@ -1,0 +1,287 @@
+"""The one program that a lab is: everything else lives in its namespaces, and ends with it.
+
+`python -m sparkctl.lab.supervisor STATE_FOLDER PIPE` forks once. The parent, the keeper, stays outside and removes
+the cgroups afterwards; the child is the first program of new pid, mount, IPC and network namespaces. Kill it, and the
+kernel kills all programs of the lab, and with the last of them go its mounts, netdevs and bridges. Kill the keeper,
+and the kernel kills the child.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from sparkctl.errors import Refused, SparkctlError
+from sparkctl.lab.cable_faults import PLUG_FAULTS, faulty
+from sparkctl.lab.container import cgroups, network
+from sparkctl.lab.container.machine import Machine, init_of
+from sparkctl.lab.control import answer, reason, tell
+from sparkctl.lab.furnish import ENGINE_FOLDER, Keys, furnish
+from sparkctl.lab.namespaces import NEW_IPC, NEW_MOUNTS, NEW_NETWORK, NEW_PIDS, die_with_parent, unshare
+from sparkctl.lab.order import Order
+from sparkctl.lab.spec import LabSpec, NodeSpec
+from sparkctl.lab.state import LabState, Supervisor, save, started
+
+# An abstract name: it lives in the lab's network namespace, so only root can reach it, and it leaves no file.
+CONTROL = "\0sparkctl-lab"
+_BASE = Path("/run/sparkctl-lab")
+# systemd-nspawn ends with this status when its node asked to be booted again. Source: systemd-nspawn(1).
+_REBOOT = 133
+_REAP_AT_ONCE = 1000
+
+
+class NetworkFailed(Refused):
+    """The kernel did not accept a part of the lab's network."""
+
+
+@dataclass
+class ContainerLab:
+    """The running lab: its nodes by name, who runs, which cables are cut, and which nodes nobody can reach."""
+
+    spec: LabSpec
+    keys: Keys
+    order: Order
+    folder: Path
+    running: dict[str, int] = field(default_factory=dict)
+    cut: set[int] = field(default_factory=set)
+    isolated: set[str] = field(default_factory=set)
+
+    def machine(self, node: NodeSpec) -> Machine:
+        """Where `node` lives."""
+        return Machine(node, _BASE / network.netns(node), self.folder / f"{node.name}.log")
+
+    def node(self, name: str) -> NodeSpec:
+        """The node called `name`; KeyError when there is none."""
+        return {node.name: node for node in self.spec.nodes}[name]
+
+    def prepare(self, node: NodeSpec) -> None:
+        """A fresh root folder for `node`."""
+        machine = self.machine(node)
+        machine.lay((*self.order.layers, self.order.image))
+        furnish(machine.root, self.spec, node, self.keys)
+
+    def start(self, node: NodeSpec) -> float:
+        """Boot `node`; seconds until it ran."""
+        engine = (self.order.engine, ENGINE_FOLDER) if self.order.engine else None
+        homes = [cgroups.make(Path(home), network.netns(node)) for home in self.order.cgroups]
+        pid = self.machine(node).start(engine, homes)
+        self.running[node.name] = pid
+        return self.machine(node).wait(pid)
+
+    def plug(self, node: NodeSpec) -> None:
+        """The netdevs of `node`; where its management wire was dark, it still is."""
+        _ip(network.plug(self.spec, node))
+        if node.name in self.isolated:
+            _ip(network.isolate(node))
+
+    def light(self) -> None:
+        """Set the carrier of every cable."""
+        _ip(network.light(self.spec, self.running.keys(), self.cut))
+
+
+def main() -> int:
+    """Fork: the keeper waits and clears away, its child is the lab."""
+    folder, pipe = Path(sys.argv[1]), int(sys.argv[2])
+    order = Order.model_validate_json((folder / "order.json").read_bytes())
+    unshare(NEW_PIDS | NEW_MOUNTS | NEW_NETWORK | NEW_IPC)
+    child = os.fork()
+    if child == 0:
+        die_with_parent()
+        os._exit(_supervise(order, folder, pipe))
+    os.close(pipe)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: os.kill(child, signal.SIGKILL))
+    os.waitpid(child, 0)
+    left = cgroups.remove(Path(home) for home in order.cgroups)
+    return len(left)
+
+
+def _supervise(order: Order, folder: Path, pipe: int) -> int:
+    """Boot all nodes, say so, and then obey until the end. The pipe ends with this program: nobody waits in vain."""
+    # /proc is still the one of the outside, so this is the pid that they know.
+    host_pid = int(Path("/proc/self").readlink().name)
+    os.set_inheritable(pipe, False)
+    with os.fdopen(pipe, "w") as report:
+        try:
+            lab = _boot(order, folder, host_pid)
+        except (SparkctlError, OSError, subprocess.SubprocessError, KeyError) as error:
+            tell(report, {"error": reason(error), "remedy": getattr(error, "remedy", "")})
+            return 1
+        if not tell(report, {"ready": True}):
+            return 1
+    return _obey(lab)
+
+
+def _boot(order: Order, folder: Path, host_pid: int) -> ContainerLab:
+    state = order.state(Supervisor(pid=host_pid, started=started(host_pid) or 0))
+    save(state)
+    _own_mounts()
+    for home in order.cgroups:
+        cgroups.make(Path(home), "supervisor").write_text("0")
+    lab = ContainerLab(order.spec, Keys.read(folder, order.spec), order, folder)
+    _quiet()
+    _ip(network.frame(order.spec) + [line for node in order.spec.nodes for line in network.plug(order.spec, node)])
+    _ip(network.light(order.spec, [node.name for node in order.spec.nodes], ()))
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        list(pool.map(lab.prepare, order.spec.nodes))
+        seconds = list(pool.map(lab.start, order.spec.nodes))
+    save(_with_seconds(state, seconds))
+    return lab
+
+
+def _with_seconds(state: LabState, seconds: list[float]) -> LabState:
+    timed = zip(state.nodes, seconds, strict=True)
+    nodes = tuple(node.model_copy(update={"seconds": round(took, 2)}) for node, took in timed)
+    return state.model_copy(update={"nodes": nodes, "ready": True})
+
+
+def _own_mounts() -> None:
+    """Nothing that is mounted from here on is seen outside, and /run is empty."""
+    _run("mount", "--make-rprivate", "/")
+    _run("mount", "-t", "proc", "-o", "nosuid,nodev,noexec", "proc", "/proc")
+    _run("mount", "-t", "tmpfs", "-o", "mode=0755,size=64M", "tmpfs", "/run")
+    _BASE.mkdir()
+
+
+def _quiet() -> None:
+    """The lab's own side of the wires speaks no IPv6."""
+    for scope in ("all", "default"):
+        path = Path(f"/proc/sys/net/ipv6/conf/{scope}/disable_ipv6")
+        if path.exists():
+            path.write_text("1")
+
+
+def _obey(lab: ContainerLab) -> int:
+    """Boot nodes that ask for it, notice those that died, and carry out what is asked on the control socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
+        control.bind(CONTROL)
+        control.listen()
+        control.settimeout(0.2)
+        while True:
+            _reap(lab)
+            try:
+                connection, _ = control.accept()
+            except TimeoutError:
+                continue
+            with connection:
+                answer(connection, partial(_carry_out, lab))
+
+
+def _reap(lab: ContainerLab) -> None:
+    """Collect everything that ended: this is the first program of its pid namespace."""
+    for _ in range(_REAP_AT_ONCE):
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        name = next((name for name, running in lab.running.items() if running == pid), None)
+        if name is not None:
+            _ended(lab, lab.node(name), os.waitstatus_to_exitcode(status))
+        if pid == 0:
+            return
+
+
+def _ended(lab: ContainerLab, node: NodeSpec, status: int) -> None:
+    """A node that was rebooted comes again, as it was on disk; any other stays dark until somebody boots it."""
+    _forget(lab, node)
+    if status == _REBOOT:
+        lab.plug(node)
+        _started(lab, node)
+
+
+def _forget(lab: ContainerLab, node: NodeSpec) -> None:
+    del lab.running[node.name]
+    _ip(network.unplug(lab.spec, node))
+    lab.light()
+
+
+def _started(lab: ContainerLab, node: NodeSpec) -> None:
+    try:
+        lab.start(node)
+    except SparkctlError as error:
+        print(f"{node.name}: {error}", file=sys.stderr, flush=True)  # noqa: T201  (this is the log)
+    lab.light()
+
+
+def _carry_out(lab: ContainerLab, verb: str, subject: str) -> str:
+    if verb in ("cut", "mend"):
+        (lab.cut.add if verb == "cut" else lab.cut.discard)(int(subject))
+        lab.light()
+        return ""
+    if verb in PLUG_FAULTS:
+        lab.spec = faulty(lab.spec, verb, subject)
+        _ip(network.replug(lab.spec, lab.running.keys()))
+        lab.light()
+        return ""
+    return _NODE_FAULTS[verb](lab, lab.node(subject))
+
+
+def _isolate(lab: ContainerLab, node: NodeSpec) -> str:
+    """Its management wire carries nothing any more, and the node sees its link stay up."""
+    lab.isolated.add(node.name)
+    if node.name in lab.running:
+        _ip(network.isolate(node))
+    return ""
+
+
+def _join(lab: ContainerLab, node: NodeSpec) -> str:
+    lab.isolated.discard(node.name)
+    if node.name in lab.running:
+        _ip(network.join(node))
+    return ""
+
+
+def _kill(lab: ContainerLab, node: NodeSpec) -> str:
+    """Take the power from a node: all of its programs end at once."""
+    pid = lab.running.get(node.name)
+    if pid is None:
+        return f"{node.name} is not running"
+    os.kill(init_of(pid) or pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    _forget(lab, node)
+    return ""
+
+
+def _again(lab: ContainerLab, node: NodeSpec) -> str:
+    """Power for a node that has none; its disk is as it was."""
+    if node.name in lab.running:
+        return f"{node.name} is running"
+    lab.plug(node)
+    try:
+        lab.start(node)
+    finally:
+        lab.light()  # a node that booted badly is plugged in all the same
+    return ""
+
+
+_NODE_FAULTS: Mapping[str, Callable[[ContainerLab, NodeSpec], str]] = {
+    "kill": _kill,
+    "boot": _again,
+    "isolate": _isolate,
+    "join": _join,
+}
+
+
+def _ip(lines: Sequence[str]) -> None:
+    text = "\n".join(lines) + "\n"
+    batch = subprocess.run(["ip", "-batch", "-"], input=text, capture_output=True, text=True, check=False)
+    if batch.returncode != 0:
+        reason, _, place = batch.stderr.strip().rpartition("\nCommand failed -:")
+        failed = lines[int(place) - 1] if place.isdigit() else "-batch"
+        raise NetworkFailed(f"ip {failed}: {reason or place}")
+
+
+def _run(*words: str) -> None:
+    subprocess.run(words, check=True, capture_output=True, text=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

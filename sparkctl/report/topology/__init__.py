@@ -1,9 +1,0 @@
-"""The fabric drawn: one sketch of the cluster, and a function for each format that draws it."""
-
-from sparkctl.report.topology.dot import as_dot
-from sparkctl.report.topology.mermaid import as_mermaid
-from sparkctl.report.topology.sketch import Sketch, sketch
-from sparkctl.report.topology.svg import as_svg
-from sparkctl.report.topology.text import as_pieces, as_text
-
-__all__ = ["Sketch", "as_dot", "as_mermaid", "as_pieces", "as_svg", "as_text", "sketch"]

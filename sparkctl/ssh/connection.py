@@ -1,0 +1,162 @@
+"""Transport over SSH: one connection and one authentication per node, host keys checked against the pinned file."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+
+import asyncssh
+
+from sparkctl.commands.base import Command
+from sparkctl.commands.shell import quote
+from sparkctl.errors import AccessRefused
+from sparkctl.outcome import Failed, Lost, Ok, Result
+from sparkctl.ssh.connect import Line, dial
+from sparkctl.ssh.login import Login, ResolvedLogin, resolve
+from sparkctl.ssh.transport import Counters, LineSink
+
+__all__ = ["Login", "SshTransport"]
+
+SUDO_SECONDS = 30.0
+"""For sudo to judge one password; PAM delays a refusal by 2 s (pam_unix), directory services take longer."""
+SENTINEL = "--sparkctl-stdin-begins--"
+DRAIN = f'while IFS= read -r line && [ "$line" != {SENTINEL} ]; do :; done\n'
+READ = 'eval "$(dd bs={} count=1 iflag=fullblock status=none)"\n'
+"""The program comes on stdin, for sudo logs its words: 30 KB a round (measured), and one word has at most 128 KiB."""
+ASKING = ("sudo", "-k", "-S", "-p", "", "--")
+"""-k asks even when a password is cached, so that stdin is read the same way every time."""
+WRONG = ("incorrect password", "Sorry, try again", "no password was provided")
+"""What sudo says, in English, of a password that is not right."""
+
+
+class SshTransport:
+    """A node over asyncssh; connects when first used. `tell` hears of every connection that was lost and reopened."""
+
+    def __init__(self, login: Login, tell: LineSink | None = None) -> None:
+        self.login = login
+        self.counters = Counters()
+        self._tell = tell
+        self._route: ResolvedLogin | None = None
+        self._line: Line | None = None
+
+    async def run(self, command: Command, on_line: LineSink | None = None) -> Result:
+        """As Transport.run. Any loss of the connection closes it, so that the next command opens a new one."""
+        connection = await self._connected()
+        try:
+            password = await self._password(connection)
+            self.counters.round_trips += 1
+            async with asyncio.timeout(command.timeout):
+                result = await self._executed(connection, self._words(command, password), command, on_line, password)
+            return self._judged(result)
+        except TimeoutError:
+            await self.close()
+            return Lost(f"no answer within {command.timeout:.0f} s")
+        except (asyncssh.Error, OSError) as error:
+            await self.close()
+            return Lost(f"the connection was lost: {error}")
+
+    async def _password(self, connection: asyncssh.SSHClientConnection) -> str | None:
+        """The password that sudo wants; proved on its own when first used, so that a wrong one spoils no command."""
+        if not self.login.sudo_asks or self._user == "root":
+            return None
+
+        async def takes(password: str) -> bool:
+            self.counters.round_trips += 1
+            return await self._takes(connection, password)
+
+        return await self.login.secrets.sudo(self.login.node, takes)
+
+    async def _takes(self, connection: asyncssh.SSHClientConnection, password: str) -> bool:
+        """Stdin ends after the password, so that sudo takes nothing else for a second attempt."""
+        words = quote(("env", "LC_ALL=C", *ASKING, "true"))
+        async with asyncio.timeout(SUDO_SECONDS):
+            channel = await connection.create_process(words)
+            with suppress(OSError):
+                channel.stdin.write(f"{password}\n")
+                channel.stdin.write_eof()
+            _, stderr = await channel.communicate()
+        if channel.exit_status and not any(said in str(stderr) for said in WRONG):
+            self._judged(Failed(channel.exit_status, "", str(stderr)))
+            raise AccessRefused(f"{self.login.node}: sudo: {str(stderr).strip()}", f"let {self._user} use sudo")
+        return channel.exit_status == 0
+
+    @property
+    def _user(self) -> str:
+        return self._route.user if self._route else self.login.user
+
+    async def _executed(
+        self,
+        connection: asyncssh.SSHClientConnection,
+        words: str,
+        command: Command,
+        on_line: LineSink | None,
+        password: str | None,
+    ) -> Result:
+        channel = await connection.create_process(words, encoding=None)
+        try:
+            self.counters.given = time.time()
+            with suppress(OSError):  # a command that needs no stdin may have ended by now; its status tells the rest
+                channel.stdin.write(_stdin(command, password))
+                channel.stdin.write_eof()
+            out, err = await asyncio.gather(_read(channel.stdout, on_line), channel.stderr.read())
+            await channel.wait_closed()
+        finally:
+            channel.close()  # without waiting for a node that may be gone: a timeout is a timeout
+        stdout, stderr = out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
+        if channel.exit_status is None or channel.exit_status < 0:
+            return Lost(f"the command was cut off ({channel.exit_signal or 'no exit status'})")
+        return Ok(stdout, stderr) if channel.exit_status == 0 else Failed(channel.exit_status, stdout, stderr)
+
+    def _words(self, command: Command, password: str | None) -> str:
+        size = len(command.script.encode())
+        shell = ("sh", "-c", (DRAIN if password is not None else "") + READ.format(size))
+        if self._user == "root":
+            return quote(shell)
+        return quote((*(("sudo", "-n", "--") if password is None else ASKING), *shell))
+
+    def _judged(self, result: Result) -> Result:
+        """sudo's own refusal means that the command never started."""
+        if isinstance(result, Failed) and result.stderr.startswith(("sudo:", "Sorry, try again")) and not result.stdout:
+            remedy = f"let {self._user} use sudo without a password, or write `sudo: prompt` under ssh"
+            raise AccessRefused(f"{self.login.node}: {result.stderr.strip().splitlines()[-1]}", remedy)
+        if isinstance(result, Failed) and result.status == 127 and "sudo" in result.stderr and not result.stdout:
+            raise AccessRefused(f"{self.login.node}: sudo is not installed", "install sudo, or log in as root")
+        return result
+
+    async def renew(self) -> None:
+        """As Transport.renew."""
+        await self.close()
+        await self._connected()
+
+    async def close(self) -> None:
+        """Drop the connection at once: a dead one would not answer a polite farewell."""
+        line, self._line = self._line, None
+        if line is not None:
+            await line.close()
+
+    async def _connected(self) -> asyncssh.SSHClientConnection:
+        if self._line is not None and self._line.connection.is_closed():
+            if self._tell:
+                reason = self._line.ear.reason or "closed by the node"
+                self._tell(f"{self.login.node}: the connection was lost ({reason}); opening a new one")
+            await self.close()
+        if self._line is None:
+            self._route = self._route or await resolve(self.login)
+            self._line = await dial(self._route, self.login.secrets)
+            self.counters.connections += 1
+        return self._line.connection
+
+
+def _stdin(command: Command, password: str | None) -> bytes:
+    program = command.script.encode() + command.stdin
+    return program if password is None else f"{password}\n{SENTINEL}\n".encode() + program
+
+
+async def _read(stream: asyncssh.SSHReader[bytes], on_line: LineSink | None) -> bytes:
+    out = bytearray()
+    async for line in stream:
+        out += line
+        if on_line is not None:
+            on_line(line.decode("utf-8", "replace").rstrip("\n"))
+    return bytes(out)

@@ -1,0 +1,192 @@
+"""Where a login leads: what the inventory says, and ~/.ssh/config where the inventory says nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+
+from sparkctl.errors import AccessRefused
+from sparkctl.ssh.passwords import Secrets
+
+SSH_PORT = 22
+DEFAULT_FILES = ("id_ed25519", "id_ed25519_sk", "id_ecdsa", "id_ecdsa_sk", "id_rsa")
+"""Tried where nobody names a key: the files that ssh(1) tries, newest kind first."""
+
+
+@dataclass(frozen=True)
+class Login:
+    """How to reach one node, as the inventory says it.
+
+    `own_config`: honour ~/.ssh/config and the agent; `unsaid`: what the inventory leaves to them (`port`, `user`).
+    `sudo_asks`: sudo wants a password; `secrets` knows it, and the passphrases.
+    """
+
+    node: str
+    host: str
+    port: int
+    user: str
+    known_hosts: str | None
+    identity_file: str | None
+    own_config: bool = True
+    unsaid: frozenset[str] = frozenset()
+    sudo_asks: bool = False
+    secrets: Secrets = field(default_factory=Secrets, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class ResolvedLogin:
+    """A login after ~/.ssh/config had its say."""
+
+    node: str
+    written: str
+    host: str
+    port: int
+    user: str
+    checked: str
+    pins: tuple[Path, ...]
+    files: tuple[str, ...]
+    named: bool
+    only: bool
+    agent: str | None
+    jump: str | None = None
+    proxy: tuple[str, ...] | None = None
+    own_config: bool = True
+
+    @property
+    def place(self) -> str:
+        """For messages."""
+        return f"{self.user}@{self.host}" + (f":{self.port}" if self.port != SSH_PORT else "")
+
+
+async def resolve(login: Login) -> ResolvedLogin:
+    """The route of `login`; AccessRefused when ~/.ssh/config cannot be read."""
+    port = None if "port" in login.unsaid and login.own_config else login.port
+    user = None if "user" in login.unsaid and login.own_config else login.user
+    options = await _options(login.node, login.host, port, user, login.own_config)
+    said = _Said(options.config, login.own_config)
+    return ResolvedLogin(
+        node=login.node,
+        written=login.host,
+        host=options.host,
+        port=options.port,
+        user=options.username,
+        checked=options.host_key_alias or options.host,
+        pins=(Path(login.known_hosts),) if login.known_hosts else said.pins(),
+        files=(login.identity_file,) if login.identity_file else said.files(),
+        named=login.identity_file is not None,
+        only=login.identity_file is not None or said.only(),
+        agent=said.agent(),
+        jump=said.jump(),
+        proxy=said.proxy(),
+        own_config=login.own_config,
+    )
+
+
+async def resolve_hop(hop: str, towards: ResolvedLogin) -> ResolvedLogin:
+    """The route of one jump host (`user@host:port`) on the way: wholly as ~/.ssh/config says, as ssh has it.
+
+    Its host key is looked up in the pinned file of the node and in the user's own.
+    """
+    host, port, user = _split(hop)
+    options = await _options(towards.node, host, port, user, True)
+    said = _Said(options.config, True)
+    return ResolvedLogin(
+        node=f"{towards.node} (jump host {host})",
+        written=host,
+        host=options.host,
+        port=options.port,
+        user=options.username,
+        checked=options.host_key_alias or options.host,
+        pins=tuple(dict.fromkeys((*towards.pins, *said.pins()))),
+        files=said.files(),
+        named=False,
+        only=said.only(),
+        agent=said.agent(),
+        jump=said.jump(),
+        proxy=said.proxy(),
+    )
+
+
+def _split(hop: str) -> tuple[str, int | None, str | None]:
+    user, _, place = hop.strip().removeprefix("ssh://").rstrip("/").rpartition("@")
+    if place.startswith("["):
+        host, _, rest = place[1:].partition("]")
+        port = rest.removeprefix(":")
+    else:
+        host, _, port = place.partition(":")
+    if not host or (port and not port.isdecimal()):
+        raise AccessRefused(f"ProxyJump {hop}: not [user@]host[:port]", "put ~/.ssh/config right")
+    return host, int(port) if port else None, user or None
+
+
+async def _options(
+    node: str, host: str, port: int | None, user: str | None, own_config: bool
+) -> asyncssh.SSHClientConnectionOptions:
+    """What asyncssh makes of ~/.ssh/config for `host`; no key is read for it."""
+    given: dict[str, Any] = {"host": host, "client_keys": None, "x509_trusted_certs": None}
+    if port is not None:
+        given["port"] = port
+    if user is not None:
+        given["username"] = user
+    try:
+        config = () if own_config else None
+        return await asyncio.to_thread(asyncssh.SSHClientConnectionOptions, config=config, **given)
+    except (ValueError, OSError, asyncssh.Error) as error:
+        raise AccessRefused(f"{node}: ~/.ssh/config cannot be used: {error}", "put it right") from error
+
+
+@dataclass(frozen=True)
+class _Said:
+    """Reads the settings that asyncssh has found in ~/.ssh/config, or that ssh(1) has by default."""
+
+    config: Any
+    own: bool
+
+    def pins(self) -> tuple[Path, ...]:
+        """The known_hosts files; `none` means that no key is known, never that any will do."""
+        files = self.config.get("UserKnownHostsFile", ["~/.ssh/known_hosts", "~/.ssh/known_hosts2"])
+        return tuple(Path(name).expanduser() for name in (*files, *self.config.get("GlobalKnownHostsFile", ())))
+
+    def files(self) -> tuple[str, ...]:
+        """Key files to try."""
+        named = self.config.get("IdentityFile")
+        if named is not None:
+            return tuple(str(Path(name).expanduser()) for name in named)
+        return tuple(str(Path.home() / ".ssh" / name) for name in DEFAULT_FILES) if self.own else ()
+
+    def only(self) -> bool:
+        """Whether the agent may offer no other keys than those of the files."""
+        return bool(self.config.get("IdentitiesOnly", False))
+
+    def agent(self) -> str | None:
+        """The socket of the agent."""
+        if not self.own:
+            return None
+        named = self.config.get("IdentityAgent", "SSH_AUTH_SOCK")
+        return _socket(named, os.environ) if named else None
+
+    def jump(self) -> str | None:
+        """The jump hosts, comma-separated."""
+        found = self.config.get("ProxyJump")
+        return str(found) if found else None
+
+    def proxy(self) -> tuple[str, ...] | None:
+        """The program to talk through, run as ssh(1) runs it.
+
+        asyncssh would take what it says on stderr for the node's words, and the end of stderr for the end of all.
+        """
+        found = self.config.get("ProxyCommand")
+        return ("/bin/sh", "-c", f"exec 9>&2 2>/dev/null; exec {found}") if found else None
+
+
+def _socket(named: str, environment: Mapping[str, str]) -> str | None:
+    """As ssh_config(5) has it: `SSH_AUTH_SOCK` and `$NAME` are variables, all else is a path."""
+    if named == "SSH_AUTH_SOCK" or named.startswith("$"):
+        return environment.get(named.removeprefix("$")) or None
+    return str(Path(named).expanduser())
