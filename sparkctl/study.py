@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -25,11 +26,12 @@ _STRUCTURAL = ("TOP", "ADR001", "ADR002", "INV006")
 
 @dataclass(frozen=True)
 class Study:
-    """What an inventory means, as far as it could be read, and all that is wrong with it."""
+    """What an inventory means, as far as it could be read, and all that is wrong with it; `digest`: the file's."""
 
     cluster: Cluster | None
     fabric: Fabric | None
     findings: tuple[Finding, ...]
+    digest: str = ""
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -60,7 +62,8 @@ def study_text(content: bytes, path: str, controller: Controller) -> Study:
     if raw is None or findings:
         return Study(None, None, _sorted(findings))
     found, complete = _judged(resolve(raw, parsed.source, controller))
-    return replace(found, findings=_sorted(without_ignored(found.findings, content, path, complete=complete)))
+    kept = _sorted(without_ignored(found.findings, content, path, complete=complete))
+    return replace(found, findings=kept, digest=hashlib.sha256(content).hexdigest())
 
 
 def controller_of(path: Path) -> Controller:

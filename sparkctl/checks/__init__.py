@@ -27,6 +27,6 @@ from sparkctl.checks import disk as _disk
 from sparkctl.checks import nccl as _nccl
 from sparkctl.checks import engine as _engine
 from sparkctl.checks import allgather as _gather
-from sparkctl.checks.base import CHECKS, STAGES, View, judge, words
+from sparkctl.checks.base import CHECKS, OF_HARDWARE, STAGES, UNDER_LOAD, View, judge, words
 
-__all__ = ["CHECKS", "STAGES", "View", "judge", "words"]
+__all__ = ["CHECKS", "OF_HARDWARE", "STAGES", "UNDER_LOAD", "View", "judge", "words"]

@@ -19,7 +19,7 @@ RATES = ("rails-bandwidth", "rail-bandwidth")
 LAME = ("roce-device", "rail-address", "rail-gid")  # each takes a rail away from NCCL, which then runs on the others
 
 
-@check(ID, "engine", after=(*RATES, *CAUSES), slowed=(*RATES, *SLOWING, *LAME), survey=True)
+@check(ID, "engine", after=(*RATES, *CAUSES), slowed=(*RATES, *SLOWING, *LAME), load="measured")
 def gathered(view: View) -> Iterator[Verdict]:
     """All ranks gather over RDMA at the rate of the fabric."""
     fact = view.load.gathered if view.load else None

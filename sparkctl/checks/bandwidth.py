@@ -39,7 +39,7 @@ OFFLOAD = (
 )
 
 
-@check("rail-bandwidth", "network", after=CAUSES, slowed=SLOWING, survey=True)
+@check("rail-bandwidth", "network", after=CAUSES, slowed=SLOWING, load="measured")
 def rail_bandwidth(view: View) -> Iterator[Verdict]:
     """One rail alone moves what a ConnectX-7 half can."""
     yield from unasked(view, "rail-bandwidth")
@@ -151,7 +151,11 @@ def _said(view: View, end: Attachment) -> str | None:
 
 
 @check(
-    "rails-bandwidth", "network", after=("rail-bandwidth", *CAUSES), slowed=("rail-bandwidth", *SLOWING), survey=True
+    "rails-bandwidth",
+    "network",
+    after=("rail-bandwidth", *CAUSES),
+    slowed=("rail-bandwidth", *SLOWING),
+    load="measured",
 )
 def rails_bandwidth(view: View) -> Iterator[Verdict]:
     """Both rails of a port together pass NVIDIA's gate."""

@@ -59,6 +59,10 @@ SLOWED: dict[str, tuple[str, ...]] = {}
 """Those of them that explain a number, too: what keeps a test from running makes none slow."""
 SURVEYING: set[str] = set()
 """Checks that judge what only `verify` asks: they say nothing where it was not asked."""
+UNDER_LOAD: set[str] = set()
+"""Checks of what a test under load measured."""
+OF_HARDWARE: set[str] = set()
+"""These and whether such a test can run: no configuration of ours makes a link slow, so they do not undo one."""
 
 
 class Measured(Verdict):
@@ -66,14 +70,27 @@ class Measured(Verdict):
 
 
 def check(
-    id: str, stage: str, *, after: tuple[str, ...] = (), slowed: tuple[str, ...] = (), survey: bool = False
+    id: str,
+    stage: str,
+    *,
+    after: tuple[str, ...] = (),
+    slowed: tuple[str, ...] = (),
+    survey: bool = False,
+    load: Literal["no", "needed", "measured"] = "no",
 ) -> Callable[[Check], Check]:
-    """Register a check under its id and the stage that it proves; its causes come first."""
+    """Register a check under its id and the stage that it proves; its causes come first.
+
+    `load`: whether it tells what a test under load needs, or judges what one measured: `verify` alone asks.
+    """
 
     def register(function: Check) -> Check:
         CHECKS[id], STAGES[id], AFTER[id], SLOWED[id] = function, stage, after, slowed
-        if survey:
+        if survey or load != "no":
             SURVEYING.add(id)
+        if load != "no":
+            OF_HARDWARE.add(id)
+        if load == "measured":
+            UNDER_LOAD.add(id)
         return function
 
     return register

@@ -24,7 +24,7 @@ MOVED = {"sent": ("port_xmit_data", "sent_pkts"), "received": ("port_rcv_data", 
 """By direction: bytes of a real device; packets of Soft-RoCE, which counts no bytes."""
 
 
-@check("rdma-counters", "network", after=("rail-bandwidth", *CAUSES), survey=True)
+@check("rdma-counters", "network", after=("rail-bandwidth", *CAUSES), load="measured")
 def rdma_counters(view: View) -> Iterator[Verdict]:
     """What perftest says was moved went through the RDMA device of that rail."""
     yield from unasked(view, "rdma-counters")

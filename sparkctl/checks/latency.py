@@ -21,7 +21,9 @@ from sparkctl.loadtest.results import Lane, Measure
 from sparkctl.outcome import Known, State, Verdict
 
 
-@check("rail-latency", "network", after=("rail-bandwidth", *CAUSES), slowed=("rail-bandwidth", *SLOWING), survey=True)
+@check(
+    "rail-latency", "network", after=("rail-bandwidth", *CAUSES), slowed=("rail-bandwidth", *SLOWING), load="measured"
+)
 def latency(view: View) -> Iterator[Verdict]:
     """A write of two bytes arrives within some microseconds."""
     yield from unasked(view, "rail-latency")

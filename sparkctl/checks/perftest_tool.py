@@ -11,7 +11,7 @@ from sparkctl.outcome import Known, Unknown, Verdict
 REMEDY = "sudo apt install perftest"
 
 
-@check("perftest", STAGE, survey=True)
+@check("perftest", STAGE, load="needed")
 def perftest(view: View) -> Iterator[Verdict]:
     """ib_write_bw is there where bandwidth is to be measured: nothing else shows the commonest fault (ff 2)."""
     if view.cluster.fabric.transport == "tcp":

@@ -7,25 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sparkctl.cli import diff, repair, verify
-from sparkctl.cli.options import (
-    DryRun,
-    Force,
-    Lab,
-    Only,
-    Output,
-    PlaybookPath,
-    Quiet,
-    SavedPlan,
-    TakeOver,
-    Verbose,
-    Yes,
-)
+from sparkctl.cli.desk import Desk, at_a_desk
+from sparkctl.cli.options import DryRun, Force, Only, Output, PlaybookPath, SavedPlan, TakeOver, Yes
 from sparkctl.cli.planning import (
     agreed,
     carry_out,
     chosen,
     left_for_later,
-    loaded,
+    planned_up,
     save,
     show_completion,
     show_plan,
@@ -33,29 +22,23 @@ from sparkctl.cli.planning import (
     still_serving,
     wished,
 )
-from sparkctl.cli.terminal import InventoryPath, Json, NoColor
 
 if TYPE_CHECKING:
-    from sparkctl.cli.opening import Desk
-    from sparkctl.execute.session import Session
+    from sparkctl.execute.site import Site
 
 app = typer.Typer(no_args_is_help=True, help="Plan, bring up, prove, repair and tear down a cluster.")
 
 
 @app.command()
+@at_a_desk
 def plan(
-    inventory: InventoryPath,
+    desk: Desk,
     output: Output = None,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="End with 10 when there are changes.")] = False,
     only: Only = None,
     playbook: PlaybookPath = None,
     take_over: TakeOver = False,
     force_path: Force = None,
-    lab: Lab = False,
-    json: Json = False,
-    no_color: NoColor = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
 ) -> None:
     """Show what `up` would change, why, how risky it is, and how it is undone. Only reads.
 
@@ -67,22 +50,24 @@ def plan(
 
       sparkctl cluster plan inventories/dual.yaml --exit-code      10 when there are changes, for CI
     """
-    from sparkctl.cli.opening import Desk, run
+    from sparkctl.cli.opening import run
+    from sparkctl.execute.plan_verbs import plan_up
 
-    async def work(session: Session, desk: Desk) -> None:
-        made = await session.plan(chosen(playbook, only, "up"), wished(take_over, force_path))
-        show_plan(made, desk)
+    async def work(site: Site) -> None:
+        made = await plan_up(site, chosen(playbook, only, "up"), wished(take_over, force_path))
+        show_plan(made.plan, desk)
         if output is not None:
-            save(made, output)
-        if exit_code and not made.empty:
+            save(made.receipt(site), output)
+        if exit_code and not made.plan.empty:
             raise typer.Exit(10)
 
-    run("plan", Desk(inventory, lab, json, no_color, quiet, verbose), work)
+    run("plan", desk, work)
 
 
 @app.command()
+@at_a_desk
 def up(
-    inventory: InventoryPath,
+    desk: Desk,
     yes: Yes = False,
     dry_run: DryRun = False,
     saved: SavedPlan = None,
@@ -90,11 +75,6 @@ def up(
     playbook: PlaybookPath = None,
     take_over: TakeOver = False,
     force_path: Force = None,
-    lab: Lab = False,
-    json: Json = False,
-    no_color: NoColor = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
 ) -> None:
     """Make the cluster what the inventory says, as one transaction, and prove it with a real token.
 
@@ -110,35 +90,30 @@ def up(
 
       sparkctl cluster up inventories/dual.yaml --only network      the fabric without the engine
     """
-    from sparkctl.cli.opening import Desk, run
+    from sparkctl.cli.opening import run
 
-    async def work(session: Session, desk: Desk) -> None:
-        book = chosen(playbook, only, "up")
-        made = loaded(saved, session) if saved else await session.plan(book, wished(take_over, force_path))
-        show_plan(made, desk)
+    async def work(site: Site) -> None:
+        made = await planned_up(site, saved, playbook, only, wished(take_over, force_path))
+        show_plan(made.plan, desk)
         if dry_run:
             return
-        if made.empty:
-            await still_serving(session, desk, book)
+        if made.plan.empty:
+            await still_serving(site, made, desk)
             return
-        agreed(f"change {', '.join(made.changed_nodes)}?", yes, desk)
-        await carry_out(session, desk, made, book)
+        agreed(f"change {', '.join(made.plan.changed_nodes)}?", yes, desk)
+        await carry_out(site, made, desk)
 
-    run("up", Desk(inventory, lab, json, no_color, quiet, verbose), work)
+    run("up", desk, work)
 
 
 @app.command()
+@at_a_desk
 def down(
-    inventory: InventoryPath,
+    desk: Desk,
     yes: Yes = False,
     dry_run: DryRun = False,
     playbook: PlaybookPath = None,
     force_path: Force = None,
-    lab: Lab = False,
-    json: Json = False,
-    no_color: NoColor = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
 ) -> None:
     """Put every node back to what it was before sparkctl came: files, addresses, MTU, link state, units.
 
@@ -151,45 +126,30 @@ def down(
 
       sparkctl cluster down inventories/dual.yaml --dry-run
     """
-    from sparkctl.cli.opening import Desk, run
+    from sparkctl.cli.opening import run
+    from sparkctl.execute.apply import apply
+    from sparkctl.execute.plan_verbs import plan_down
 
-    async def work(session: Session, desk: Desk) -> None:
-        made, silent = await session.plan_down(wished(force=force_path))
-        show_plan(made, desk)
-        show_silent(silent, desk)
+    async def work(site: Site) -> None:
+        made = await plan_down(site, chosen(playbook, None, "down"), wished(force=force_path))
+        show_plan(made.plan, desk)
+        show_silent(made.silent, desk)
         if dry_run:
             return
-        if not made.empty:
-            agreed(f"put {', '.join(made.changed_nodes)} back?", yes, desk)
-            await session.execute(made, chosen(playbook, None, "down"))
-        left_for_later(silent)
-        if not made.empty:
-            but = " (but for what is noted above)" if made.notes else ""
+        if not made.plan.empty:
+            agreed(f"put {', '.join(made.plan.changed_nodes)} back?", yes, desk)
+            await apply(site, made)
+        left_for_later(made.silent)
+        if not made.plan.empty:
+            but = " (but for what is noted above)" if made.plan.notes else ""
             desk.people.print(f"[green]every node is as it was before sparkctl came[/]{but}")
 
-    run("down", Desk(inventory, lab, json, no_color, quiet, verbose), work)
-
-
-def _look(verb: str, desk: Desk, *, pings: bool) -> None:
-    """Read, judge, show; ChecksFailed when something is not right."""
-    from sparkctl.cli.opening import run
-
-    async def work(session: Session, desk: Desk) -> None:
-        desk.show(await session.verdicts(pings=pings))
-        show_completion(session, desk)
-
-    run(verb, desk, work)
+    run("down", desk, work)
 
 
 @app.command()
-def status(
-    inventory: InventoryPath,
-    lab: Lab = False,
-    json: Json = False,
-    no_color: NoColor = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
+@at_a_desk
+def status(desk: Desk) -> None:
     """Show every rank, every rail, the engine and one real token; exit 7 when something is not right. Two round trips.
 
     Examples:
@@ -198,9 +158,15 @@ def status(
 
       sparkctl cluster status inventories/dual.yaml --json
     """
-    from sparkctl.cli.opening import Desk
+    from sparkctl.cli.opening import run
+    from sparkctl.execute.verify import status
 
-    _look("status", Desk(inventory, lab, json, no_color, quiet, verbose), pings=False)
+    async def work(site: Site) -> None:
+        found = await status(site)
+        desk.show(found.verdicts)
+        show_completion(site, found.answer, desk)
+
+    run("status", desk, work)
 
 
 repair.register(app)

@@ -6,29 +6,20 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sparkctl.cli.options import Lab, Quiet, Verbose
-from sparkctl.cli.terminal import InventoryPath, Json, NoColor
+from sparkctl.cli.desk import Desk, at_a_desk
 
 if TYPE_CHECKING:
-    from sparkctl.cli.opening import Desk
-    from sparkctl.execute.session import Session
+    from sparkctl.execute.site import Site
 
 DRIFTED = 10
 
 
 def register(app: typer.Typer) -> None:
     """Add this verb to `sparkctl cluster`."""
-    app.command("diff")(diff)
+    app.command("diff")(at_a_desk(diff))
 
 
-def diff(
-    inventory: InventoryPath,
-    lab: Lab = False,
-    json: Json = False,
-    no_color: NoColor = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
+def diff(desk: Desk) -> None:
     """Show what on the nodes is not as the inventory says, and what to do about it; exit 10 when there is any.
 
     Files with the difference, modes and owners, netplan files of other tools, MTU, addresses, routes, links, units,
@@ -40,14 +31,15 @@ def diff(
 
       sparkctl cluster diff inventories/dual.yaml --json | jq '.drift[] | [.node, .kind, .subject]'
     """
-    from sparkctl.cli.opening import Desk, run
+    from sparkctl.cli.opening import run
+    from sparkctl.execute.plan_verbs import drifted
     from sparkctl.report.drift import as_values, print_drift
 
-    async def work(session: Session, desk: Desk) -> None:
-        found = await session.drift()
+    async def work(site: Site) -> None:
+        found = await drifted(site)
         desk.fields["drift"] = as_values(found)
-        print_drift(found, len(session.cluster.nodes), desk.people)
+        print_drift(found, len(site.cluster.nodes), desk.people)
         if found:
             raise typer.Exit(DRIFTED)
 
-    run("diff", Desk(inventory, lab, json, no_color, quiet, verbose), work)
+    run("diff", desk, work)

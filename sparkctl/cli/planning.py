@@ -6,11 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sparkctl.cli.opening import Desk
-    from sparkctl.execute.session import Session
+    from collections.abc import Mapping
+
+    from sparkctl.cli.desk import Desk
+    from sparkctl.commands.canary import Answer
+    from sparkctl.execute.plan_verbs import Planned
+    from sparkctl.execute.site import Site
     from sparkctl.plan.diff import Wishes
     from sparkctl.plan.plan import Plan
     from sparkctl.plan.playbook import Playbook
+    from sparkctl.plan.receipt import Receipt
 
 
 def chosen(playbook: Path | None, only: str | None, default: str) -> Playbook:
@@ -63,67 +68,81 @@ def _answer() -> str:
         signal.signal(signal.SIGINT, before)
 
 
-def save(plan: Plan, output: Path) -> None:
+def save(receipt: Receipt, output: Path) -> None:
     """Write the plan as JSON, mode 0600: it shows what is on the nodes."""
     from sparkctl.errors import UsageError
 
     try:
-        output.write_text(plan.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        output.write_text(receipt.text(), encoding="utf-8")
         output.chmod(0o600)
     except OSError as error:
         raise UsageError(f"{output}: cannot be written: {error.strerror}", "name another file") from None
 
 
-def loaded(path: Path, session: Session) -> Plan:
-    """A saved plan of this cluster; UsageError says what is wrong with it."""
-    from pydantic import ValidationError
-
+async def planned_up(
+    site: Site, saved: Path | None, playbook: Path | None, only: str | None, wishes: Wishes
+) -> Planned:
+    """The plan of `up`: made now, in either case; with a saved one it must be that one."""
     from sparkctl.errors import UsageError
-    from sparkctl.plan.plan import Plan
+    from sparkctl.execute.plan_verbs import accept, plan_up
+    from sparkctl.plan.diff import PLAIN
+
+    if saved is None:
+        return await plan_up(site, chosen(playbook, only, "up"), wishes)
+    if playbook or only or wishes != PLAIN:
+        raise UsageError("a saved plan knows its options", "give --only, --playbook and the like to `cluster plan -o`")
+    return await accept(site, _receipt(saved))
+
+
+def _receipt(path: Path) -> Receipt:
+    from sparkctl.errors import UsageError
+    from sparkctl.plan.receipt import LARGEST, read
 
     try:
-        made = Plan.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(f"{path}: not a saved plan: {reason}", "make one with `cluster plan -o`") from None
-    if made.cluster != session.cluster.name:
-        raise UsageError(f"{path} is a plan for cluster {made.cluster!r}, not {session.cluster.name!r}")
-    return made
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}", "make one with `cluster plan -o`") from None
+    return read(content, str(path))
 
 
-async def carry_out(session: Session, desk: Desk, made: Plan, playbook: Playbook) -> None:
+async def carry_out(site: Site, made: Planned, desk: Desk) -> None:
     """Run a plan that was agreed to and prove the result."""
-    await session.execute(made, playbook)
-    desk.show(await session.proven(playbook))
-    show_completion(session, desk)
+    from sparkctl.execute.apply import apply, proven
+
+    found = await proven(site, made, await apply(site, made))
+    desk.show(found.verdicts)
+    show_completion(site, found.answer, desk)
 
 
-async def still_serving(session: Session, desk: Desk, playbook: Playbook) -> None:
+async def still_serving(site: Site, made: Planned, desk: Desk) -> None:
     """Nothing to do is a claim about the files and units; the canary proves the rest."""
-    if session.cluster.engine is not None and playbook.engine() is not None:
-        desk.show(await session.serving())
-        show_completion(session, desk)
+    from sparkctl.execute.verify import serving
+
+    if site.cluster.engine is not None and made.playbook.engine() is not None:
+        found = await serving(site, made.facts)
+        desk.show(found.verdicts)
+        show_completion(site, found.answer, desk)
 
 
-def show_completion(session: Session, desk: Desk) -> None:
+def show_completion(site: Site, answer: Answer | None, desk: Desk) -> None:
     """What the engine answered."""
-    if session.answer is None:
+    if answer is None:
         return
-    answer = session.answer
     desk.fields["completion"] = {"text": answer.text, "tokens": answer.tokens, "seconds": answer.seconds}
-    ranks = len(session.cluster.nodes)
+    ranks = len(site.cluster.nodes)
     desk.people.print(f"[bold]{ranks} nodes completed[/] ({answer.tokens} tokens, {answer.seconds:.2f} s):", end=" ")
     desk.people.print(repr(answer.text), markup=False)
 
 
-def show_silent(silent: dict[str, str], desk: Desk) -> None:
+def show_silent(silent: Mapping[str, str], desk: Desk) -> None:
     """Nodes that do not answer, with why."""
-    desk.fields["silent"] = silent
+    desk.fields["silent"] = dict(silent)
     for node, reason in silent.items():
         desk.progress.print(f"[yellow]{node} does not answer and is left for later:[/] {reason}")
 
 
-def left_for_later(silent: dict[str, str]) -> None:
+def left_for_later(silent: Mapping[str, str]) -> None:
     """Unfinished where a node did not answer."""
     from sparkctl.errors import Unfinished
 

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Literal
 import typer
 
 from sparkctl import __version__
-from sparkctl.checks import CHECKS, words
+from sparkctl.checks import CHECKS, UNDER_LOAD, words
 from sparkctl.checks.base import TCP_REASON
 from sparkctl.checks.thresholds import DEFAULTS, Thresholds
 from sparkctl.cli import places, terminal
-from sparkctl.cli.opening import Desk, run
+from sparkctl.cli.desk import Desk
+from sparkctl.cli.opening import run
 from sparkctl.cli.planning import show_completion
 from sparkctl.errors import ChecksFailed, Refused, UsageError
+from sparkctl.execute.verify import Verified, verify
 from sparkctl.inventory.words import listed, nearest, quoted, visible
 from sparkctl.report import compare, measures
 from sparkctl.report.html import page
@@ -29,9 +31,7 @@ from sparkctl.report.verdicts import print_pieces, print_verdicts, wrong
 from sparkctl.report.verification import Proof, as_values, only
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from sparkctl.execute.session import Session
+    from sparkctl.execute.site import Site
     from sparkctl.outcome import Verdict
 
 Strength = Literal["none", "quick", "full"]
@@ -67,7 +67,7 @@ class Wish:
             raise UsageError("--quick says how long the tests under load are", "add --load")
         strength: Strength = "none" if not load else "quick" if quick else "full"
         expected: Literal["real", "lab"] = "lab" if (expect or ("lab" if lab else "real")) == "lab" else "real"
-        if ids and not load and set(checks(ids)) <= compare.UNDER_LOAD:
+        if ids and not load and set(checks(ids)) <= UNDER_LOAD:
             raise UsageError(f"{listed(ids)}: only tests under load measure that", "add --load")
         if save is not None:
             places.empty(save)
@@ -75,18 +75,6 @@ class Wish:
             places.writable(html)
         before = None if old is None else older(old)
         return cls(strength, expected, thresholds(limits), checks(ids), save, html, before)
-
-
-@dataclass
-class Bench(Desk):
-    """A desk whose stdout may belong to a test report."""
-
-    junit: bool = False
-
-    @property
-    def people(self) -> Console:
-        """Where people read: stderr when stdout is for a program."""
-        return terminal.console(stderr=self.json or self.junit, no_color=self.no_color)
 
 
 def thresholds(limits: Sequence[str]) -> Thresholds:
@@ -143,37 +131,29 @@ def older(path: Path) -> compare.Old:
         raise UsageError(f"{file} cannot be compared with: {error}", remedy) from None
 
 
-def prove(
-    wish: Wish,
-    inventory: Path,
-    lab: bool,
-    json: bool,
-    junit: bool,
-    no_color: bool,
-    quiet: bool,
-    verbose: bool,
-) -> None:
+def prove(wish: Wish, desk: Desk) -> None:
     """Run it all; ends with the exit code."""
 
-    async def work(session: Session, desk: Desk) -> None:
-        _see_older(wish, session)
-        written = _text(inventory) if wish.save is not None else ""
-        found = await session.verify(pings=True, load=wish.load, expect=wish.expect, thresholds=wish.thresholds)
-        proof = _proof(session, wish, only(found, wish.only))
-        _show(proof, desk, junit)
-        lost = _keep(proof, wish, session, desk, written)
-        show_completion(session, desk)
+    async def work(opened: Site) -> None:
+        site = replace(opened, expect=wish.expect)
+        _see_older(wish, site)
+        written = _text(desk.inventory) if wish.save is not None else ""
+        found = await verify(site, load=wish.load, thresholds=wish.thresholds)
+        proof = _proof(site, wish, found)
+        _show(proof, desk)
+        lost = _keep(proof, wish, site, found, desk, written)
+        show_completion(site, found.answer, desk)
         _conclude(proof, wish, lost)
 
-    run("verify", Bench(inventory, lab, json, no_color, quiet, verbose, junit=junit), work)
+    run("verify", desk, work)
 
 
-def _see_older(wish: Wish, session: Session) -> None:
+def _see_older(wish: Wish, site: Site) -> None:
     """What an emulated machine is not judged by makes no baseline of a real one."""
     if wish.old is None:
         return
-    if wish.old.cluster != session.cluster.name:
-        said = f"the older report is of cluster {quoted(wish.old.cluster)}, not of {quoted(session.cluster.name)}"
+    if wish.old.cluster != site.cluster.name:
+        said = f"the older report is of cluster {quoted(wish.old.cluster)}, not of {quoted(site.cluster.name)}"
         raise UsageError(said, "compare with a report of the same cluster")
     if wish.old.expect not in ("", wish.expect):
         said = f"the older report was made with --expect {quoted(wish.old.expect)}, and this one is with {wish.expect}"
@@ -188,36 +168,39 @@ def _text(inventory: Path) -> str:
         raise UsageError(f"{inventory} cannot be read: {error.strerror}", "--save keeps a copy of it") from None
 
 
-def _proof(session: Session, wish: Wish, verdicts: tuple[Verdict, ...]) -> Proof:
-    taken = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
-    made = Proof(session.cluster, session.fabric, verdicts, wish.thresholds, wish.expect, taken, __version__)
-    since = None if wish.old is None else _since(wish.old, wish.only, made, session)
-    return replace(made, overlays=session.overlays, load=session.load, since=since)
+def _proof(site: Site, wish: Wish, found: Verified) -> Proof:
+    taken, verdicts = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC", only(found.verdicts, wish.only)
+    made = Proof(site.cluster, site.fabric, verdicts, wish.thresholds, wish.expect, taken, __version__)
+    since = None if wish.old is None else _since(wish.old, wish.only, verdicts, found)
+    return replace(made, overlays=site.overlays, load=found.load, since=since)
 
 
-def _since(old: compare.Old, ids: Sequence[str], made: Proof, session: Session) -> compare.Comparison:
+def _since(
+    old: compare.Old, ids: Sequence[str], verdicts: tuple[Verdict, ...], found: Verified
+) -> compare.Comparison:
     """With --only the other checks are not gone: they were not asked for."""
     like = replace(old, verdicts=only(old.verdicts, ids))
-    rows = None if session.load is None else measures.rows(session.load)
-    return compare.compare(like, made.verdicts, rows)
+    return compare.compare(like, verdicts, None if found.load is None else measures.rows(found.load))
 
 
-def _show(proof: Proof, desk: Desk, junit: bool) -> None:
+def _show(proof: Proof, desk: Desk) -> None:
     """The report, for a program and for people."""
     desk.fields |= as_values(proof)
-    if junit:
+    if desk.junit:
         typer.echo(verdicts_as_junit(proof.cluster.name, proof.verdicts))
     if proof.since is not None:
         print_pieces(compare.pieces(proof.since), desk.people)
     print_verdicts(proof.verdicts, desk.people, every=desk.verbose)
 
 
-def _keep(proof: Proof, wish: Wish, session: Session, desk: Desk, inventory: str) -> list[UsageError]:
+def _keep(
+    proof: Proof, wish: Wish, site: Site, found: Verified, desk: Desk, inventory: str
+) -> list[UsageError]:
     """The files that were asked for, the most complete first; why one of them could not be written."""
     lost: list[UsageError] = []
     if wish.save is not None:
         with _noted(lost):
-            places.save(wish.save, files(proof, session.raw, inventory, _secrets(session)))
+            places.save(wish.save, files(proof, found.raw, inventory, _secrets(site)))
             desk.progress.print(f"saved in {wish.save}", markup=False)
     if wish.html is not None:
         with _noted(lost):
@@ -233,12 +216,12 @@ def _noted(lost: list[UsageError]) -> Iterator[None]:
         lost.append(error)
 
 
-def _secrets(session: Session) -> Iterator[str]:
+def _secrets(site: Site) -> Iterator[str]:
     """What this machine knows to be secret; a file that cannot be read here is on no node because of us."""
-    for node in session.cluster.nodes:
+    for node in site.cluster.nodes:
         held: Mapping[str, bytes] = {}
         try:
-            held = session.secrets(node.name)
+            held = site.secrets(node.name)
         except Refused:
             continue
         yield from (content.decode("utf-8", "replace") for content in held.values())

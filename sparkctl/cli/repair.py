@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sparkctl.cli.options import DryRun, Force, Lab, Nodes, Only, PlaybookPath, Quiet, TakeOver, Verbose, Yes
+from sparkctl.cli.desk import Desk, at_a_desk
+from sparkctl.cli.options import DryRun, Force, Nodes, Only, PlaybookPath, TakeOver, Yes
 from sparkctl.cli.planning import agreed, carry_out, chosen, left_for_later, show_plan, show_silent, wished
-from sparkctl.cli.terminal import InventoryPath, Json, NoColor
 
 if TYPE_CHECKING:
-    from sparkctl.cli.opening import Desk
-    from sparkctl.execute.session import Session
+    from sparkctl.execute.site import Site
     from sparkctl.plan.recovery import Recovery
 
 BreakLock = Annotated[
@@ -22,20 +21,15 @@ BreakLock = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add these verbs to `sparkctl cluster`."""
-    app.command("recover")(recover)
-    app.command("reprovision")(reprovision)
+    app.command("recover")(at_a_desk(recover))
+    app.command("reprovision")(at_a_desk(reprovision))
 
 
 def recover(
-    inventory: InventoryPath,
+    desk: Desk,
     yes: Yes = False,
     dry_run: DryRun = False,
     break_lock: BreakLock = False,
-    lab: Lab = False,
-    json: Json = False,
-    no_color: NoColor = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
 ) -> None:
     """End a run whose controller died: finish it where every node had confirmed it, put every node back otherwise.
 
@@ -49,10 +43,12 @@ def recover(
 
       sparkctl cluster recover inventories/dual.yaml --break-lock   do not wait until the dead run's lease has ended
     """
-    from sparkctl.cli.opening import Desk, run
+    from sparkctl.cli.opening import run
+    from sparkctl.execute.recover import found as dead_run
+    from sparkctl.execute.recover import recover as end_it
 
-    async def work(session: Session, desk: Desk) -> None:
-        found, silent = await session.recovery()
+    async def work(site: Site) -> None:
+        found, silent = await dead_run(site)
         show_silent(silent, desk)
         if found is None:
             desk.fields["recovered"] = "nothing"
@@ -63,12 +59,12 @@ def recover(
         if dry_run:
             return
         agreed(f"{_verb(found)} on {', '.join(found.nodes)}?", yes, desk)
-        await session.recover(found, silent, break_lock=break_lock)
+        await end_it(site, found, silent, break_lock=break_lock)
         desk.fields["recovered"] = found.direction
         desk.people.print(f"[green]{_past(found)}[/]")
         left_for_later(silent)
 
-    run("recover", Desk(inventory, lab, json, no_color, quiet, verbose), work)
+    run("recover", desk, work)
 
 
 def _show(found: Recovery, desk: Desk) -> None:
@@ -90,7 +86,7 @@ def _past(found: Recovery) -> str:
 
 
 def reprovision(
-    inventory: InventoryPath,
+    desk: Desk,
     node: Nodes = None,
     yes: Yes = False,
     dry_run: DryRun = False,
@@ -98,11 +94,6 @@ def reprovision(
     playbook: PlaybookPath = None,
     take_over: TakeOver = False,
     force_path: Force = None,
-    lab: Lab = False,
-    json: Json = False,
-    no_color: NoColor = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
 ) -> None:
     """Let a replaced or re-flashed node join the cluster again; files and network of the others are not touched.
 
@@ -115,25 +106,25 @@ def reprovision(
 
       sparkctl cluster reprovision inventories/dual.yaml --node spark-2 --dry-run
     """
-    from sparkctl.cli.opening import Desk, run
+    from sparkctl.cli.opening import run
+    from sparkctl.execute.plan_verbs import plan_reprovision
 
-    async def work(session: Session, desk: Desk) -> None:
-        _known(node, session)
-        book = chosen(playbook, only, "up")
-        made = await session.plan_reprovision(book, wished(take_over, force_path, node))
-        show_plan(made, desk)
-        if dry_run or made.empty:
+    async def work(site: Site) -> None:
+        _known(node, site)
+        made = await plan_reprovision(site, chosen(playbook, only, "up"), wished(take_over, force_path, node))
+        show_plan(made.plan, desk)
+        if dry_run or made.plan.empty:
             return
-        agreed(f"change {', '.join(made.changed_nodes)}?", yes, desk)
-        await carry_out(session, desk, made, book)
+        agreed(f"change {', '.join(made.plan.changed_nodes)}?", yes, desk)
+        await carry_out(site, made, desk)
 
-    run("reprovision", Desk(inventory, lab, json, no_color, quiet, verbose), work)
+    run("reprovision", desk, work)
 
 
-def _known(nodes: list[str] | None, session: Session) -> None:
+def _known(nodes: list[str] | None, site: Site) -> None:
     from sparkctl.errors import UsageError
 
-    names = [node.name for node in session.cluster.nodes]
+    names = [node.name for node in site.cluster.nodes]
     strangers = [node for node in nodes or () if node not in names]
     if strangers:
         raise UsageError(f"there is no node {', '.join(strangers)}", f"the inventory has {', '.join(names)}")

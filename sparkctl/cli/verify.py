@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import typer
 
+from sparkctl.cli.desk import Desk, at_a_desk
 from sparkctl.cli.options import (
     CompareWith,
     Expected,
     Format,
     HtmlFile,
-    Lab,
     Load,
     OnlyChecks,
     Quick,
-    Quiet,
     SaveFolder,
     Threshold,
-    Verbose,
     VerdictsFormat,
 )
-from sparkctl.cli.terminal import InventoryPath, Json, NoColor, reported
+from sparkctl.cli.terminal import reported
 from sparkctl.errors import UsageError
 
 
 def register(app: typer.Typer) -> None:
     """Add this verb to `sparkctl cluster`."""
-    app.command("verify")(verify)
+    app.command("verify")(at_a_desk(verify))
 
 
 def verify(
-    inventory: InventoryPath,
+    desk: Desk,
     load: Load = False,
     quick: Quick = False,
     expect: Expected = None,
@@ -39,11 +37,6 @@ def verify(
     html: HtmlFile = None,
     save: SaveFolder = None,
     compare: CompareWith = None,
-    lab: Lab = False,
-    json: Json = False,
-    no_color: NoColor = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
 ) -> None:
     """Prove the cluster: cabling, rails, RoCE, hosts, engine; what is wrong is named, with what to do; exit 7 then.
 
@@ -69,8 +62,9 @@ def verify(
     with reported():
         from sparkctl.cli.proving import Wish, prove
 
-        as_json = json or format is VerdictsFormat.json
-        if json and format is VerdictsFormat.junit:
+        if desk.json and format is VerdictsFormat.junit:
             raise UsageError("--json and --format junit both want stdout", "leave one of them out")
-        wish = Wish.of(load, quick, expect, lab, threshold or (), only or (), save, html, compare)
-    prove(wish, inventory, lab, as_json, format is VerdictsFormat.junit, no_color, quiet, verbose)
+        desk.json = desk.json or format is VerdictsFormat.json
+        desk.junit = format is VerdictsFormat.junit
+        wish = Wish.of(load, quick, expect, desk.lab, threshold or (), only or (), save, html, compare)
+    prove(wish, desk)

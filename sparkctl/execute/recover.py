@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import secrets as entropy
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sparkctl.commands import checkpoint, lock
 from sparkctl.commands.base import Command, Effect, write
 from sparkctl.commands.lock import HELD
 from sparkctl.errors import Locked, RollbackIncomplete
-from sparkctl.execute.read_facts import gather
+from sparkctl.execute.read_facts import gather, gather_reachable, questions
+from sparkctl.execute.site import Site
 from sparkctl.fabric.ports import NETDEVS
 from sparkctl.facts.snapshot import NodeFacts, Questions
 from sparkctl.outcome import Failed, Known, Ok, Result
 from sparkctl.plan import compile as compiled
 from sparkctl.plan.compile import Run
-from sparkctl.plan.recovery import BY_HAND, Recovery
+from sparkctl.plan.recovery import BY_HAND, Recovery, recovery
 from sparkctl.report.events import Note
 from sparkctl.ssh.fleet import Fleet, problem
+
+RECOVER_LEASE = 300
+"""Seconds that a recovery holds the nodes: one revert takes at most 180."""
+
+
+async def found(site: Site) -> tuple[Recovery | None, dict[str, str]]:
+    """What is to become of a run that died, and the nodes that do not answer, with why."""
+    facts, silent = await gather_reachable(site.fleet, questions(site.cluster, site.fabric, journal=True))
+    return recovery(site.cluster.name, facts, tuple(silent)), silent
+
+
+async def recover(site: Site, dead: Recovery, silent: Iterable[str], *, break_lock: bool) -> None:
+    """End that run; raises as Recoverer.execute does."""
+    asked = questions(site.cluster, site.fabric)
+    reached = {node: asked[node] for node in asked if node not in set(silent)}
+    run = Run(entropy.token_hex(4), site.owner, RECOVER_LEASE)
+    site.interruption.running = True
+    await Recoverer(site.fleet, dead, run, reached, "break" if break_lock else "recover").execute()
+    site.interruption.running = False
 
 
 @dataclass

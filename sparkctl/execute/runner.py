@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
 from sparkctl.commands.base import Command, Effect
+from sparkctl.commands.canary import Answer
 from sparkctl.commands.lock import HELD, INTERRUPTED, STALE
 from sparkctl.errors import Locked, Refused, SparkctlError, StalePlan, Unfinished
 from sparkctl.execute.undo import Undo
 from sparkctl.fabric.ports import NETDEVS
 from sparkctl.facts.snapshot import NodeFacts, Questions, snapshot
-from sparkctl.outcome import Failed, Ok, Result
+from sparkctl.outcome import Failed, Ok, Result, Verdict
 from sparkctl.plan import compile as compiled
 from sparkctl.plan.compile import Run
 from sparkctl.plan.diff import INTERRUPTED as INTERRUPTED_HELP
@@ -37,7 +38,17 @@ class Interrupted(SparkctlError):
     exit_code = 130
 
 
-Prove: TypeAlias = Callable[["Runner"], Awaitable[None]]
+@dataclass(frozen=True)
+class Applied:
+    """What a run was confirmed on: the last verdicts, those on slow hardware, and the engine's answer."""
+
+    verdicts: tuple[Verdict, ...] = ()
+    slow: tuple[Verdict, ...] = ()
+    answer: Answer | None = None
+
+
+Prove: TypeAlias = Callable[["Runner", Applied], Awaitable[Applied]]
+"""Given what earlier stages proved; raises when its own does not hold."""
 
 
 @dataclass
@@ -54,15 +65,17 @@ class Runner:
     before: dict[str, NodeFacts] = field(default_factory=dict)
     locked: bool = False
     confirmed: bool = False
+    applied: Applied = Applied()
 
     @property
     def nodes(self) -> tuple[str, ...]:
         """Nodes that the plan changes."""
         return self.plan.changed_nodes
 
-    async def execute(self) -> None:
-        """Refused: nothing was changed. ApplyFailed: all is as before. RollbackIncomplete: a node may not be.
+    async def execute(self) -> Applied:
+        """What was proved. Refused: nothing was changed. ApplyFailed: all is as before.
 
+        RollbackIncomplete: a node may not be as before.
         Unfinished: all is as planned and confirmed, and a node could not close its book.
         """
         with self.fleet.allow(Effect.WRITE):
@@ -73,6 +86,7 @@ class Runner:
                 if self.confirmed or (isinstance(error, Refused) and not self.locked):
                     raise
                 await self._undone(error)
+        return self.applied
 
     async def _undone(self, cause: BaseException) -> None:
         """A second interruption cancels even this: then the timers of the nodes finish it."""
@@ -117,7 +131,7 @@ class Runner:
             commands = {node: compiled.commit(self.plan, self.run, step, node) for node in step.changes}
             await self._all(step.title, commands)
             if _last_of_stage(self.plan.steps, position) and step.stage in self.prove:
-                await self.prove[step.stage](self)
+                self.applied = await self.prove[step.stage](self, self.applied)
         await self._confirm()
 
     def _prepare(self, node: str) -> Command:

@@ -71,3 +71,11 @@ class Plan(BaseModel):
         """The highest risk of any change."""
         found = (change.risk for node in self.nodes for change in self.of(node))
         return max(found, key=RISKS.index, default="none")
+
+    def moved(self, other: Plan) -> tuple[str, ...]:
+        """Nodes whose facts are not those that `other` was made from."""
+        return tuple(node for node in self.nodes if self.fingerprints[node] != other.fingerprints.get(node))
+
+    def differences(self, other: Plan) -> tuple[str, ...]:
+        """Names of the fields in which the two are not equal."""
+        return tuple(name for name in type(self).model_fields if getattr(self, name) != getattr(other, name))

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeAlias, cast, get_args
 
+from sparkctl.checks import UNDER_LOAD
 from sparkctl.inventory.words import quoted, visible
 from sparkctl.outcome import State, Verdict
 from sparkctl.report.measures import BETTER, Row
@@ -19,8 +20,6 @@ MOVED = 0.1
 """Our choice: of a measurement, what is no noise; healthy rails of one pair differ by 3 % (field-faults 3.4)."""
 _NOISE = re.compile(r"\+-\d+(?:\.\d+)?|\d+(?:\.\d+)?(?= ?(?:s|ms|us|KiB|MiB|GiB|TiB|GB|%|C|W|MHz|[GM]b/s|GB/s)\b)")
 _NUMBERS = re.compile(r"\d+(?:\.\d+)?")
-UNDER_LOAD = frozenset({"rail-bandwidth", "rails-bandwidth", "rail-latency", "rdma-counters", "nccl-gather"})
-"""Checks of what only --load measures; the rates among it have rows of their own."""
 _UNSTEADY = frozenset({"clock-skew"})
 """Checks whose healthy values never repeat, not even their words (ahead, behind)."""
 Key: TypeAlias = tuple[str, str, int]

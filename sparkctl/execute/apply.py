@@ -1,0 +1,137 @@
+"""Runs a plan as one transaction, and proves each stage of it while the nodes' timers still guard them."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets as entropy
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import replace
+
+from sparkctl.checks import OF_HARDWARE, judge, words
+from sparkctl.errors import AccessRefused
+from sparkctl.execute.load import LoadLevel, measured
+from sparkctl.execute.plan_verbs import Planned
+from sparkctl.execute.read_facts import questions
+from sparkctl.execute.readiness import Wait
+from sparkctl.execute.runner import Applied, Prove, Runner, StepFailed
+from sparkctl.execute.site import Site
+from sparkctl.execute.verify import SHOWN_TOKENS, Verified, status, watch
+from sparkctl.fabric.model import Fabric
+from sparkctl.facts.snapshot import NodeFacts
+from sparkctl.outcome import Absent, Known, Verdict
+from sparkctl.plan.compile import Run
+from sparkctl.plan.plan import Plan
+
+SETTLE_PAUSE = 0.3
+"""Between two looks while the kernel settles; management may be away for about a second (field-faults 20)."""
+
+
+async def apply(site: Site, planned: Planned) -> Applied:
+    """Run the plan and prove it; raises as Runner.execute does."""
+    run = Run(entropy.token_hex(4), site.owner, planned.playbook.confirm_timeout)
+    asked = questions(site.cluster, site.fabric)
+    proofs = _proofs_down(site, planned) if planned.plan.action == "down" else _proofs_up(site, planned)
+    runner = Runner(site.fleet, planned.plan, run, asked, planned.secrets, proofs, site.interruption.asked)
+    site.interruption.running = True
+    applied = await runner.execute()
+    site.interruption.running = False
+    return applied
+
+
+async def proven(site: Site, planned: Planned, applied: Applied) -> Verified:
+    """What a run was confirmed on; with an engine it is read once more, with a longer completion for people."""
+    if applied.verdicts and (site.cluster.engine is None or planned.playbook.engine() is None):
+        return Verified(applied.verdicts, applied.answer)
+    again = await status(site, pings=True, tokens=SHOWN_TOKENS)
+    return replace(again, verdicts=(*again.verdicts, *applied.slow))
+
+
+def _proofs_up(site: Site, planned: Planned) -> dict[str, Prove]:
+    network, engine = planned.playbook.network(), planned.playbook.engine()
+
+    async def fabric(runner: Runner, applied: Applied) -> Applied:
+        verdicts = await _settled(site, network.settle_timeout if network else 15)
+        if network and network.load != "none" and site.cluster.fabric.transport == "roce":
+            return await _right_roce(site, runner, network.load)
+        return replace(applied, verdicts=verdicts)
+
+    async def ready(runner: Runner, applied: Applied) -> Applied:
+        watches = {node.name: watch(site, node.name) for node in site.cluster.nodes}
+        answer = await Wait(site.fleet, site.head, watches, runner.extend).token(
+            engine.ready_timeout if engine else 2700
+        )
+        return replace(applied, answer=answer)
+
+    return {"network": fabric, "engine": ready} if site.cluster.engine else {"network": fabric}
+
+
+def _proofs_down(site: Site, planned: Planned) -> dict[str, Prove]:
+    stage = planned.playbook.network()
+
+    async def gone(runner: Runner, applied: Applied) -> Applied:
+        await _nothing_wrong(stage.settle_timeout if stage else 15, "still there after", lambda: _left(site, planned))
+        return applied
+
+    return {"network": gone}
+
+
+async def _nothing_wrong(seconds: float, said: str, look: Callable[[], Awaitable[list[str]]]) -> None:
+    """Look until nothing is wrong any more; StepFailed with all that is when the time is up."""
+    until = time.monotonic() + seconds
+    while wrong := await look():
+        if time.monotonic() >= until:
+            raise StepFailed(f"{said} {seconds:.0f} s:\n  " + "\n  ".join(wrong))
+        await asyncio.sleep(SETTLE_PAUSE)
+
+
+async def _settled(site: Site, seconds: float) -> tuple[Verdict, ...]:
+    """The network's verdicts as soon as none is wrong; a node that is silent for a moment is not the end."""
+    verdicts: tuple[Verdict, ...] = ()
+
+    async def look() -> list[str]:
+        nonlocal verdicts
+        try:
+            facts = await site.facts(pings=True, title="settle and check")
+        except AccessRefused as error:
+            return [error.message]
+        verdicts = judge(site.view(facts, stages=("network",)))
+        return [words(v) for v in verdicts if v.state in ("fail", "unknown")]
+
+    await _nothing_wrong(seconds, "not right within", look)
+    return verdicts
+
+
+async def _right_roce(site: Site, runner: Runner, level: LoadLevel) -> Applied:
+    """RoCE as it is now: a wrong configuration fails the run; a slow link does not, it is reported."""
+    verdicts = await runner.kept_alive(_judged_roce(site, level))
+    slow = tuple(v for v in verdicts if v.id in OF_HARDWARE)
+    wrong = [words(v) for v in verdicts if v.state in ("fail", "unknown") and v not in slow]
+    if wrong:
+        raise StepFailed("RoCE is not right:\n  " + "\n  ".join(wrong))
+    return Applied(verdicts, slow)
+
+
+async def _judged_roce(site: Site, level: LoadLevel) -> tuple[Verdict, ...]:
+    seen = await site.facts(pings=True, survey=True, title="look at RoCE")
+    emulated = site.expect == "lab"
+    load = await measured(site.fleet, site.cluster, site.fabric, seen, level, emulated=emulated, gather=False)
+    return judge(replace(site.view(seen, stages=("network",)), load=load))
+
+
+async def _left(site: Site, planned: Planned) -> list[str]:
+    try:
+        facts = await site.facts(planned.plan.nodes, title="settle and check")
+    except AccessRefused as error:
+        return [error.message]
+    return list(remains(planned.plan, site.fabric, facts))
+
+
+def remains(plan: Plan, fabric: Fabric, facts: Mapping[str, NodeFacts]) -> Iterator[str]:
+    """Files and addresses that a teardown should have taken away."""
+    gone = ((node, c.path) for node in facts for c in plan.files(node) if c.after is None and not c.aside)
+    yield from (f"{node}: {path}" for node, path in gone if not isinstance(facts[node].file(path), Absent))
+    for attachment in (a for a in fabric.attachments if a.node in facts):
+        netdev, address = facts[attachment.node].netdev(attachment.netdev), str(attachment.address)
+        if plan.network(attachment.node) and isinstance(netdev, Known) and address in netdev.value.addresses:
+            yield f"{attachment.node}: {address} on {attachment.netdev}"

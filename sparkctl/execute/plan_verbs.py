@@ -1,0 +1,108 @@
+"""What each verb would do: facts of all nodes to one `Planned` value; and whether a saved plan still is that plan."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from sparkctl.errors import Refused, StalePlan
+from sparkctl.execute.read_facts import gather_reachable, questions
+from sparkctl.execute.site import Site
+from sparkctl.facts.snapshot import NodeFacts
+from sparkctl.plan import steps
+from sparkctl.plan.diff import PLAIN, Desired, Wishes
+from sparkctl.plan.drift import Drift, drift
+from sparkctl.plan.plan import Plan
+from sparkctl.plan.playbook import Playbook
+from sparkctl.plan.receipt import Receipt
+
+Secrets = Mapping[str, Mapping[str, bytes]]
+"""Per node, the content of each secret by its path on the node."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan, what it was made from and for, and the secrets whose digests it names.
+
+    `silent`: nodes that did not answer, with why.
+    """
+
+    plan: Plan
+    facts: Mapping[str, NodeFacts]
+    playbook: Playbook
+    wishes: Wishes = PLAIN
+    secrets: Secrets = field(default_factory=dict, repr=False)
+    silent: Mapping[str, str] = field(default_factory=dict)
+
+    def receipt(self, site: Site) -> Receipt:
+        """What is saved of it."""
+        return Receipt(inventory=site.inventory, playbook=self.playbook, wishes=self.wishes, plan=self.plan)
+
+
+async def plan_up(site: Site, playbook: Playbook, wishes: Wishes = PLAIN) -> Planned:
+    """What `up` would do. Refused when a node cannot be planned for."""
+    return _planned(site, await site.facts(), playbook, wishes)
+
+
+async def plan_reprovision(site: Site, playbook: Playbook, wishes: Wishes = PLAIN) -> Planned:
+    """What would make the nodes of `wishes.only` (None: those without a record) a part of the cluster again."""
+    facts = await site.facts()
+    only = steps.newcomers(facts) if wishes.only is None else wishes.only
+    return _planned(site, facts, playbook, replace(wishes, only=only))
+
+
+def _planned(site: Site, facts: Mapping[str, NodeFacts], playbook: Playbook, wishes: Wishes) -> Planned:
+    secrets = {node.name: site.secrets(node.name) for node in site.cluster.nodes}
+    plan = steps.plan_up(site.cluster.name, desired(site, secrets), facts, playbook, wishes)
+    return Planned(plan, facts, playbook, wishes, secrets)
+
+
+async def plan_down(site: Site, playbook: Playbook, wishes: Wishes = PLAIN) -> Planned:
+    """What `down` would do; nodes that do not answer are left for another time. It needs no secret."""
+    facts, silent = await gather_reachable(site.fleet, questions(site.cluster, site.fabric))
+    plan = steps.plan_down(site.cluster.name, facts, wishes)
+    return Planned(plan, facts, playbook, wishes, silent=silent)
+
+
+async def accept(site: Site, saved: Receipt) -> Planned:
+    """The plan of today, made anew from what the nodes say; StalePlan when it is not, field by field, the saved one.
+
+    Nothing that the file says is ever run: the plan that comes back was made here.
+    """
+    strange = saved.strange(site.cluster.name, site.inventory, tuple(node.name for node in site.cluster.nodes))
+    if strange:
+        raise Refused(f"the saved plan is {strange}", "make a new plan; nothing was changed")
+    fresh = await plan_up(site, saved.playbook, saved.wishes)
+    moved = fresh.plan.moved(saved.plan)
+    if moved:
+        raise StalePlan(f"{', '.join(moved)} changed since the plan was made", "make a new plan; nothing was changed")
+    other = fresh.plan.differences(saved.plan)
+    if other:
+        message = f"the saved plan is not what would be done now: its {', '.join(other)} differ"
+        raise StalePlan(message, "make a new plan and review it; nothing was changed")
+    return fresh
+
+
+async def drifted(site: Site) -> tuple[Drift, ...]:
+    """What is not as the inventory says; a node that does not answer is one of these."""
+    asked = questions(site.cluster, site.fabric)
+    asked = {node: replace(question, routes=True) for node, question in asked.items()}
+    facts, silent = await gather_reachable(site.fleet, asked)
+    secrets = {node.name: site.secrets(node.name) for node in site.cluster.nodes}
+    return drift(site.cluster.name, desired(site, secrets), facts, silent)
+
+
+def desired(site: Site, secrets: Secrets) -> dict[str, Desired]:
+    """What every node should be."""
+    image = site.cluster.engine.runtime.docker if site.cluster.engine else None
+    return {
+        node.name: Desired(
+            site.rendering.nodes[node.name], _digests(secrets[node.name]), site.fabric.of(node.name), image
+        )
+        for node in site.cluster.nodes
+    }
+
+
+def _digests(secrets: Mapping[str, bytes]) -> dict[str, str]:
+    return {path: hashlib.sha256(content).hexdigest() for path, content in secrets.items()}

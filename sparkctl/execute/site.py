@@ -1,0 +1,81 @@
+"""A cluster as one command meets it: what it should be, and the way to its nodes. The verbs are functions of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from sparkctl.checks import View
+from sparkctl.commands.canary import Answer
+from sparkctl.errors import Refused
+from sparkctl.execute.load import Expect
+from sparkctl.execute.read_facts import gather, questions
+from sparkctl.fabric.model import Fabric
+from sparkctl.facts.snapshot import NodeFacts
+from sparkctl.inventory.model import Cluster
+from sparkctl.outcome import Absent, Fact, Known
+from sparkctl.render import Rendering
+from sparkctl.ssh.fleet import Fleet
+
+
+@dataclass
+class Interruption:
+    """Whether somebody `asked` to stop; `running` stays True when a run is left: then the nodes' timers guard it."""
+
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    running: bool = False
+
+
+@dataclass(frozen=True)
+class Site:
+    """A cluster, what it should be, and the way to its nodes. `inventory`: digest of the file and the overlays."""
+
+    cluster: Cluster
+    fabric: Fabric
+    rendering: Rendering
+    fleet: Fleet
+    owner: str
+    inventory: str = ""
+    overlays: tuple[str, ...] = ()
+    expect: Expect = "real"
+    interruption: Interruption = field(default_factory=Interruption)
+
+    @property
+    def head(self) -> str:
+        """The node of rank 0."""
+        return self.cluster.head.name
+
+    async def facts(
+        self,
+        nodes: Iterable[str] | None = None,
+        *,
+        pings: bool = False,
+        survey: bool = False,
+        title: str = "read facts",
+    ) -> dict[str, NodeFacts]:
+        """One round trip per node (of `nodes`; all); the gates let only READ pass. AccessRefused: one is silent."""
+        asked = questions(self.cluster, self.fabric, pings=pings, survey=survey)
+        return await gather(self.fleet, {n: asked[n] for n in (asked if nodes is None else nodes)}, title)
+
+    def secrets(self, node: str) -> Mapping[str, bytes]:
+        """The secrets that go to `node`, by path; Refused when a file cannot be read here."""
+        return {secret.path: _secret(secret.source) for secret in self.rendering.nodes[node].secrets}
+
+    def view(
+        self, facts: Mapping[str, NodeFacts], canary: Fact[Answer] | None = None, stages: Iterable[str] = ()
+    ) -> View:
+        """What the checks see; of every stage, where none is named."""
+        asked = canary if canary is not None else Absent("not asked")
+        skews = {node: known.skew.value for node, known in facts.items() if isinstance(known.skew, Known)}
+        chosen = frozenset(stages) or frozenset({"network", "host", "engine"})
+        seen = View(self.cluster, self.fabric, self.rendering.nodes, facts, asked, self.overlays, chosen)
+        return replace(seen, skews=skews, expect=self.expect)
+
+
+def _secret(source: str) -> bytes:
+    try:
+        return Path(source).read_bytes()
+    except OSError as error:
+        raise Refused(f"the secret {source} cannot be read: {error.strerror}", "write it, mode 0600") from None

@@ -1,0 +1,89 @@
+"""Proof of a cluster as it is: every check, one real token, and on request what the hardware does under load."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from sparkctl.checks import judge
+from sparkctl.checks.thresholds import DEFAULTS, Thresholds
+from sparkctl.commands.base import Effect
+from sparkctl.commands.canary import Answer, Watch
+from sparkctl.engines import engine_of
+from sparkctl.execute.load import LoadLevel, measured
+from sparkctl.execute.readiness import ask_once
+from sparkctl.execute.site import Site
+from sparkctl.facts.snapshot import NodeFacts
+from sparkctl.loadtest.results import Load
+from sparkctl.outcome import Absent, Fact, Known, Unknown, Verdict
+from sparkctl.render.artifact import API_KEY, UNIT_NAME
+
+SHOWN_TOKENS = 16
+"""Length of the completion that `up` shows to people; a canary needs one token only."""
+
+
+@dataclass(frozen=True)
+class Verified:
+    """Verdicts, and what they were made from. `answer` None: no completion; `load` None: no test under load."""
+
+    verdicts: tuple[Verdict, ...]
+    answer: Answer | None = None
+    facts: Mapping[str, NodeFacts] = field(default_factory=dict)
+    load: Load | None = None
+
+    @property
+    def raw(self) -> dict[str, str]:
+        """What every node said, as it came."""
+        return {node: facts.raw for node, facts in self.facts.items()}
+
+
+async def verify(
+    site: Site, *, pings: bool = True, load: LoadLevel = "none", thresholds: Thresholds = DEFAULTS
+) -> Verified:
+    """Every check: facts, pings and survey in one round trip, the canary in a second, then what loads the nodes."""
+    facts = await site.facts(pings=pings, survey=True)
+    asked = await canary(site, facts)
+    emulated = site.expect == "lab"
+    found = await measured(site.fleet, site.cluster, site.fabric, facts, load, emulated=emulated)
+    verdicts = judge(replace(site.view(facts, asked), load=found, thresholds=thresholds))
+    return Verified(verdicts, _answer(asked), facts, found)
+
+
+async def status(site: Site, *, pings: bool = False, tokens: int = 1) -> Verified:
+    """Every check that needs no survey: facts (with pings, if asked for) in one round trip, the canary in a second."""
+    facts = await site.facts(pings=pings)
+    asked = await canary(site, facts, tokens)
+    return Verified(judge(site.view(facts, asked)), _answer(asked), facts)
+
+
+async def serving(site: Site, facts: Mapping[str, NodeFacts]) -> Verified:
+    """The engine's checks on these facts, and one real token: one round trip."""
+    asked = await canary(site, facts, SHOWN_TOKENS)
+    return Verified(judge(site.view(facts, asked, ("engine",))), _answer(asked), facts)
+
+
+async def canary(site: Site, facts: Mapping[str, NodeFacts], tokens: int = 1) -> Fact[Answer]:
+    """A real completion of at most `tokens`, where an engine should be."""
+    if site.cluster.engine is None:
+        return Absent("the inventory has no engine")
+    unit = facts[site.head].unit
+    if isinstance(unit, Known) and not unit.value.running:
+        return Unknown("the head's unit is not running")
+    with site.fleet.allow(Effect.LOAD):
+        return await ask_once(site.fleet, site.head, watch(site, site.head, facts[site.head], tokens))
+
+
+def watch(site: Site, node: str, facts: NodeFacts | None = None, tokens: int = 1) -> Watch:
+    """What the canary program watches on `node`; given facts, from the present on."""
+    intent = site.cluster.engine
+    if intent is None:
+        raise ValueError("the inventory has no engine")
+    probe = dict(vars(engine_of(intent.kind).probe(intent))) if node == site.head else {}
+    if probe:
+        probe["completion"] = {**probe["completion"], "max_tokens": tokens}
+    restarts = facts.unit.value.restarts if facts and isinstance(facts.unit, Known) else 0
+    return Watch(UNIT_NAME, probe, API_KEY if intent.api_key_file else None, restarts)
+
+
+def _answer(canary: Fact[Answer]) -> Answer | None:
+    return canary.value if isinstance(canary, Known) else None
