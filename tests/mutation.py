@@ -80,13 +80,13 @@ MUTANTS = (
     Mutant("keepalive", RUNNER, "            await self._keep_alive()", "            pass", "test_keepalive"),
     Mutant(
         "keepalive of the look",
-        "sparkctl/execute/session.py",
-        "await runner.kept_alive(self._proven_roce(level))",
-        "await self._proven_roce(level)",
+        "sparkctl/execute/apply.py",
+        "await runner.kept_alive(_judged_roce(site, level))",
+        "await _judged_roce(site, level)",
         "test_keepalive_while_looking_at_roce",
     ),
     Mutant("book", NODE, '| sort -u >"$S/baseline/.new"', '>"$S/baseline/.new"', "test_a_run_finished_twice_keeps_the_same_book"),
-    Mutant("wrong RoCE", "sparkctl/execute/session.py", '            raise StepFailed("RoCE is not right', '            print("', "test_wrong_roce_is_undone"),
+    Mutant("wrong RoCE", "sparkctl/execute/apply.py", '        raise StepFailed("RoCE is not right', '        print("', "test_wrong_roce_is_undone"),
     Mutant(
         "detached apply",
         NETWORK,

@@ -33,29 +33,31 @@ CONFIG = "Host 192.0.2.*\n HostName 127.0.0.1\n"
 PROGRAM = """
 import asyncio, os, sys
 from pathlib import Path
-from sparkctl.cli.opening import Desk, run
+from sparkctl.cli.desk import Desk
+from sparkctl.cli.opening import run
 from sparkctl.commands.base import Command, Effect
 from sparkctl.errors import ApplyFailed
 from sparkctl.report.events import Note
 
 folder = Path(sys.argv[1])
 
-async def work(session, desk):
-    session.running = True
-    with session.fleet.allow(Effect.WRITE):
+async def work(site):
+    site.interruption.running = True
+    with site.fleet.allow(Effect.WRITE):
         begun = Command("begin", f"echo begun >> {folder}/begun; sleep 1", Effect.WRITE)
-        await session.fleet.each("begin", {"spark-1": begun, "spark-2": begun})
-        await asyncio.wait_for(session.stop.wait(), 30)
+        await site.fleet.each("begin", {"spark-1": begun, "spark-2": begun})
+        await asyncio.wait_for(site.interruption.asked.wait(), 30)
         for number in range(200):
-            session.fleet.observer(Note(f"undoing, line {number}"))
+            site.fleet.observer(Note(f"undoing, line {number}"))
             desk.people.print("for people, line", number)
         undo = Command("undo", f"sleep 0.5; echo undone >> {folder}/undone", Effect.WRITE)
-        results = await session.fleet.each("undo", {"spark-1": undo, "spark-2": undo})
+        results = await site.fleet.each("undo", {"spark-1": undo, "spark-2": undo})
     (folder / "results").write_text(repr(sorted(results)))
     raise ApplyFailed("every node was put back")
 
+desk = Desk(folder / "mine.yaml", json="--json" in sys.argv)
 try:
-    run("test", Desk(folder / "mine.yaml", json="--json" in sys.argv), work)
+    run("test", desk, work)
 except BaseException as end:
     (folder / "code").write_text(str(getattr(end, "exit_code", end)))
     sys.exit(getattr(end, "exit_code", 1))

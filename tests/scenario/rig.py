@@ -9,8 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sparkctl.errors import Refused
-from sparkctl.execute.session import Session
-from sparkctl.plan.playbook import load
+from sparkctl.execute.apply import apply
+from sparkctl.execute.plan_verbs import plan_down, plan_reprovision, plan_up
+from sparkctl.execute.recover import found as dead_run
+from sparkctl.execute.recover import recover as end_it
+from sparkctl.execute.site import Site
+from sparkctl.plan.playbook import Playbook, load
 from sparkctl.render import render
 from sparkctl.ssh.fleet import Fleet
 from sparkctl.study import study
@@ -71,7 +75,7 @@ class Outcome:
         return type(self.error).__name__ if self.error else "ok"
 
 
-Verb = Callable[[Session], Awaitable[None]]
+Verb = Callable[[Site], Awaitable[None]]
 
 
 @dataclass
@@ -101,10 +105,10 @@ class Rig:
         self.base = self.world.states()
         self.world.reset(self.base)
 
-    def session(self, wire: Wire, notes: list[str] | None = None) -> Session:
-        """A session of a new controller."""
+    def site(self, wire: Wire, notes: list[str] | None = None) -> Site:
+        """The cluster as a new controller meets it."""
         fleet = Fleet({name: ScenarioTransport(wire, name) for name in self.names}, lambda event: (notes or []).append(str(event)))
-        return Session(self.cluster, self.fabric, self.rendering, fleet, "me@here")
+        return Site(self.cluster, self.fabric, self.rendering, fleet, "me@here")
 
     def run(self, verb: Verb, fault: Fault | None = None, wire: Wire | None = None) -> Outcome:
         """Run one verb to its end, or until the controller is killed."""
@@ -114,7 +118,7 @@ class Rig:
         self.controllers += 1
         with dice(self.controllers):
             try:
-                played(self.world, lambda: verb(self.session(wire, notes)))
+                played(self.world, lambda: verb(self.site(wire, notes)))
             except (Exception, Killed) as raised:
                 error = raised
         return Outcome(error, wire.events, wire, notes)
@@ -134,33 +138,33 @@ def dice(controller: int) -> Iterator[None]:
 BOOKS = {name: load(name) for name in ("up", "down")}
 
 
-async def up(session: Session) -> None:
+async def up(site: Site, book: Playbook = BOOKS["up"]) -> None:
     """As `sparkctl cluster up --yes`."""
-    plan = await session.plan(BOOKS["up"])
-    if not plan.empty:
-        await session.execute(plan, BOOKS["up"])
+    planned = await plan_up(site, book)
+    if not planned.plan.empty:
+        await apply(site, planned)
 
 
-async def down(session: Session) -> None:
+async def down(site: Site) -> None:
     """As `sparkctl cluster down --yes`."""
-    plan, silent = await session.plan_down()
-    if silent:
-        raise Refused(f"{silent} would be left for another time")
-    if not plan.empty:
-        await session.execute(plan, BOOKS["down"])
+    planned = await plan_down(site, BOOKS["down"])
+    if planned.silent:
+        raise Refused(f"{planned.silent} would be left for another time")
+    if not planned.plan.empty:
+        await apply(site, planned)
 
 
-async def reprovision(session: Session) -> None:
+async def reprovision(site: Site) -> None:
     """As `sparkctl cluster reprovision --yes`."""
-    plan = await session.plan_reprovision(BOOKS["up"])
-    if not plan.empty:
-        await session.execute(plan, BOOKS["up"])
+    planned = await plan_reprovision(site, BOOKS["up"])
+    if not planned.plan.empty:
+        await apply(site, planned)
 
 
-async def recover(session: Session) -> None:
+async def recover(site: Site) -> None:
     """As `sparkctl cluster recover --yes`."""
-    found, silent = await session.recovery()
+    found, silent = await dead_run(site)
     if found is not None:
-        await session.recover(found, silent, break_lock=False)
+        await end_it(site, found, silent, break_lock=False)
     if silent:
         raise Refused(f"{silent} is left for another time")

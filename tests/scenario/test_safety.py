@@ -13,7 +13,7 @@ import pytest
 from sparkctl.commands import lock
 from sparkctl.commands.base import Effect, functions, write
 from sparkctl.errors import AccessRefused, ApplyFailed, EffectRefused, Locked, RollbackIncomplete, StalePlan, Unfinished
-from sparkctl.execute.session import Session
+from sparkctl.execute.site import Site
 from sparkctl.outcome import Ok
 from sparkctl.ssh.fleet import Phase
 from sparkctl.study import study
@@ -124,14 +124,14 @@ def test_the_tree_under_test_is_this_one() -> None:
 def test_gate(rig: Rig) -> None:
     """While facts are gathered nothing that changes a node gets through, whoever sends it."""
     wire = Wire(rig.world)
-    session = rig.session(wire)
+    site = rig.site(wire)
     command = write("lock", [lock.lock("0a0a0a0a", 120, "somebody")])
     assert command.effect is Effect.WRITE
 
     async def both() -> None:
-        await session.facts()
+        await site.facts()
         with pytest.raises(EffectRefused):
-            await session.fleet.gates[HEAD].run(command)
+            await site.fleet.gates[HEAD].run(command)
 
     asyncio.run(both())
     assert {sent.effect for _, sent in wire.commands} == {Effect.READ}
@@ -395,8 +395,8 @@ def test_keepalive(rig: Rig) -> None:
     wire = Wire(rig.world)
     wire.delays[(WORKER, "network, workers")] = 110
 
-    async def slowly(session: Session) -> None:
-        await session.execute(await session.plan(book), book)
+    async def slowly(site: Site) -> None:
+        await up(site, book)
 
     outcome = rig.run(slowly, wire=wire)
     assert outcome.error is None, outcome.error
@@ -475,9 +475,9 @@ def test_keepalive_while_looking_at_roce(deaf: Rig) -> None:
         if isinstance(event, Phase):
             wire.delays[(WORKER, "read facts")] = 85 if event.title == "look at RoCE" else 0  # a look may take 90
 
-    async def slowly(session: Session) -> None:
-        session.fleet.observer = watch
-        await session.execute(await session.plan(book), book)
+    async def slowly(site: Site) -> None:
+        site.fleet.observer = watch
+        await up(site, book)
 
     outcome = deaf.run(slowly, wire=wire)
     assert isinstance(outcome.error, ApplyFailed), outcome.error

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparkctl.checks import View, judge
+from sparkctl.checks import OF_HARDWARE, UNDER_LOAD, View, judge
 from sparkctl.commands.canary import Answer
-from sparkctl.execute.session import LOADED
 from sparkctl.loadtest.results import Measure
 from sparkctl.outcome import Fact, Known, State, Verdict
 from sparkctl.report import compare, measures
@@ -186,8 +185,9 @@ def test_what_quick_does_not_test_is_left_out_and_a_fault_is_not() -> None:
     assert [change_of(turn) for turn in news.turns] == ["new: warn"]
 
 
-def test_the_ids_under_load_are_those_of_a_run() -> None:
-    assert compare.UNDER_LOAD | {"perftest"} == LOADED
+def test_what_runs_under_load_is_said_by_the_checks() -> None:
+    assert {"rail-bandwidth", "rails-bandwidth", "rail-latency", "rdma-counters", "nccl-gather"} == UNDER_LOAD
+    assert UNDER_LOAD | {"perftest"} == OF_HARDWARE
 
 
 GOOD: dict[str, Any] = {"cluster": "dual", "verdicts": [{"id": "a", "state": "pass", "where": "w"}]}

@@ -9,6 +9,7 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -18,9 +19,11 @@ from typer.testing import CliRunner
 
 from sparkctl.checks.base import TCP_REASON
 from sparkctl.checks.thresholds import Thresholds
-from sparkctl.cli import opening
+from sparkctl.cli import opening, proving
 from sparkctl.cli.cluster import app
-from sparkctl.loadtest.results import Load
+from sparkctl.execute.site import Interruption
+from sparkctl.fabric.model import Fabric
+from sparkctl.inventory.model import Cluster
 from sparkctl.outcome import Verdict
 from tests.unit.judged import judged
 
@@ -39,38 +42,49 @@ class Fleet:
         return {}
 
 
-@dataclass
-class Asked:
-    """A session that answers with a report made beforehand and keeps what it was asked for."""
+@dataclass(frozen=True)
+class Site:
+    """A cluster without nodes, that knows one secret."""
 
-    faults: bool = True
+    cluster: Cluster
+    fabric: Fabric
     fleet: Fleet = field(default_factory=Fleet)
-    asked: list[dict[str, Any]] = field(default_factory=list)
     overlays: tuple[str, ...] = ()
-    running: bool = False
-    answer: None = None
-    load: Load | None = None
-    raw: Mapping[str, str] = field(default_factory=lambda: {"spark-1": "password=hunter22"})
-
-    def __post_init__(self) -> None:
-        self.proof = judged("dual", faults=self.faults)
-        self.cluster, self.fabric = self.proof.cluster, self.proof.fabric
+    expect: str = "real"
+    interruption: Interruption = field(default_factory=Interruption)
 
     def secrets(self, node: str) -> Mapping[str, bytes]:
         """One, known to this machine."""
         return {"/etc/sparkctl/api.key": b"6.17.0-1008\n"}
 
-    async def verify(self, *, pings: bool, load: str, expect: str, thresholds: Thresholds) -> tuple[Verdict, ...]:
+
+@dataclass
+class Asked:
+    """Answers with a report made beforehand and keeps what it was asked for."""
+
+    faults: bool = True
+    asked: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.proof = judged("dual", faults=self.faults)
+
+    def opened(self, desk: object) -> Site:
+        """The way to nobody."""
+        return Site(self.proof.cluster, self.proof.fabric)
+
+    async def verify(self, site: Site, *, load: str, thresholds: Thresholds) -> SimpleNamespace:
         """What was made."""
-        self.asked.append({"pings": pings, "load": load, "expect": expect, "thresholds": thresholds})
-        self.load = self.proof.load if load != "none" else None
-        return self.proof.verdicts
+        self.asked.append({"pings": True, "load": load, "expect": site.expect, "thresholds": thresholds})
+        found = self.proof.load if load != "none" else None
+        raw = {"spark-1": "password=hunter22"}
+        return SimpleNamespace(verdicts=self.proof.verdicts, load=found, answer=None, raw=raw)
 
 
 @pytest.fixture
 def session(monkeypatch: pytest.MonkeyPatch) -> Asked:
     made = Asked()
-    monkeypatch.setattr(opening, "opened", lambda desk: made)
+    monkeypatch.setattr(opening, "opened", made.opened)
+    monkeypatch.setattr(proving, "verify", made.verify)
     return made
 
 
@@ -173,15 +187,17 @@ def test_a_report_that_cannot_be_written_is_no_success(healthy: Asked) -> None:
     assert json.loads(result.stdout)["error"]["message"].startswith("/dev/full cannot be written")
 
 
-def test_the_inventory_is_kept_as_it_was_when_the_tests_began(healthy: Asked, tmp_path: Path) -> None:
+def test_the_inventory_is_kept_as_it_was_when_the_tests_began(
+    healthy: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     mine = tmp_path / "mine.yaml"
     mine.write_text("name: mine\n")
 
-    async def moved(**wish: Any) -> tuple[Verdict, ...]:
+    async def moved(site: Site, **wish: Any) -> SimpleNamespace:
         mine.unlink()
-        return healthy.proof.verdicts
+        return await healthy.verify(site, **wish)
 
-    healthy.verify = moved  # type: ignore[method-assign]
+    monkeypatch.setattr(proving, "verify", moved)
     result = CliRunner().invoke(app, ["verify", str(mine), "--save", str(tmp_path / "kept")])
     assert (result.exit_code, (tmp_path / "kept/inventory.yaml").read_text()) == (0, "name: mine\n")
 
