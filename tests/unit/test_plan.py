@@ -66,6 +66,10 @@ class FakeNode:
         return {"ifname": netdev, "mtu": self.mtu, "flags": ["UP", "LOWER_UP"], "addr_info": info}
 
     def facts(self) -> NodeFacts:
+        return snapshot(self.name, ASKED[self.name], self.said())
+
+    def said(self) -> str:
+        """What it answers to the questions of a plan."""
         unit = f"LoadState=loaded\nActiveState={self.active}\nSubState=x\nNRestarts=0\n"
         answers: dict[str, str | None] = {
             "system": "boot\n6.17\n1000\n1000\n1700000000\n",
@@ -84,7 +88,7 @@ class FakeNode:
         for path in (*ASKED[self.name].paths, *ASKED[self.name].secrets):
             answers[f"file:{path}"] = self._file(path)
         lines = [self._line(name, text) for name, text in answers.items()]
-        return snapshot(self.name, ASKED[self.name], base64.b64encode("".join(lines).encode()).decode())
+        return base64.b64encode("".join(lines).encode()).decode()
 
     def _file(self, path: str) -> str | None:
         if path not in self.files:
