@@ -10,9 +10,13 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from sparkctl.cli.main import app
 
 ROOT = Path(__file__).resolve().parents[2]
 SPARKCTL = str(Path(sys.executable).with_name("sparkctl"))
+PLAIN = {"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1", "PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
 GUIDES = ["README.md", "CONTRIBUTING.md", *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/[!a]*/**/*.md"))]
 PAGES = sorted(str(p.relative_to(ROOT)) for p in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")))
 
@@ -52,10 +56,9 @@ def wrong(line: str) -> list[str]:
 
 @cache
 def help_of(words: tuple[str, ...]) -> tuple[int, str]:
-    """Exit status and text of `sparkctl WORDS --help`."""
-    plain = {"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1", "PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
-    ran = subprocess.run([SPARKCTL, *words, "--help"], env=plain, capture_output=True, text=True, timeout=60)
-    return ran.returncode, ran.stdout + ran.stderr
+    """Exit status and text of `sparkctl WORDS --help`, asked in this process."""
+    ran = CliRunner().invoke(app, [*words, "--help"], prog_name="sparkctl", env=PLAIN)
+    return ran.exit_code, ran.output
 
 
 def broken_links(page: Path, text: str) -> list[str]:
@@ -76,6 +79,12 @@ def test_the_checkers_see_a_violation(tmp_path: Path) -> None:
     assert wrong("sparkctl validate x.yaml --wings") == ["--wings"]
     assert wrong("sparkctl validate x.yaml --format json") == []
     assert broken_links(tmp_path / "page.md", text) == ["gone.md"]
+
+
+@pytest.mark.parametrize("words", [("cluster", "up"), ("cluster", "fly")], ids=" ".join)
+def test_the_installed_program_says_the_same(words: tuple[str, ...]) -> None:
+    ran = subprocess.run([SPARKCTL, *words, "--help"], env=PLAIN, capture_output=True, text=True, timeout=60)
+    assert (ran.returncode, ran.stdout + ran.stderr) == help_of(words)
 
 
 @pytest.mark.parametrize("line", shown())
