@@ -7,14 +7,22 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest
 OUT := .make
-SUITE = $(PYTEST) --junitxml=$(OUT)/$@.xml
-REAL := truth lab
-MARKED = not long
+# How much of each suite is run: short, all or deep. A suite by itself (`make lab`) is what CI runs of it.
+LEVEL ?= all
+MARKED_short := not more and not long
+MARKED_all := not long
+SUITE = $(PYTEST) --junitxml=$(OUT)/$@.xml -m "$(MARKED_$(LEVEL))"
+# A folder of its own for each: a later run of pytest removes those of older ones, also while they go on.
+LABS = $(SUITE) --basetemp=$(OUT)/$@.tmp --durations=10
 # Suites below tests/lab that have a target of their own.
 APART := cluster/test_matrix.py cluster/test_hardship.py faults machines test_lab_vm.py
-FAST := $(addprefix --ignore=tests/,scenario $(REAL))
+FAST := $(addprefix --ignore=tests/,scenario truth lab)
+# What needs the cores, beside what waits for leases and boots.
+BUSY := lint fast truth scenario mutation machines
+WAITING := lab hardship faults matrix
+COUNTED := fast truth scenario machines $(WAITING)
 
-.PHONY: help demo demo-down test real hardship faults matrix matrix-all machines machines-all lint golden bench bench-lab bench-network clean apt venv before fast long $(REAL) leftovers
+.PHONY: help demo demo-down test test-all deep level lint fast long truth scenario mutation $(WAITING) machines golden bench bench-lab bench-network clean apt venv before leftovers
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -25,15 +33,19 @@ demo: apt venv  ## two emulated nodes, one inventory, a completion that both of 
 demo-down: venv  ## take the demonstration down
 	@docs/demo.sh down
 
-test: before lint fast real matrix machines leftovers  ## everything: static checks, fast suites, then all that takes long
-	@$(BIN)/python .ci/total.py $(patsubst %,$(OUT)/%.xml,fast scenario $(REAL) hardship faults matrix machines)
+test: export LEVEL := short
+test: level  ## some of every suite, in at most 20 minutes on two cores
 
-# Most of the lab is waiting for leases and boots, so the rest goes on beside it.
-real: apt venv
-	@echo "==> lab, beside the next suites; its output comes at their end"
-	@$(MAKE) --no-print-directory lab >$(OUT)/lab.log 2>&1 & lab=$$!; ended=0; \
-	$(MAKE) --no-print-directory truth scenario mutation hardship faults || ended=$$?; \
-	wait $$lab || ended=$$?; cat $(OUT)/lab.log; exit $$ended
+test-all: export LEVEL := all
+test-all: level  ## everything that CI runs, in at most 50 minutes
+
+deep: export LEVEL := deep
+deep: level  ## all there is, also what is too long for CI: before an issue that touches safety is closed
+
+level: before
+	@ended=0; .ci/lanes $(BUSY) $(if $(filter deep,$(LEVEL)),long) / $(WAITING) || ended=1; \
+	$(MAKE) --no-print-directory leftovers || ended=1; \
+	$(BIN)/python .ci/total.py $(OUT) $(COUNTED) $(if $(filter deep,$(LEVEL)),long) || ended=1; exit $$ended
 
 apt:  ## Debian packages for the lab and the tests (as root; says what is missing otherwise)
 	@.ci/apt
@@ -51,7 +63,8 @@ lint: venv  ## ruff, mypy --strict, import layers
 
 fast: venv  ## unit, cases, contract and architecture tests
 	@echo "==> fast suites"
-	@$(SUITE) tests $(FAST)
+	@# four workers on two cores: half of it waits for processes and silent peers
+	@$(SUITE) tests $(FAST) -n 4 --dist worksteal
 
 scenario: apt venv  ## the fault matrix in process: every fault at every command (as root, some minutes)
 	@echo "==> scenarios: real node scripts in namespaces, every fault at every command"
@@ -71,31 +84,24 @@ truth: apt venv  ## what we render, judged by the real tools
 
 lab: apt venv  ## emulated nodes with real sshd, netplan, Docker and vLLM
 	@echo "==> lab"
-	@# a folder of its own: a later run of pytest removes those of older ones, also while they go on
-	@$(SUITE) tests/lab --basetemp=$(OUT)/lab.tmp $(addprefix --ignore=tests/lab/,$(APART)) -m "$(MARKED)" --durations=10
+	@$(LABS) tests/lab $(addprefix --ignore=tests/lab/,$(APART))
 
 hardship: apt venv  ## full disks, cut journals, races and signals on emulated nodes
 	@echo "==> hardship on emulated nodes"
-	@$(SUITE) tests/lab/cluster/test_hardship.py
+	@$(LABS) tests/lab/cluster/test_hardship.py
 
 faults: apt venv  ## planted faults on emulated nodes: each named by the right check, no false alarm
 	@echo "==> planted faults on emulated nodes"
-	@$(SUITE) tests/lab/faults --basetemp=$(OUT)/faults.tmp
+	@$(LABS) tests/lab/faults
 
 machines: apt venv  ## virtual machines with real RoCE v2 in software: proved, broken, named
 	@echo "==> virtual machines: real RoCE v2"
-	@$(SUITE) tests/lab/machines tests/lab/test_lab_vm.py -m "$(MARKED)" --basetemp=$(OUT)/machines.tmp --durations=10
-
-machines-all: apt venv  ## the same, with the tests that are too long for CI (about 25 minutes)
-	@$(MAKE) --no-print-directory machines MARKED=
+	@$(LABS) tests/lab/machines tests/lab/test_lab_vm.py
 
 matrix: apt venv  ## every kind of fault at every stage on emulated nodes
 	@echo "==> the fault matrix on emulated nodes"
-	@ended=0; $(SUITE) tests/lab/cluster/test_matrix.py --durations=10 || ended=$$?; \
+	@ended=0; $(LABS) tests/lab/cluster/test_matrix.py || ended=$$?; \
 	cat $(OUT)/fault-matrix-lab.txt; exit $$ended
-
-matrix-all: apt venv  ## the same with every kind for every verb on every fabric (117 cells, about 17 minutes)
-	@EVERY_CELL=1 $(MAKE) --no-print-directory matrix
 
 before: apt venv
 	@rm -rf $(OUT) && mkdir -p $(OUT)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator
 
@@ -10,12 +9,15 @@ import pytest
 
 from tests.lab.cluster.conftest import ROOT
 from tests.lab.cluster.matrix import play
-from tests.lab.cluster.matrix.cells import STAGES, STRIKES, TOPOLOGIES, Cell, every
+from tests.lab.cluster.matrix.cells import STAGES, STRIKES, TOPOLOGIES, Cell, brief, every
 from tests.lab.cluster.matrix.play import Played
 
-WHOLE = bool(os.environ.get("EVERY_CELL"))
-"""`make matrix-all` sets it: every kind for every verb on every fabric; `make matrix` has each once, on one of them."""
-CELLS = tuple(every(WHOLE))
+CELLS = tuple(every(whole=False))
+"""What CI plays: every kind at every stage of `up` on two nodes, and for every other verb once, on one of the fabrics."""
+SOME = frozenset(brief(CELLS))
+"""What `make test` plays: of `up` on two nodes two kinds at every stage, and all others."""
+MORE = tuple(cell for cell in every() if cell not in CELLS)
+"""What `make deep` plays besides: every kind for every verb on every fabric."""
 LONGEST = 1500  # seconds: for the last cell, with all that come before it
 
 
@@ -38,7 +40,13 @@ def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             reporter.write_line(text)
 
 
-@pytest.mark.parametrize("cell", CELLS, ids=str)
+LEVELS = [
+    *(pytest.param(cell, id=str(cell), marks=() if cell in SOME else pytest.mark.more) for cell in CELLS),
+    *(pytest.param(cell, id=str(cell), marks=pytest.mark.long) for cell in MORE),
+]
+
+
+@pytest.mark.parametrize("cell", LEVELS)
 def test_cell(played: Played, cell: Cell) -> None:
     outcome = played.outcomes[cell].result(timeout=LONGEST)
     assert outcome.fired, outcome.wrong
@@ -62,3 +70,6 @@ def test_the_matrix_is_wide_enough() -> None:
     assert {cell.topology for cell in CELLS} == set(TOPOLOGIES)
     triples = {(cell.topology, cell.verb, cell.kind) for cell in every()}
     assert triples == {(t, v, k) for t in TOPOLOGIES for v in verbs for k in STRIKES}
+    assert {(cell.verb, cell.kind) for cell in SOME} == {(v, k) for v in verbs for k in STRIKES}
+    assert {cell.stage for cell in SOME if (cell.topology, cell.verb) == ("direct", "up")} == set(STAGES)
+    assert not set(MORE) & set(CELLS) and {*CELLS, *MORE} == {*every()}
