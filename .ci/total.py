@@ -14,7 +14,7 @@ from pathlib import Path
 
 def count(path: Path) -> Counter[str]:
     """Tests, failures (errors too) and skips of one file; a file that is missing is a failure."""
-    total: Counter[str] = Counter(failed=not path.is_file())
+    total: Counter[str] = Counter(failed=0 if path.is_file() else 1)
     for suite in ElementTree.parse(path).iter("testsuite") if path.is_file() else ():
         failed = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
         skipped = int(suite.get("skipped", 0))

@@ -16,7 +16,9 @@ from pathlib import Path
 
 import asyncssh
 import pytest
+from typer.testing import CliRunner
 
+from sparkctl.cli.main import app
 from sparkctl.errors import Refused
 from sparkctl.inventory.starter import MOST, starter, usual
 from sparkctl.ssh import host_keys, known_hosts
@@ -352,12 +354,10 @@ def test_the_answer_of_a_key_is_compared_with_its_like(servers: tuple[Sshd, Sshd
 @pytest.mark.parametrize("topology", ["direct", "mesh", "ring", "switch", None])
 def test_a_first_inventory_has_nothing_wrong_with_it(nodes: int, topology: str | None, tmp_path: Path) -> None:
     file = tmp_path / "first.yaml"
-    words = [SPARKCTL, "inventory", "init", str(file), "--nodes", str(nodes)]
-    ran = subprocess.run(
-        [*words, *(["--topology", topology] if topology else [])], capture_output=True, text=True, timeout=60
-    )
+    words = ["inventory", "init", str(file), "--nodes", str(nodes), *(["--topology", topology] if topology else [])]
+    ran = CliRunner().invoke(app, words)
     fits = {"direct": nodes == 2, "mesh": nodes == 3, "ring": nodes >= 4}.get(topology or "", True)
-    assert ran.returncode == (0 if fits else 2), ran.stderr
+    assert ran.exit_code == (0 if fits else 2), ran.output
     if fits:
         found = study_text(file.read_bytes(), str(file), controller_of(file))
         assert found.findings == () and found.cluster is not None
