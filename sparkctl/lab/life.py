@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from sparkctl.errors import Refused
-from sparkctl.lab import engine, image
+from sparkctl.lab import engine, image, limits
 from sparkctl.lab.access import write_keys
 from sparkctl.lab.build import Say, locked, timed
 from sparkctl.lab.container import cgroups, networkmanager
@@ -69,6 +69,7 @@ def up(spec: LabSpec, say: Say) -> tuple[LabState, bool]:
             return state, False
         vm.require(spec) if spec.backend == "vm" else require()
         _clear(home, state)
+        limits.require(spec)
         return _boot(vm.order(spec, home, say) if spec.backend == "vm" else _order(spec, home, say), say), True
 
 
