@@ -11,7 +11,7 @@ import pytest
 
 from sparkctl.commands.base import Command
 from sparkctl.execute.allgather_test import all_gather
-from sparkctl.execute.measure import measured
+from sparkctl.execute.load import measured
 from sparkctl.facts.record import LockState
 from sparkctl.facts.snapshot import NodeFacts
 from sparkctl.facts.system import SystemState
