@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
@@ -78,6 +77,8 @@ def discover(
       sparkctl inventory discover --lab inventories/dual.yaml      what emulated nodes are cabled like
     """
     with reported():
+        import asyncio
+
         from sparkctl.cli.places import there, writable
         from sparkctl.discovery.cabling import found
         from sparkctl.discovery.inventory_text import draft

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -122,6 +121,8 @@ def trust(
       sparkctl inventory trust dual.yaml --expect spark-1=SHA256:... --expect spark-2=SHA256:...      automation
     """
     with reported():
+        import asyncio
+
         from sparkctl.ssh.host_keys import look, pin, to_pin
 
         cluster = _cluster(inventory)

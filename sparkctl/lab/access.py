@@ -7,10 +7,9 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
-import asyncssh
-
 from sparkctl.lab.order import API_KEY, IDENTITY, KNOWN_HOSTS, dialled, host_key
 from sparkctl.lab.spec import LabSpec
+from sparkctl.ssh import asyncssh
 
 
 def write_keys(folder: Path, spec: LabSpec, ports: Sequence[int] = ()) -> None:

@@ -25,10 +25,10 @@ from sparkctl.facts.units import UnitState
 from sparkctl.inventory.model import Cluster
 from sparkctl.outcome import Absent, Fact, Known
 from sparkctl.plan import compile as commands
-from sparkctl.plan.steps import newcomers, plan_down, plan_up
 from sparkctl.plan.diff import Desired, Wishes
 from sparkctl.plan.plan import Plan
 from sparkctl.plan.playbook import load
+from sparkctl.plan.steps import newcomers, plan_down, plan_up
 from sparkctl.render import Rendering, render
 from sparkctl.render.artifact import API_KEY, NCCL_ENV
 from sparkctl.report.plan import print_plan
