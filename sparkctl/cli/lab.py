@@ -12,11 +12,11 @@ from sparkctl.cli.terminal import InventoryPath, Json, console, reported
 
 if TYPE_CHECKING:
     from sparkctl.lab.spec import LabSpec
-    from sparkctl.lab.state import Backend, LabNode, LabState, Renderer
+    from sparkctl.lab.state import BackendName, LabNode, LabState, Renderer
 
 app = typer.Typer(help="Emulated nodes, cabled as the inventory says.", no_args_is_help=True)
 
-BackendName = Annotated[
+BackendOption = Annotated[
     str,
     typer.Option(metavar="NAME", help="What the nodes are made of: container, vm (real kernels, RoCE in software)."),
 ]
@@ -42,7 +42,7 @@ Subject = Annotated[
 def up(
     inventory: InventoryPath,
     as_json: Json = False,
-    backend: BackendName = "container",
+    backend: BackendOption = "container",
     renderer: RendererName = "networkd",
 ) -> None:
     """Boot one emulated node per node of the inventory, cabled as it says (containers: as root).
@@ -121,14 +121,15 @@ def fault(inventory: InventoryPath, verb: FaultVerb, subject: Subject) -> None:
     sparkctl lab fault INVENTORY mtu spark-1:p1=1500
     """
     with reported():
+        from sparkctl.lab.faults import possible
         from sparkctl.lab.life import fault as lab_fault
 
-        _possible(_spec(inventory), verb, subject)
+        possible(_spec(inventory), verb, subject)
         lab_fault(_running(inventory), verb, subject)
         console().print(f"{verb} {subject}: done")
 
 
-def _spec(inventory: InventoryPath, renderer: Renderer = "networkd", backend: Backend = "container") -> LabSpec:
+def _spec(inventory: InventoryPath, renderer: Renderer = "networkd", backend: BackendName = "container") -> LabSpec:
     """The lab of an inventory that has no errors."""
     from sparkctl.errors import InventoryError
     from sparkctl.lab.spec import specify
@@ -138,22 +139,6 @@ def _spec(inventory: InventoryPath, renderer: Renderer = "networkd", backend: Ba
     if studied.errors or studied.cluster is None or studied.fabric is None:
         raise InventoryError(studied.findings)
     return specify(studied.cluster, studied.fabric, renderer, backend)
-
-
-def _possible(spec: LabSpec, verb: str, subject: str) -> None:
-    """UsageError when there is no such fault, or nothing in this lab to put it into."""
-    from sparkctl.errors import UsageError
-    from sparkctl.lab.cable_faults import PLUG_FAULTS, faulty
-
-    if verb in PLUG_FAULTS:
-        faulty(spec, verb, subject)
-        return
-    known = {str(cable) for cable in spec.cables} if verb in ("cut", "mend") else {node.name for node in spec.nodes}
-    if verb not in ("cut", "mend", "kill", "boot", "isolate", "join"):
-        remedy = "use cut or mend with a cable; swap or mtu with ports; kill, boot, isolate or join with a node"
-        raise UsageError(f"{verb} is no fault", remedy)
-    if subject not in known:
-        raise UsageError(f"{verb}: there is no {subject}", f"name one of: {', '.join(sorted(known))}")
 
 
 def _running(inventory: InventoryPath) -> LabState:
@@ -176,14 +161,14 @@ def _name(inventory: InventoryPath) -> str:
     return studied.cluster.name
 
 
-def _backend(backend: str) -> Backend:
+def _backend(backend: str) -> BackendName:
     from sparkctl.errors import UsageError
+    from sparkctl.lab.backend import BACKENDS
 
-    if backend == "container":
-        return "container"
-    if backend == "vm":
-        return "vm"
-    raise UsageError(f"{backend} is no backend", "use --backend container or --backend vm")
+    for known in BACKENDS:
+        if known == backend:
+            return known
+    raise UsageError(f"{backend} is no backend", f"use {' or '.join(f'--backend {known}' for known in BACKENDS)}")
 
 
 def _known(renderer: str) -> Renderer:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import TextIO
+from typing import TextIO, TypeVar
 
 from sparkctl.errors import SparkctlError
+
+T = TypeVar("T")
 
 
 def tell(report: TextIO, answer: dict[str, object]) -> bool:
@@ -21,6 +24,17 @@ def tell(report: TextIO, answer: dict[str, object]) -> bool:
     except BrokenPipeError:
         return False
     return True
+
+
+def reported(pipe: int, boot: Callable[[], T]) -> T | None:
+    """The lab that `boot` makes, told to whoever waits at `pipe`; None when it did not boot or nobody waits."""
+    with os.fdopen(pipe, "w") as report:
+        try:
+            lab = boot()
+        except (SparkctlError, OSError, subprocess.SubprocessError, KeyError) as error:
+            tell(report, {"error": reason(error), "remedy": getattr(error, "remedy", "")})
+            return None
+        return lab if tell(report, {"ready": True}) else None
 
 
 def answer(connection: socket.socket, carry_out: Callable[[str, str], str]) -> None:

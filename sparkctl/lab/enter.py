@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from sparkctl.errors import Refused
-from sparkctl.lab.namespaces import join_network
+from sparkctl.lab.backend import BACKENDS
 from sparkctl.lab.state import LabNode, LabState
 
 
 def enter(state: LabState) -> None:
-    """Move this program into the lab's network for the rest of its life. Call it before any thread is started.
-
-    Virtual nodes answer at ports of this machine: nothing to enter.
-    """
-    if state.backend == "vm":
-        return
-    try:
-        join_network(state.supervisor.pid)
-    except PermissionError:
-        raise Refused("the lab's network can only be entered by root", "run it as root (sudo)") from None
-    except OSError as error:
-        raise Refused(f"the lab's network cannot be entered: {error.strerror}", "sparkctl lab up INVENTORY") from None
+    """Move this program into the lab's network for the rest of its life. Call it before any thread is started."""
+    BACKENDS[state.backend].enter(state)
 
 
 def ssh_words(node: LabNode, command: list[str]) -> list[str]:

@@ -11,52 +11,21 @@ import socket
 import subprocess
 import sys
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from sparkctl.errors import Refused
-from sparkctl.lab import engine, image, limits
+from sparkctl.lab import limits
 from sparkctl.lab.access import write_keys
-from sparkctl.lab.build import Say, locked, timed
-from sparkctl.lab.container import cgroups, networkmanager
-from sparkctl.lab.container.supervisor import CONTROL
-from sparkctl.lab.enter import enter
+from sparkctl.lab.backend import BACKENDS
+from sparkctl.lab.build import Say, locked
+from sparkctl.lab.container import cgroups
 from sparkctl.lab.order import Order
 from sparkctl.lab.spec import LabSpec
-from sparkctl.lab.state import LabState, find, folder, group, labs, load, started
-from sparkctl.lab.vm import life as vm
-
-# A supervisor gives up before its patience ends; a virtual node takes 25 s of a core to boot without KVM.
-_BOOT_SECONDS = {"container": 150.0, "vm": 900.0}
-_FAULT_SECONDS = {"container": 90.0, "vm": 240.0}
-_SUPERVISORS = {"container": "sparkctl.lab.container.supervisor", "vm": "sparkctl.lab.vm.supervisor"}
-_SYS_RESOURCE = 24  # linux/capability.h
-# Program -> the Debian package that has it.
-_NEEDED = {
-    "chroot": "coreutils",
-    "debootstrap": "debootstrap",
-    "ip": "iproute2",
-    "mount": "mount",
-    "nsenter": "util-linux",
-    "ssh": "openssh-client",
-    "systemd-nspawn": "systemd-container",
-    "unshare": "util-linux",
-}
+from sparkctl.lab.state import LabState, find, folder, labs, load, started
 
 
 class LabFailed(Refused):
     """The lab did not come up; nothing of it is left but its logs."""
-
-
-def require() -> None:
-    """Refused when this machine cannot run a lab of containers, with what to do about it."""
-    if sys.platform != "linux":
-        raise Refused("the lab needs Linux: its nodes are namespaces", "run it on a Linux machine or in a Linux VM")
-    if os.geteuid() != 0:
-        raise Refused("the lab needs root: it makes namespaces, mounts and netdevs of its own", "run it with sudo")
-    missing = sorted({package for program, package in _NEEDED.items() if shutil.which(program) is None})
-    if missing:
-        raise Refused(f"the lab needs the packages {', '.join(missing)}", f"apt-get install {' '.join(missing)}")
 
 
 def up(spec: LabSpec, say: Say) -> tuple[LabState, bool]:
@@ -67,10 +36,11 @@ def up(spec: LabSpec, say: Say) -> tuple[LabState, bool]:
         if state is not None and state.alive and state.ready:
             _same(home, spec)
             return state, False
-        vm.require(spec) if spec.backend == "vm" else require()
+        backend = BACKENDS[spec.backend]
+        backend.require(spec)
         _clear(home, state)
-        limits.require(spec)
-        return _boot(vm.order(spec, home, say) if spec.backend == "vm" else _order(spec, home, say), say), True
+        limits.require(spec, backend.needs)
+        return _boot(backend.order(spec, home, say), say), True
 
 
 def _same(home: Path, spec: LabSpec) -> None:
@@ -92,43 +62,6 @@ def _same(home: Path, spec: LabSpec) -> None:
         )
 
 
-def _parts(spec: LabSpec, say: Say) -> tuple[Path, Path | None]:
-    """The image and, for an inventory with an engine, the engine: built at the same time where they are missing."""
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        root = pool.submit(timed, "image of the nodes (debootstrap)", image.ready(), image.image, say)
-        if not spec.engine:
-            return root.result(), None
-        stage = "engine (vLLM for the CPU, about 2 GB)"
-        built = pool.submit(timed, stage, engine.ready(), lambda: engine.engine(root.result), say)
-        return _both(root, built)
-
-
-def _layers(spec: LabSpec, root: Path, say: Say) -> tuple[Path, ...]:
-    if spec.renderer == "networkd":
-        return ()
-    stage = "layer of the image with NetworkManager"
-    return (timed(stage, networkmanager.ready(), lambda: networkmanager.desktop(root), say),)
-
-
-def _both(root: Future[Path], built: Future[Path]) -> tuple[Path, Path]:
-    return root.result(), built.result()
-
-
-def _order(spec: LabSpec, home: Path, say: Say) -> Order:
-    """Everything that the supervisor of containers needs to know; what it needs is built where it is missing."""
-    root, built = _parts(spec, say)
-    layers = _layers(spec, root, say)
-    return Order(
-        spec=spec,
-        folder=str(home),
-        image=str(root),
-        layers=tuple(map(str, layers)),
-        engine=str(built) if built else None,
-        cgroups=tuple(map(str, cgroups.homes(group(home)))),
-        limited=not may_raise_limits(Path("/proc/self/status").read_text()),
-    )
-
-
 def _boot(order: Order, say: Say) -> LabState:
     spec, home = order.spec, Path(order.folder)
     home.mkdir(parents=True, mode=0o700)
@@ -141,23 +74,18 @@ def _boot(order: Order, say: Say) -> LabState:
     return find(spec.cluster)
 
 
-def may_raise_limits(status: str) -> bool:
-    """Whether a program with this /proc/PID/status has CAP_SYS_RESOURCE; some containers and sandboxes take it away."""
-    effective = next(line for line in status.splitlines() if line.startswith("CapEff:"))
-    return bool(int(effective.split()[1], 16) >> _SYS_RESOURCE & 1)
-
-
 def _supervise(home: Path, spec: LabSpec) -> None:
     """Start the supervisor in a session of its own and wait for its word."""
+    backend = BACKENDS[spec.backend]
     reader, writer = os.pipe()
     with os.fdopen(reader) as answers, (home / "supervisor.log").open("wb") as log:
-        words = [sys.executable, "-m", _SUPERVISORS[spec.backend], str(home), str(writer)]
+        words = [sys.executable, "-m", backend.supervisor, str(home), str(writer)]
         subprocess.Popen(
             words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(writer,), start_new_session=True
         )
         os.close(writer)
         try:
-            readable, _, _ = select.select([answers], [], [], _BOOT_SECONDS[spec.backend])
+            readable, _, _ = select.select([answers], [], [], backend.boot_seconds)
         except KeyboardInterrupt:
             _stop(home)
             raise
@@ -174,8 +102,7 @@ def down(cluster: str) -> bool:
     with locked(labs() / f"{cluster}.lock"):
         there = home.exists()
         state = load(cluster) if there else None
-        if state is None or state.backend == "container":
-            require()
+        BACKENDS[state.backend if state else "container"].require_end()
         _clear(home, state)
         return there
 
@@ -183,7 +110,7 @@ def down(cluster: str) -> bool:
 def _clear(home: Path, state: LabState | None) -> None:
     if state is not None:
         _kill(state)
-    if not vm.gone(home):
+    if not all(backend.gone(home) for backend in BACKENDS.values()):
         raise Refused("programs of the lab still run", f"try again; see who holds {home}/alive with fuser")
     left = _sweep(home)
     if left:
@@ -224,11 +151,12 @@ def _kill(state: LabState, seconds: float = 20.0) -> None:
 
 def fault(state: LabState, verb: str, subject: str) -> None:
     """Ask the running lab for a fault of a cable, a port or a node: cut, mend; swap, mtu; kill, boot, isolate, join."""
-    enter(state)
+    backend = BACKENDS[state.backend]
+    backend.enter(state)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
-        control.settimeout(_FAULT_SECONDS[state.backend])
+        control.settimeout(backend.fault_seconds)
         try:
-            vm.connect(control, folder(state.cluster)) if state.backend == "vm" else control.connect(CONTROL)
+            backend.connect(control, folder(state.cluster))
             control.sendall(f"{verb} {subject}\n".encode())
             problem = control.recv(65536).decode().strip()
         except OSError as error:

@@ -12,9 +12,9 @@ from sparkctl.lab.spec import LabSpec
 
 Room = Mapping[str, tuple[int, int]]
 """Of each limit: the most that this machine gives, and what is in use."""
-_INSTANCES, _WATCHES = "fs.inotify.max_user_instances", "fs.inotify.max_user_watches"
-_PIDS, _THREADS = "kernel.pid_max", "kernel.threads-max"
-_MEMORY = "MemAvailable"
+INSTANCES, WATCHES = "fs.inotify.max_user_instances", "fs.inotify.max_user_watches"
+PIDS, THREADS = "kernel.pid_max", "kernel.threads-max"
+MEMORY = "MemAvailable"
 _PROC = Path("/proc")
 
 
@@ -28,29 +28,18 @@ class Need:
     engine: int = 0
 
 
-# The most that any node had while the lab suites ran. Source: /proc of every node each 7 s, 2026-11-27, Debian 12.
-_CONTAINER = (
-    Need(_INSTANCES, "inotify instances", 11),
-    Need(_WATCHES, "inotify watches", 60),
-    Need(_PIDS, "processes and threads", 60, 120),
-    Need(_THREADS, "processes and threads", 60, 120),
-    Need(_MEMORY, "MB of memory", 200, 1500),
-)
-_VM = (Need(_MEMORY, "MB of memory", 900),)
-
-
-def require(spec: LabSpec) -> None:
+def require(spec: LabSpec, needs: Iterable[Need]) -> None:
     """Refused when the nodes of `spec` do not fit into this machine: what is short, and the lines that raise it."""
-    short = list(shortages(spec, room()))
+    short = list(shortages(spec, needs, room()))
     if short:
         left = (f"{n.what}: {wanted} more, and {max(0, most - used)} are left" for n, wanted, most, used in short)
         told = "; ".join(left)
         raise Refused(f"{len(spec.nodes)} nodes do not fit into this machine: {told}", "; ".join(remedies(short)))
 
 
-def shortages(spec: LabSpec, room: Room) -> Iterator[tuple[Need, int, int, int]]:
+def shortages(spec: LabSpec, needs: Iterable[Need], room: Room) -> Iterator[tuple[Need, int, int, int]]:
     """Every need that is more than what is left: it, what is wanted, the most there can be, what is in use."""
-    for need in _VM if spec.backend == "vm" else _CONTAINER:
+    for need in needs:
         wanted = len(spec.nodes) * (need.node + (need.engine if spec.engine else 0))
         most, used = room.get(need.limit, (wanted, 0))
         if used + wanted > most:
@@ -60,7 +49,7 @@ def shortages(spec: LabSpec, room: Room) -> Iterator[tuple[Need, int, int, int]]
 def remedies(short: Iterable[tuple[Need, int, int, int]]) -> Iterator[str]:
     """A line to paste for each limit that can be set, with room for as many nodes again."""
     for need, wanted, _, used in short:
-        if need.limit == _MEMORY:
+        if need.limit == MEMORY:
             yield "end other programs or labs (sparkctl lab list), or write fewer nodes"
         else:
             yield f"sudo sysctl {need.limit}={1 << (used + 2 * wanted).bit_length()}"
@@ -70,11 +59,11 @@ def room() -> Room:
     """What this machine says; a limit that it does not tell is left out, so nothing is refused for it."""
     instances = [watches for program in _PROC.glob("[0-9]*") for watches in inotify(program)]
     threads = int(_text(_PROC / "loadavg").partition("/")[2].split()[0])
-    used = {_INSTANCES: len(instances), _WATCHES: sum(instances), _PIDS: threads, _THREADS: threads}
+    used = {INSTANCES: len(instances), WATCHES: sum(instances), PIDS: threads, THREADS: threads}
     most = {name: _text(_PROC / "sys" / name.replace(".", "/")) for name in used}
     memory = dict(line.split(":") for line in _text(_PROC / "meminfo").splitlines())
     found = {name: (int(most[name]), used[name]) for name in used if most[name]}
-    return found | {_MEMORY: (int(memory["MemAvailable"].split()[0]) // 1024, 0)}
+    return found | {MEMORY: (int(memory["MemAvailable"].split()[0]) // 1024, 0)}
 
 
 def inotify(program: Path) -> Sequence[int]:

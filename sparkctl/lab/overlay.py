@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from sparkctl.inventory.model import Cluster, EngineIntent, Node, Runtime, SshAccess
+from sparkctl.lab.backend import BACKENDS
 from sparkctl.lab.engine import VLLM
 from sparkctl.lab.furnish import ENGINE_FOLDER, ENGINE_IMAGE
 from sparkctl.lab.order import API_KEY
@@ -29,7 +30,9 @@ _CONTEXT = 256
 def overlay(cluster: Cluster, state: LabState) -> Overlaid:
     """The cluster as the lab can play it, and what was changed."""
     twin, said = _access(cluster, state)
-    for change in (_transport, _engine) if state.backend == "container" else (_no_engine,):
+    backend = BACKENDS[state.backend]
+    played = _engine if backend.has_engine else _no_engine
+    for change in (played,) if backend.has_rdma else (_transport, played):
         twin, more = change(twin)
         said += more
     if twin.engine is not None and twin.engine.api_key_file is not None:

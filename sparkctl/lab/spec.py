@@ -11,7 +11,7 @@ from sparkctl.errors import Refused
 from sparkctl.fabric.model import Cable, Fabric
 from sparkctl.fabric.ports import Rail, half
 from sparkctl.inventory.model import Cluster, LinkEnd, Switch
-from sparkctl.lab.state import Backend, Frozen, Renderer
+from sparkctl.lab.state import BackendName, Frozen, Renderer
 
 # Benchmarking addresses (RFC 2544): no real network of a user has them.
 _POOL = IPv4Network("198.18.0.0/15")
@@ -84,7 +84,7 @@ class LabSpec(Frozen):
     trunks: tuple[Trunk, ...]
     engine: bool
     renderer: Renderer = "networkd"
-    backend: Backend = "container"
+    backend: BackendName = "container"
 
     @property
     def gateway(self) -> str:
@@ -110,7 +110,7 @@ class LabSpec(Frozen):
 
 
 def specify(
-    cluster: Cluster, fabric: Fabric, renderer: Renderer = "networkd", backend: Backend = "container"
+    cluster: Cluster, fabric: Fabric, renderer: Renderer = "networkd", backend: BackendName = "container"
 ) -> LabSpec:
     """The lab of `cluster`; `renderer` is what netplan gives its nodes' netdevs to."""
     network = management_network(IPv4Network(cluster.fabric.subnet_pool, strict=False))

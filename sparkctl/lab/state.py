@@ -14,7 +14,7 @@ from sparkctl.errors import Refused
 
 VERSION = 1
 Renderer = Literal["networkd", "NetworkManager"]
-Backend = Literal["container", "vm"]
+BackendName = Literal["container", "vm"]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -53,7 +53,7 @@ class LabState(Frozen):
     version: int = VERSION
     cluster: str
     inventory: str
-    backend: Backend
+    backend: BackendName
     renderer: Renderer = "networkd"
     supervisor: Supervisor
     nodes: tuple[LabNode, ...]

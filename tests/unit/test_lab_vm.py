@@ -19,7 +19,7 @@ from sparkctl.lab.order import Order
 from sparkctl.lab.overlay import overlay
 from sparkctl.lab.spec import LabSpec
 from sparkctl.lab.state import LabNode, LabState, Supervisor
-from sparkctl.lab.vm import accelerator, life
+from sparkctl.lab.vm import accelerator, backend
 from sparkctl.lab.vm.furnish import archive, files
 from sparkctl.lab.vm.machine import Parts, Running, words
 from sparkctl.lab.vm.switchboard import Socket, Switchboard
@@ -341,27 +341,27 @@ def test_kvm_is_tried_once_and_remembered(monkeypatch, tmp_path, works, chosen):
 
 
 def test_a_lab_is_gone_when_nobody_holds_its_lock(tmp_path):
-    assert life.gone(tmp_path)
-    with (tmp_path / life.ALIVE).open("w") as held:
+    assert backend.gone(tmp_path)
+    with (tmp_path / backend.ALIVE).open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        assert not life.gone(tmp_path, 0.1)
-    assert life.gone(tmp_path)
+        assert not backend.gone(tmp_path, 0.1)
+    assert backend.gone(tmp_path)
 
 
 def test_ports_are_different():
-    assert len(set(life.free_ports(8))) == 8
+    assert len(set(backend.free_ports(8))) == 8
 
 
 def test_who_may_not_build_the_disk_is_told_how(monkeypatch):
-    monkeypatch.setattr(life.image, "ready", lambda: False)
-    monkeypatch.setattr(life.platform, "machine", lambda: "x86_64")
-    monkeypatch.setattr(life.shutil, "which", lambda program: program)
+    monkeypatch.setattr(backend.image, "ready", lambda: False)
+    monkeypatch.setattr(backend.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(backend.shutil, "which", lambda program: program)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(Refused, match="only that needs root"):
-        life.require(direct())
+        backend.require(direct())
 
 
 def test_other_machines_are_refused(monkeypatch):
-    monkeypatch.setattr(life.platform, "machine", lambda: "aarch64")
+    monkeypatch.setattr(backend.platform, "machine", lambda: "aarch64")
     with pytest.raises(Refused, match="x86-64"):
-        life.require(direct())
+        backend.require(direct())

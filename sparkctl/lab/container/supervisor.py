@@ -1,9 +1,9 @@
 """The one program that a lab is: everything else lives in its namespaces, and ends with it.
 
-`python -m sparkctl.lab.supervisor STATE_FOLDER PIPE` forks once. The parent, the keeper, stays outside and removes
-the cgroups afterwards; the child is the first program of new pid, mount, IPC and network namespaces. Kill it, and the
-kernel kills all programs of the lab, and with the last of them go its mounts, netdevs and bridges. Kill the keeper,
-and the kernel kills the child.
+`python -m sparkctl.lab.container.supervisor STATE_FOLDER PIPE` forks once. The parent, the keeper, stays outside and
+removes the cgroups afterwards; the child is the first program of new pid, mount, IPC and network namespaces. Kill it,
+and the kernel kills all programs of the lab, and with the last of them go its mounts, netdevs and bridges. Kill the
+keeper, and the kernel kills the child.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from sparkctl.errors import Refused, SparkctlError
-from sparkctl.lab.cable_faults import PLUG_FAULTS, faulty
 from sparkctl.lab.container import cgroups, network
 from sparkctl.lab.container.machine import Machine, init_of
-from sparkctl.lab.control import answer, reason, tell
+from sparkctl.lab.control import answer, reported
+from sparkctl.lab.faults import carry_out
 from sparkctl.lab.furnish import ENGINE_FOLDER, Keys, furnish
 from sparkctl.lab.namespaces import NEW_IPC, NEW_MOUNTS, NEW_NETWORK, NEW_PIDS, die_with_parent, unshare
 from sparkctl.lab.order import Order
@@ -83,8 +83,38 @@ class ContainerLab:
             _ip(network.isolate(node))
 
     def light(self) -> None:
-        """Set the carrier of every cable."""
+        """As RunningLab.light."""
         _ip(network.light(self.spec, self.running.keys(), self.cut))
+
+    def replug(self) -> None:
+        """As RunningLab.replug."""
+        _ip(network.replug(self.spec, self.running.keys()))
+        self.light()
+
+    def reach(self, node: NodeSpec, on: bool) -> None:
+        """As RunningLab.reach."""
+        _ip(network.join(node) if on else network.isolate(node))
+
+    def kill(self, node: NodeSpec) -> None:
+        """As RunningLab.kill."""
+        pid = self.running[node.name]
+        os.kill(init_of(pid) or pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        self.forget(node)
+
+    def boot(self, node: NodeSpec) -> None:
+        """As RunningLab.boot; a node that booted badly is plugged in all the same."""
+        self.plug(node)
+        try:
+            self.start(node)
+        finally:
+            self.light()
+
+    def forget(self, node: NodeSpec) -> None:
+        """Take the wires of a node that has ended."""
+        del self.running[node.name]
+        _ip(network.unplug(self.spec, node))
+        self.light()
 
 
 def main() -> int:
@@ -109,15 +139,8 @@ def _supervise(order: Order, folder: Path, pipe: int) -> int:
     # /proc is still the one of the outside, so this is the pid that they know.
     host_pid = int(Path("/proc/self").readlink().name)
     os.set_inheritable(pipe, False)
-    with os.fdopen(pipe, "w") as report:
-        try:
-            lab = _boot(order, folder, host_pid)
-        except (SparkctlError, OSError, subprocess.SubprocessError, KeyError) as error:
-            tell(report, {"error": reason(error), "remedy": getattr(error, "remedy", "")})
-            return 1
-        if not tell(report, {"ready": True}):
-            return 1
-    return _obey(lab)
+    lab = reported(pipe, lambda: _boot(order, folder, host_pid))
+    return 1 if lab is None else _obey(lab)
 
 
 def _boot(order: Order, folder: Path, host_pid: int) -> ContainerLab:
@@ -172,7 +195,7 @@ def _obey(lab: ContainerLab) -> int:
             except TimeoutError:
                 continue
             with connection:
-                answer(connection, partial(_carry_out, lab))
+                answer(connection, partial(carry_out, lab))
 
 
 def _reap(lab: ContainerLab) -> None:
@@ -191,16 +214,10 @@ def _reap(lab: ContainerLab) -> None:
 
 def _ended(lab: ContainerLab, node: NodeSpec, status: int) -> None:
     """A node that was rebooted comes again, as it was on disk; any other stays dark until somebody boots it."""
-    _forget(lab, node)
+    lab.forget(node)
     if status == _REBOOT:
         lab.plug(node)
         _started(lab, node)
-
-
-def _forget(lab: ContainerLab, node: NodeSpec) -> None:
-    del lab.running[node.name]
-    _ip(network.unplug(lab.spec, node))
-    lab.light()
 
 
 def _started(lab: ContainerLab, node: NodeSpec) -> None:
@@ -209,65 +226,6 @@ def _started(lab: ContainerLab, node: NodeSpec) -> None:
     except SparkctlError as error:
         print(f"{node.name}: {error}", file=sys.stderr, flush=True)  # noqa: T201  (this is the log)
     lab.light()
-
-
-def _carry_out(lab: ContainerLab, verb: str, subject: str) -> str:
-    if verb in ("cut", "mend"):
-        (lab.cut.add if verb == "cut" else lab.cut.discard)(int(subject))
-        lab.light()
-        return ""
-    if verb in PLUG_FAULTS:
-        lab.spec = faulty(lab.spec, verb, subject)
-        _ip(network.replug(lab.spec, lab.running.keys()))
-        lab.light()
-        return ""
-    return _NODE_FAULTS[verb](lab, lab.node(subject))
-
-
-def _isolate(lab: ContainerLab, node: NodeSpec) -> str:
-    """Its management wire carries nothing any more, and the node sees its link stay up."""
-    lab.isolated.add(node.name)
-    if node.name in lab.running:
-        _ip(network.isolate(node))
-    return ""
-
-
-def _join(lab: ContainerLab, node: NodeSpec) -> str:
-    lab.isolated.discard(node.name)
-    if node.name in lab.running:
-        _ip(network.join(node))
-    return ""
-
-
-def _kill(lab: ContainerLab, node: NodeSpec) -> str:
-    """Take the power from a node: all of its programs end at once."""
-    pid = lab.running.get(node.name)
-    if pid is None:
-        return f"{node.name} is not running"
-    os.kill(init_of(pid) or pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    _forget(lab, node)
-    return ""
-
-
-def _again(lab: ContainerLab, node: NodeSpec) -> str:
-    """Power for a node that has none; its disk is as it was."""
-    if node.name in lab.running:
-        return f"{node.name} is running"
-    lab.plug(node)
-    try:
-        lab.start(node)
-    finally:
-        lab.light()  # a node that booted badly is plugged in all the same
-    return ""
-
-
-_NODE_FAULTS: Mapping[str, Callable[[ContainerLab, NodeSpec], str]] = {
-    "kill": _kill,
-    "boot": _again,
-    "isolate": _isolate,
-    "join": _join,
-}
 
 
 def _ip(lines: Sequence[str]) -> None:

@@ -13,13 +13,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from sparkctl.errors import SparkctlError
-from sparkctl.lab.cable_faults import PLUG_FAULTS, faulty
-from sparkctl.lab.control import answer, reason, tell
+from sparkctl.lab.control import answer, reason, reported
+from sparkctl.lab.faults import carry_out
 from sparkctl.lab.furnish import Keys
 from sparkctl.lab.order import Order
 from sparkctl.lab.spec import MANAGEMENT_BRIDGE, NodeFailed, NodeSpec
@@ -68,7 +68,7 @@ class VmLab:
         self.running[node.name] = running
         self._plug(running)
         if node.name in self.isolated:
-            self.reach(running, False)
+            self.reach(node, False)
         self.light()
         return running
 
@@ -103,10 +103,21 @@ class VmLab:
             for end in trunk.ends:
                 self.board.ends[end].lit = trunk.cable not in self.cut
 
-    def reach(self, running: Running, on: bool) -> None:
-        """Let the management network and the way in through to a node, or not; its own link stays up."""
+    def reach(self, node: NodeSpec, on: bool) -> None:
+        """As RunningLab.reach; the way in, too."""
         for end in (MANAGEMENT, WAY_IN):
-            self._set_link(running, end, on)
+            self._set_link(self.running[node.name], end, on)
+
+    def kill(self, node: NodeSpec) -> None:
+        """As RunningLab.kill: what it had not written is lost."""
+        running = self.running[node.name]
+        running.program.kill()
+        running.program.wait()
+        self.forget(running)
+
+    def boot(self, node: NodeSpec) -> None:
+        """As RunningLab.boot."""
+        boot(self, (node,))
 
     def _set_link(self, running: Running, name: str, on: bool) -> None:
         """A node that has just ended has no links; the next look at the programs finds that out."""
@@ -205,16 +216,10 @@ def main() -> int:
     lock = os.open(ALIVE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
     order = Order.model_validate_json(Path("order.json").read_bytes())
-    with os.fdopen(pipe, "w") as report:
-        try:
-            lab = _booted(order, lock)
-        except (SparkctlError, OSError, subprocess.SubprocessError, KeyError) as error:
-            tell(report, {"error": reason(error), "remedy": getattr(error, "remedy", "")})
-            return 1
-        if not tell(report, {"ready": True}):
-            return 1
-    _obey(lab)
-    return 0
+    lab = reported(pipe, lambda: _booted(order, lock))
+    if lab is not None:
+        _obey(lab)
+    return int(lab is None)
 
 
 def _booted(order: Order, lock: int) -> VmLab:
@@ -251,63 +256,7 @@ def _obey(lab: VmLab) -> None:
 def _answer(lab: VmLab, control: socket.socket) -> None:
     connection, _ = control.accept()
     with connection:
-        answer(connection, partial(_carry_out, lab))
-
-
-def _carry_out(lab: VmLab, verb: str, subject: str) -> str:
-    if verb in ("cut", "mend"):
-        (lab.cut.add if verb == "cut" else lab.cut.discard)(int(subject))
-        lab.light()
-        return ""
-    if verb in PLUG_FAULTS:
-        lab.spec = faulty(lab.spec, verb, subject)
-        lab.replug()
-        return ""
-    return _NODE_FAULTS[verb](lab, lab.node(subject))
-
-
-def _isolate(lab: VmLab, node: NodeSpec) -> str:
-    """Its management wire carries nothing any more, and the node sees its link stay up."""
-    lab.isolated.add(node.name)
-    return _reach(lab, node, False)
-
-
-def _join(lab: VmLab, node: NodeSpec) -> str:
-    lab.isolated.discard(node.name)
-    return _reach(lab, node, True)
-
-
-def _reach(lab: VmLab, node: NodeSpec, on: bool) -> str:
-    if node.name in lab.running:
-        lab.reach(lab.running[node.name], on)
-    return ""
-
-
-def _kill(lab: VmLab, node: NodeSpec) -> str:
-    """Take the power from a node: what it had not written is lost."""
-    running = lab.running.get(node.name)
-    if running is None:
-        return f"{node.name} is not running"
-    running.program.kill()
-    running.program.wait()
-    lab.forget(running)
-    return ""
-
-
-def _again(lab: VmLab, node: NodeSpec) -> str:
-    """Power for a node that has none; its disk is as it was."""
-    if node.name in lab.running:
-        return f"{node.name} is running"
-    boot(lab, (node,))
-    return ""
-
-
-_NODE_FAULTS: Mapping[str, Callable[[VmLab, NodeSpec], str]] = {
-    "kill": _kill,
-    "boot": _again,
-    "isolate": _isolate,
-    "join": _join,
-}
+        answer(connection, partial(carry_out, lab))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a lab of virtual nodes needs before it boots, and how one knows that all of it has ended."""
+"""Labs of virtual machines: real kernels with RoCE v2 in software, half a minute to boot, no engine; no root."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from pathlib import Path
 
 from sparkctl.errors import Refused
 from sparkctl.lab.build import Say, timed
+from sparkctl.lab.limits import MEMORY, Need
 from sparkctl.lab.order import LOOPBACK, Order
 from sparkctl.lab.spec import LabSpec
+from sparkctl.lab.state import LabState
 from sparkctl.lab.vm import image
 from sparkctl.lab.vm.accelerator import chosen
 from sparkctl.lab.vm.machine import QEMU
@@ -24,6 +26,55 @@ from sparkctl.lab.vm.supervisor import ALIVE, CONTROL
 _NEEDED = {QEMU: "qemu-system-x86", "qemu-img": "qemu-utils", "ssh": "openssh-client"}
 _BUILDING = {"debootstrap": "debootstrap", "mke2fs": "e2fsprogs"}
 _ONCE = 'sudo XDG_CACHE_HOME="${XDG_CACHE_HOME:-$HOME/.cache}" XDG_STATE_HOME=/tmp/sparkctl-once'
+
+
+class Machines:
+    """`--backend vm`."""
+
+    supervisor = "sparkctl.lab.vm.supervisor"
+    # A virtual node takes 25 s of a core to boot without KVM.
+    boot_seconds, fault_seconds = 900.0, 240.0
+    has_rdma, has_engine = True, False
+    needs = (Need(MEMORY, "MB of memory", 900),)  # Source: as those of containers
+
+    def require(self, spec: LabSpec) -> None:
+        """As Backend.require."""
+        require(spec)
+
+    def require_end(self) -> None:
+        """As Backend.require_end: whoever began it can end it."""
+
+    def order(self, spec: LabSpec, home: Path, say: Say) -> Order:
+        """As Backend.order."""
+        disk = timed("image of the vm nodes (debootstrap)", image.ready(), image.image, say)
+        accelerator = chosen(disk)
+        if accelerator == "tcg":
+            say("no KVM here: the nodes' processors are emulated, and slow")
+        return Order(
+            spec=spec,
+            folder=str(home),
+            image=str(disk),
+            engine=None,
+            cgroups=(),
+            limited=False,
+            ports=free_ports(len(spec.nodes)),
+            accelerator=accelerator,
+        )
+
+    def enter(self, state: LabState) -> None:
+        """As Backend.enter: virtual nodes answer at ports of this machine."""
+
+    def connect(self, control: socket.socket, home: Path) -> None:
+        """As Backend.connect; through the folder, because the name of a socket may not be long."""
+        folder = os.open(home, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            control.connect(f"/proc/self/fd/{folder}/{CONTROL}")
+        finally:
+            os.close(folder)
+
+    def gone(self, home: Path) -> bool:
+        """As Backend.gone."""
+        return gone(home)
 
 
 def require(spec: LabSpec) -> None:
@@ -43,24 +94,6 @@ def require(spec: LabSpec) -> None:
             "the disk of the vm nodes is not built yet; only that needs root (debootstrap), running them does not",
             f"once: {_ONCE} {up}; the same with {down}; then try again",
         )
-
-
-def order(spec: LabSpec, home: Path, say: Say) -> Order:
-    """Everything that the supervisor needs to know; the image is built when it is not there yet."""
-    disk = timed("image of the vm nodes (debootstrap)", image.ready(), image.image, say)
-    accelerator = chosen(disk)
-    if accelerator == "tcg":
-        say("no KVM here: the nodes' processors are emulated, and slow")
-    return Order(
-        spec=spec,
-        folder=str(home),
-        image=str(disk),
-        engine=None,
-        cgroups=(),
-        limited=False,
-        ports=free_ports(len(spec.nodes)),
-        accelerator=accelerator,
-    )
 
 
 def free_ports(count: int) -> tuple[int, ...]:
@@ -95,12 +128,3 @@ def _locked(lock: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def connect(control: socket.socket, home: Path) -> None:
-    """Reach a lab's supervisor; through the folder, because the name of a socket may not be long."""
-    folder = os.open(home, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        control.connect(f"/proc/self/fd/{folder}/{CONTROL}")
-    finally:
-        os.close(folder)
