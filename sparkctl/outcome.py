@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeAlias, TypeVar
+from typing import Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 T = TypeVar("T", covariant=True)
 
@@ -64,11 +64,33 @@ class Finding:
         return (self.location.path, self.location.line, self.location.column, self.id, self.message)
 
 
+class RailEnd(NamedTuple):
+    """One end of a rail."""
+
+    node: str
+    port: str
+    rail: str
+
+    def __str__(self) -> str:
+        return f"{self.node}:{self.port}:{self.rail}"
+
+
+class Cause(NamedTuple):
+    """What explains a verdict: the failure of another check, and where it is when that is one place."""
+
+    check: str
+    where: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.check}, {self.where}" if self.where else self.check
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """An online judgement by check `id` of one thing (`where`: a node, a rail, the cluster).
+    """An online judgement by check `id` of one thing (`where`, in words: a node, a rail, the cluster).
 
-    `ends`: the ends of rails that it is about, each `node:port:rail`; none: not about any rail.
+    `ends`: the ends of rails that it is about; none: not about any rail. `nodes`: else the nodes that it is about.
+    `cause`: why it is skipped, where another check's failure explains what this one found.
     """
 
     id: str
@@ -78,7 +100,9 @@ class Verdict:
     measured: str = ""
     expected: str = ""
     remedy: str = ""
-    ends: tuple[str, ...] = ()
+    ends: tuple[RailEnd, ...] = ()
+    nodes: tuple[str, ...] = ()
+    cause: Cause | None = None
 
 
 @dataclass(frozen=True, slots=True)

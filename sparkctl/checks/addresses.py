@@ -11,7 +11,7 @@ from sparkctl.commands.shell import quote
 from sparkctl.fabric.model import Attachment
 from sparkctl.fabric.ports import NETDEVS
 from sparkctl.facts.links import Netdev
-from sparkctl.outcome import Absent, Known, Unknown, Verdict
+from sparkctl.outcome import Absent, Cause, Known, Unknown, Verdict
 
 ADDRESS, SUBNET = "rail-address", "rail-subnet"
 LINK_LOCAL = IPv4Network("169.254.0.0/16")
@@ -32,7 +32,7 @@ def address(view: View) -> Iterator[Verdict]:
     for here in view.fabric.attachments:
         fact = netdev_of(view, here)
         if isinstance(fact, Absent):
-            yield see(ADDRESS, rail(here), "no netdev", "rail-carrier", (end(here),))
+            yield see(ADDRESS, rail(here), "no netdev", Cause("rail-carrier"), (end(here),))
         elif isinstance(fact, Unknown):
             yield from unreadable(ADDRESS, rail(here), fact, (end(here),))
         else:
@@ -42,23 +42,23 @@ def address(view: View) -> Iterator[Verdict]:
 def _addressed(view: View, here: Attachment, netdev: Netdev) -> Verdict:
     expected, found = str(here.address), ", ".join(netdev.addresses) or "none"
     right = netdev.addresses == (expected,)
-    cause = "" if right else _cause(view, here, netdev)
+    cause = None if right else _cause(view, here, netdev)
     if cause:
         return see(ADDRESS, rail(here), found, cause, (end(here),))
     message, remedy = (here.netdev, "") if right else _wrong(view, here, netdev)
     return Verdict(ADDRESS, state(right), rail(here), message, found, expected, remedy, (end(here),))
 
 
-def _cause(view: View, here: Attachment, netdev: Netdev) -> str:
-    """The check whose fault it is; empty: this one's."""
+def _cause(view: View, here: Attachment, netdev: Netdev) -> Cause | None:
+    """The check whose fault it is; None: this one's."""
     if not netdev.addresses and not (netdev.up and netdev.carrier):
-        return "rail-carrier"  # networkd takes the addresses away with the carrier
+        return Cause("rail-carrier")  # networkd takes the addresses away with the carrier
     stray = [text for text in netdev.addresses if text != str(here.address)]
     for other in view.fabric.of(here.node):
         if other != here and any(_within(text, other.address.network) for text in stray):
-            return f"{SUBNET}, {rail(other)}"
+            return Cause(SUBNET, rail(other))
     linked = view.surveyed and bool(stray) and all(_within(text, LINK_LOCAL) for text in stray)
-    return "fabric-route" if linked and str(here.address) in netdev.addresses else ""
+    return Cause("fabric-route") if linked and str(here.address) in netdev.addresses else None
 
 
 def _within(text: str, network: IPv4Network) -> bool:

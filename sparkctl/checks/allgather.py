@@ -9,7 +9,7 @@ from dataclasses import replace
 from sparkctl.checks.base import Measured, View, check, ends, state
 from sparkctl.checks.transport import CAUSES, SLOWING
 from sparkctl.loadtest.results import Gathered
-from sparkctl.outcome import Absent, Known, Verdict
+from sparkctl.outcome import Absent, Known, RailEnd, Verdict
 
 ID = "nccl-gather"
 WHERE = "all ranks"
@@ -34,7 +34,7 @@ def gathered(view: View) -> Iterator[Verdict]:
         yield Verdict(ID, "unknown", WHERE, fact.reason, remedy=remedy, ends=_everywhere(view))
 
 
-def _everywhere(view: View) -> tuple[str, ...]:
+def _everywhere(view: View) -> tuple[RailEnd, ...]:
     """A fault of any rail is felt here."""
     return ends(view.fabric.attachments)
 

@@ -20,7 +20,7 @@ from sparkctl.checks.transport import (
 )
 from sparkctl.fabric.model import Attachment
 from sparkctl.loadtest.results import Lane, Load, Measure
-from sparkctl.outcome import Known, State, Verdict
+from sparkctl.outcome import Known, RailEnd, State, Verdict
 
 Alone: TypeAlias = Mapping[Lane, float]
 Fault: TypeAlias = tuple[str, str]
@@ -69,7 +69,7 @@ def _alone(view: View, lane: Lane, measure: Measure, alone: Alone) -> Verdict:
     return Measured("rail-bandwidth", state, str(lane), named, f"{gbits:.2f} Gb/s", expected, remedy, about)
 
 
-def _ran(id: str, where: str, iterations: int, gbits: float, about: tuple[str, ...]) -> Verdict:
+def _ran(id: str, where: str, iterations: int, gbits: float, about: tuple[RailEnd, ...]) -> Verdict:
     """A test that moved nothing is no measure (loadtest/perftest_output.py), so it never comes here."""
     return Verdict(id, "pass", where, LAB, f"{gbits:.2f} Gb/s, {iterations} writes", "a measure", ends=about)
 

@@ -15,7 +15,7 @@ from sparkctl.facts.survey import NOTHING
 from sparkctl.inventory.model import Cluster
 from sparkctl.inventory.words import visible
 from sparkctl.loadtest.results import Load
-from sparkctl.outcome import Absent, Fact, State, Verdict
+from sparkctl.outcome import Absent, Cause, Fact, RailEnd, State, Verdict
 from sparkctl.render.artifact import NodeRendering
 
 NOT_ASKED = Absent("not asked")
@@ -99,13 +99,14 @@ def check(
 def judge(view: View) -> tuple[Verdict, ...]:
     """Every check of the view's stages, in order of registration; consequences of a fault point to their cause."""
     asked = (id for id in CHECKS if STAGES[id] in view.stages and (view.surveyed or id not in SURVEYING))
-    return explained(tuple(_legible(v) for id in asked for v in CHECKS[id](view)))
+    return explained(tuple(_legible(view, v) for id in asked for v in CHECKS[id](view)))
 
 
-def _legible(verdict: Verdict) -> Verdict:
+def _legible(view: View, verdict: Verdict) -> Verdict:
     """Verdicts cite what nodes say: spelled out where a terminal would obey it, and bounded."""
     return replace(
         verdict,
+        nodes=verdict.nodes or ((verdict.where,) if verdict.where in view.facts else ()),
         where=_bounded(verdict.where),
         message=_bounded(verdict.message),
         measured=_bounded(verdict.measured),
@@ -128,7 +129,7 @@ def _explained(verdict: Verdict, failed: tuple[Verdict, ...]) -> Verdict:
     if verdict.state not in ("warn", "fail", "unknown") or cause is verdict:
         return verdict
     said = verdict.measured or verdict.message
-    return see(verdict.id, verdict.where, said, f"{cause.id}, {cause.where}", verdict.ends)
+    return see(verdict.id, verdict.where, said, Cause(cause.id, cause.where), verdict.ends)
 
 
 def root(verdict: Verdict, failed: tuple[Verdict, ...]) -> Verdict:
@@ -141,9 +142,9 @@ def root(verdict: Verdict, failed: tuple[Verdict, ...]) -> Verdict:
     return verdict
 
 
-def see(id: str, where: str, said: str, cause: str, ends: tuple[str, ...] = ()) -> Verdict:
+def see(id: str, where: str, said: str, cause: Cause, ends: tuple[RailEnd, ...] = ()) -> Verdict:
     """A consequence: skipped, and the check (and place) whose failure explains what this one found."""
-    return Verdict(id, "skipped", where, f"{said}: see {cause}", ends=ends)
+    return Verdict(id, "skipped", where, f"{said}: see {cause}", ends=ends, cause=cause)
 
 
 def netdev_of(view: View, attachment: Attachment) -> Fact[Netdev]:
@@ -156,17 +157,17 @@ def rail(attachment: Attachment) -> str:
     return f"{attachment.node} {attachment.half.port} rail {attachment.rail}"
 
 
-def end(attachment: Attachment) -> str:
+def end(attachment: Attachment) -> RailEnd:
     """One end of a rail as `Verdict.ends` names it."""
-    return f"{attachment.node}:{attachment.half.port}:{attachment.rail}"
+    return RailEnd(attachment.node, attachment.half.port, attachment.rail)
 
 
-def ends(attachments: Iterable[Attachment]) -> tuple[str, ...]:
+def ends(attachments: Iterable[Attachment]) -> tuple[RailEnd, ...]:
     """The same for many."""
     return tuple(end(attachment) for attachment in attachments)
 
 
-def unreadable(id: str, where: str, fact: Fact[object], ends: tuple[str, ...] = ()) -> Iterator[Verdict]:
+def unreadable(id: str, where: str, fact: Fact[object], ends: tuple[RailEnd, ...] = ()) -> Iterator[Verdict]:
     """The verdict on a fact that is not Known."""
     if fact == NOT_ASKED:
         yield Verdict(id, "skipped", where, "not asked", ends=ends)

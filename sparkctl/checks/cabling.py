@@ -10,7 +10,7 @@ from sparkctl.checks.heard import Heard, answered, dark, halves, listen, neighbo
 from sparkctl.checks.moves import Pair, moves
 from sparkctl.fabric.model import Cable
 from sparkctl.inventory.model import LinkEnd as Port
-from sparkctl.outcome import Known, Verdict
+from sparkctl.outcome import Cause, Known, RailEnd, Verdict
 
 ID = "cabling"
 
@@ -28,7 +28,7 @@ def cabling(view: View) -> Iterator[Verdict]:
             yield _switched(view, heard, cable, ports[0])
 
 
-def misplaced(view: View) -> Mapping[str, str]:
+def misplaced(view: View) -> Mapping[RailEnd, str]:
     """Ends without a carrier because their cable is in another port, each with that cable."""
     if not view.surveyed:
         return {}
@@ -53,7 +53,7 @@ def _direct(view: View, heard: Heard, cable: Cable, orders: Mapping[Pair, str]) 
     if b in heard.of(a) or (not said and answered(view, a, (b,))):
         return Verdict(ID, "pass", _where(cable), "cable", said or "pings are answered", expected, ends=touched)
     if not said and unlit is not None:
-        return see(ID, _where(cable), f"{unlit} has no carrier", f"rail-carrier, {_spoken(unlit)}", touched)
+        return see(ID, _where(cable), f"{unlit} has no carrier", Cause("rail-carrier", _spoken(unlit)), touched)
     if not said and (a.owner in heard.deaf or b.owner in heard.deaf):
         return _undecided(heard, cable, (a, b), touched)
     measured = said or f"nobody of this cluster at either end{_lldp(view, a)}{_lldp(view, b)}"
@@ -116,13 +116,13 @@ def _largest(view: View, heard: Heard, planned: tuple[Port, ...]) -> frozenset[P
 
 
 def _quiet(
-    view: View, heard: Heard, cable: Cable, port: Port, others: tuple[Port, ...], touched: tuple[str, ...]
+    view: View, heard: Heard, cable: Cable, port: Port, others: tuple[Port, ...], touched: tuple[RailEnd, ...]
 ) -> Verdict | None:
     """Why nothing is heard, where that says nothing of the cable; None: it does."""
     unlit = next((p for p in (port, *others) if dark(view, p)), None)
     callers = [other for other in others if other.owner not in heard.deaf and not dark(view, other)]
     if unlit == port or (unlit is not None and not callers):
-        return see(ID, _where(cable), f"{unlit} has no carrier", f"rail-carrier, {_spoken(unlit)}", touched)
+        return see(ID, _where(cable), f"{unlit} has no carrier", Cause("rail-carrier", _spoken(unlit)), touched)
     if callers and port.owner not in heard.deaf:
         return None
     if cable.a in neighbours(view, port) or cable.b in neighbours(view, port):
@@ -130,7 +130,7 @@ def _quiet(
     return _undecided(heard, cable, (port, *others), touched)
 
 
-def _leg(view: View, cable: Cable, port: Port, measured: str, expected: str, touched: tuple[str, ...]) -> Verdict:
+def _leg(view: View, cable: Cable, port: Port, measured: str, expected: str, touched: tuple[RailEnd, ...]) -> Verdict:
     """It is on the switch; LLDP may know that two legs are swapped there, which matters for nothing but the labels."""
     mine = cable.b if cable.a == port else cable.a
     taken = {p for c in view.fabric.cables for p in (c.a, c.b) if p.owner == mine.owner} - {mine}
@@ -150,7 +150,7 @@ def _switch_remedy(cable: Cable, port: Port, reached: list[Port]) -> str:
 # --- words ------------------------------------------------------------------------------------------------------
 
 
-def _undecided(heard: Heard, cable: Cable, ports: tuple[Port, ...], touched: tuple[str, ...]) -> Verdict:
+def _undecided(heard: Heard, cable: Cable, ports: tuple[Port, ...], touched: tuple[RailEnd, ...]) -> Verdict:
     reasons = (f"{p.owner}: {heard.deaf[p.owner]}" for p in ports if p.owner in heard.deaf)
     message = f"nobody could call: {'; '.join(dict.fromkeys(reasons))}"
     return Verdict(

@@ -9,7 +9,7 @@ from sparkctl.checks.cabling import misplaced
 from sparkctl.checks.ports import CAGE, ethernet_of, twin
 from sparkctl.fabric.model import Attachment
 from sparkctl.facts.links import Netdev
-from sparkctl.outcome import Absent, Fact, Known, State, Unknown, Verdict
+from sparkctl.outcome import Absent, Cause, Fact, Known, State, Unknown, Verdict
 
 ID = "rail-carrier"
 COUNTED = "every reboot of the other end counts too, and only a reboot of this node starts the count anew"
@@ -26,7 +26,7 @@ def carrier(view: View) -> Iterator[Verdict]:
         elif isinstance(fact, Known) and _linked(fact.value):
             yield Verdict(ID, "pass", rail(here), here.netdev, "carrier", "carrier", ends=(end(here),))
         elif end(here) in moved:
-            yield see(ID, rail(here), _measured(fact), f"cabling, {moved[end(here)]}", (end(here),))
+            yield see(ID, rail(here), _measured(fact), Cause("cabling", moved[end(here)]), (end(here),))
         else:
             yield _dark(view, here, fact)
 
@@ -53,7 +53,7 @@ def _dark(view: View, here: Attachment, fact: Fact[Netdev]) -> Verdict:
         )
     elif other is not None and _measured(netdev_of(view, other)) in ("down", "no netdev"):
         said = f"{here.netdev}: no carrier, and the other end is not up"
-        return see(ID, rail(here), said, f"{ID}, {rail(other)}", (end(here),))
+        return see(ID, rail(here), said, Cause(ID, rail(other)), (end(here),))
     else:
         message, remedy = _unlit(view, here, other)
     return Verdict(ID, "fail", rail(here), message, _measured(fact), "carrier", remedy, (end(here),))
@@ -119,6 +119,6 @@ def flaps(view: View) -> Iterator[Verdict]:
 
 def _unjudged(here: Attachment, fact: Fact[object]) -> Iterator[Verdict]:
     if isinstance(fact, Absent) and fact != NOT_ASKED:
-        yield see("rail-flaps", rail(here), fact.reason, ID, (end(here),))
+        yield see("rail-flaps", rail(here), fact.reason, Cause(ID), (end(here),))
     else:
         yield from unreadable("rail-flaps", rail(here), fact, (end(here),))

@@ -9,7 +9,7 @@ from sparkctl.checks.transport import CAUSES, LAB, loaded, trials, unasked
 from sparkctl.fabric.model import Attachment
 from sparkctl.loadtest.perftest import SIZE
 from sparkctl.loadtest.results import Load
-from sparkctl.outcome import Absent, Fact, Known, State, Unknown, Verdict
+from sparkctl.outcome import Absent, Fact, Known, RailEnd, State, Unknown, Verdict
 
 WORD = 4
 """Bytes that port_xmit_data and port_rcv_data count at once (InfiniBand PortCounters)."""
@@ -97,7 +97,7 @@ def _shown(grown: Mapping[str, int]) -> str:
     return f"sent {sent * WORD / 1e9:.2f} GB and received {received * WORD / 1e9:.2f} GB"
 
 
-def _repeated(view: View, where: str, grown: Mapping[str, int], about: tuple[str, ...]) -> Verdict:
+def _repeated(view: View, where: str, grown: Mapping[str, int], about: tuple[RailEnd, ...]) -> Verdict:
     """Retransmissions, as a share of all packets. An emulator's pauses cause some: a lab is not judged by them."""
     expected = "bytes moved, nothing sent again"
     if view.expect == "lab":

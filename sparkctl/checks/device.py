@@ -8,7 +8,7 @@ from sparkctl.checks.base import TCP_REASON, View, check, end, netdev_of, rail, 
 from sparkctl.checks.ports import ethernet_of
 from sparkctl.fabric.model import Attachment
 from sparkctl.facts.system import RdmaDevice
-from sparkctl.outcome import Absent, Known, Verdict
+from sparkctl.outcome import Absent, Cause, Known, Verdict
 
 ID = "roce-device"
 
@@ -32,7 +32,7 @@ def _judged(view: View, here: Attachment, found: RdmaDevice | None) -> Verdict:
     right = found is not None and found.state.endswith("ACTIVE") and found.link_layer == "Ethernet"
     lit = not isinstance(netdev, Known) or (netdev.value.up and netdev.value.carrier)
     if not right and (isinstance(netdev, Absent) or (found is not None and not lit)):
-        return see(ID, rail(here), measured, "rail-carrier", (end(here),))
+        return see(ID, rail(here), measured, Cause("rail-carrier"), (end(here),))
     remedy = "" if right else _remedy(view, here, found)
     name, expected = here.half.rdma, "4: ACTIVE, Ethernet"
     return Verdict(ID, state(right), rail(here), name, measured, expected, remedy, (end(here),))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from sparkctl.checks.base import View, check, state, unreadable
 from sparkctl.facts.files import FileState
@@ -49,15 +50,16 @@ def unit(view: View) -> Iterator[Verdict]:
     for node in view.cluster.nodes:
         where, fact = f"rank {node.rank} on {node.name}", view.facts[node.name].unit
         if not isinstance(fact, Known):
-            yield from unreadable("engine-unit", where, fact)
+            yield from (replace(v, nodes=(node.name,)) for v in unreadable("engine-unit", where, fact))
             continue
-        now = fact.value
+        now, about = fact.value, (node.name,)
         right = now.active == "active" and now.enabled
         shown = f"{now.active} ({now.sub}), {'enabled' if now.enabled else 'not enabled'}"
         measured = shown + (f", {now.restarts} restarts" if now.restarts else "")
         verdict = "warn" if right and now.restarts else state(right)
         remedy = "" if verdict == "pass" else f"journalctl -u sparkctl-engine on {node.name} tells why"
-        yield Verdict("engine-unit", verdict, where, "sparkctl-engine", measured, "active, enabled", remedy)
+        expected = "active, enabled"
+        yield Verdict("engine-unit", verdict, where, "sparkctl-engine", measured, expected, remedy, nodes=about)
 
 
 @check("engine-image", "engine")
@@ -67,16 +69,15 @@ def image(view: View) -> Iterator[Verdict]:
         return
     name = view.cluster.engine.runtime.docker
     for node in view.cluster.nodes:
-        where, fact = f"rank {node.rank} on {node.name}", view.facts[node.name].image
+        where, about, fact = f"rank {node.rank} on {node.name}", (node.name,), view.facts[node.name].image
         if isinstance(fact, Known):
-            yield Verdict("engine-image", "pass", where, name, fact.value.removeprefix("sha256:")[:12], "present")
+            yield Verdict("engine-image", "pass", where, name, _short(fact.value), "present", nodes=about)
         elif isinstance(fact, Absent):
-            yield Verdict(
-                "engine-image", "fail", where, name, "absent", "present", f"on {node.name}: docker pull {name}"
-            )
+            remedy = f"on {node.name}: docker pull {name}"
+            yield Verdict("engine-image", "fail", where, name, "absent", "present", remedy, nodes=about)
         else:
             remedy = f"on {node.name}: `docker image inspect {name}` tells why"
-            yield Verdict("engine-image", "unknown", where, fact.reason, remedy=remedy)
+            yield Verdict("engine-image", "unknown", where, fact.reason, remedy=remedy, nodes=about)
 
 
 @check("engine-canary", "engine")
@@ -84,13 +85,17 @@ def canary(view: View) -> Iterator[Verdict]:
     """The head answers with a real token: /health stays 200 with a dead rank (facts A10)."""
     if view.cluster.engine is None:
         return
-    where, fact = f"head {view.cluster.head.name}", view.canary
+    where, about, fact = f"head {view.cluster.head.name}", (view.cluster.head.name,), view.canary
     if isinstance(fact, Known):
         answer = fact.value
         measured = f"{answer.tokens} token(s) in {answer.seconds:.3f} s, engine {answer.version}"
-        yield Verdict("engine-canary", "pass", where, "a real completion", measured, "a token")
+        yield Verdict("engine-canary", "pass", where, "a real completion", measured, "a token", nodes=about)
     elif isinstance(fact, Absent):
-        yield Verdict("engine-canary", "skipped", where, fact.reason)
+        yield Verdict("engine-canary", "skipped", where, fact.reason, nodes=about)
     else:
         remedy = "sparkctl cluster status tells which rank is down; journalctl -u sparkctl-engine tells why"
-        yield Verdict("engine-canary", "fail", where, fact.reason, "no token", "a token", remedy)
+        yield Verdict("engine-canary", "fail", where, fact.reason, "no token", "a token", remedy, nodes=about)
+
+
+def _short(digest: str) -> str:
+    return digest.removeprefix("sha256:")[:12]

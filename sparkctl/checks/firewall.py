@@ -8,7 +8,7 @@ from sparkctl.checks.base import View, check, ends
 from sparkctl.checks.hosts import STAGE, known, surveyed, unread
 from sparkctl.fabric.ports import NETDEVS
 from sparkctl.inventory.words import listed
-from sparkctl.outcome import Verdict
+from sparkctl.outcome import RailEnd, Verdict
 
 EXPECTED = "nothing that drops what comes in on the fabric"
 SHOWN = 3  # rules in one verdict; more do not help
@@ -35,7 +35,7 @@ def _shown(rules: tuple[str, ...]) -> str:
     return "; ".join(rules[:SHOWN]) + more
 
 
-def _touched(view: View, node: str, drops: tuple[str, ...]) -> tuple[str, ...]:
+def _touched(view: View, node: str, drops: tuple[str, ...]) -> tuple[RailEnd, ...]:
     """The rails that a rule names, all of them where one names none: what is lost there is the firewall's fault."""
     words = [set(rule.replace('"', " ").split()) for rule in drops]
     anywhere = any(not said & set(NETDEVS) for said in words)

@@ -9,7 +9,7 @@ from sparkctl.checks.base import TCP_REASON, View, check, end, netdev_of, rail, 
 from sparkctl.checks.routes import ROUTE, strays_to_link_local
 from sparkctl.fabric.model import Attachment
 from sparkctl.facts.gids import V2, Gid
-from sparkctl.outcome import Known, Unknown, Verdict
+from sparkctl.outcome import Cause, Known, Unknown, Verdict
 
 ID = "rail-gid"
 
@@ -51,21 +51,21 @@ def _words(gid: Gid) -> str:
     return f"index {gid.index}: {gid.address} on {gid.netdev}"
 
 
-def _cause(view: View, here: Attachment, right: bool, stray: list[Gid]) -> str:
+def _cause(view: View, here: Attachment, right: bool, stray: list[Gid]) -> Cause | None:
     """The table follows the addresses of the netdev: what is wrong with those is theirs."""
     fact = netdev_of(view, here)
     if isinstance(fact, Unknown):
-        return ""
+        return None
     if not isinstance(fact, Known) or not (fact.value.up and fact.value.carrier):
-        return "rail-carrier"
+        return Cause("rail-carrier")
     texts = (*fact.value.addresses, *fact.value.link_local)
     held = {it.ip for text in texts if (it := interface(text)) is not None}
     if not right:
-        return "" if here.address.ip in held else "rail-address"
+        return None if here.address.ip in held else Cause("rail-address")
     linked = all(g.address is not None and g.address in LINK_LOCAL for g in stray)
     if stray and linked and strays_to_link_local(view, here):
-        return ROUTE
-    return "rail-address" if stray and all(g.address in held for g in stray) else ""
+        return Cause(ROUTE)
+    return Cause("rail-address") if stray and all(g.address in held for g in stray) else None
 
 
 def _absent(here: Attachment, table: tuple[Gid, ...], planned: list[Gid]) -> str:

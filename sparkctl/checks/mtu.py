@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sparkctl.checks.base import View, check, end, netdev_of, rail, see, state, unreadable
-from sparkctl.outcome import Absent, Known, Verdict
+from sparkctl.outcome import Absent, Cause, Known, Verdict
 
 ID = "rail-mtu"
 
@@ -16,7 +16,7 @@ def mtu(view: View) -> Iterator[Verdict]:
     for here in view.fabric.attachments:
         fact = netdev_of(view, here)
         if isinstance(fact, Absent):
-            yield see(ID, rail(here), "no netdev", "rail-carrier", (end(here),))
+            yield see(ID, rail(here), "no netdev", Cause("rail-carrier"), (end(here),))
         elif not isinstance(fact, Known):
             yield from unreadable(ID, rail(here), fact, (end(here),))
         else:

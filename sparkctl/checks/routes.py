@@ -11,7 +11,7 @@ from sparkctl.fabric.model import Attachment
 from sparkctl.facts.links import Netdev
 from sparkctl.facts.paths import Way
 from sparkctl.facts.routes import ANYWHERE, Route
-from sparkctl.outcome import Known, Unknown, Verdict
+from sparkctl.outcome import Cause, Known, Unknown, Verdict
 
 ROUTE, PATH = "fabric-route", "rail-path"
 
@@ -95,14 +95,14 @@ def _way(view: View, here: Attachment, peer: Attachment, way: Way | None) -> Ver
     return Verdict(PATH, "fail", where, f"packets to {ip}", measured, here.netdev, remedy, (end(here),))
 
 
-def _cause(view: View, here: Attachment) -> str:
+def _cause(view: View, here: Attachment) -> Cause | None:
     """Without a carrier, or without the planned address, there is no route."""
     fact = netdev_of(view, here)
     if isinstance(fact, Unknown):
-        return ""
+        return None
     if not isinstance(fact, Known) or not _linked(fact.value):
-        return "rail-carrier"
-    return "" if str(here.address) in fact.value.addresses else "rail-address"
+        return Cause("rail-carrier")
+    return None if str(here.address) in fact.value.addresses else Cause("rail-address")
 
 
 def _linked(netdev: Netdev) -> bool:

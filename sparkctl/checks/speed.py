@@ -8,7 +8,7 @@ from sparkctl.checks.base import NOT_ASKED, View, check, end, netdev_of, rail, s
 from sparkctl.checks.ports import ethernet_of
 from sparkctl.fabric.model import Attachment
 from sparkctl.facts.netdevs import Ethernet
-from sparkctl.outcome import Absent, Known, Verdict
+from sparkctl.outcome import Absent, Cause, Known, Verdict
 
 SPEED, PCIE = "rail-speed", "pcie-link"
 
@@ -20,7 +20,7 @@ def _present(view: View, id: str) -> Iterator[tuple[Attachment, Ethernet | Verdi
         if isinstance(fact, Known):
             yield here, fact.value
         elif isinstance(fact, Absent) and fact != NOT_ASKED:
-            yield here, see(id, rail(here), fact.reason, "rail-carrier", (end(here),))
+            yield here, see(id, rail(here), fact.reason, Cause("rail-carrier"), (end(here),))
         else:
             yield from ((here, verdict) for verdict in unreadable(id, rail(here), fact, (end(here),)))
 
@@ -35,7 +35,7 @@ def speed(view: View) -> Iterator[Verdict]:
         elif view.expect == "lab":
             yield Verdict(SPEED, "skipped", rail(here), "the speed of a virtual netdev says nothing", ends=(end(here),))
         elif found.speed is None and _dark(view, here):
-            yield see(SPEED, rail(here), "no carrier", "rail-carrier", (end(here),))
+            yield see(SPEED, rail(here), "no carrier", Cause("rail-carrier"), (end(here),))
         elif found.speed is None:
             remedy = f"ethtool {here.netdev} on {here.node} tells; is the cable in, and the netdev up?"
             message = f"{here.netdev}: the driver names no speed"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from sparkctl.checks.base import NOT_ASKED, View, ends, see
+from sparkctl.checks.base import NOT_ASKED, View, see
 from sparkctl.loadtest.results import Lane, Load, Measure, Tool, Trial
-from sparkctl.outcome import Absent, Fact, Known, Unknown, Verdict
+from sparkctl.outcome import Absent, Cause, Fact, Known, RailEnd, Unknown, Verdict
 
 CAUSES = (
     "rail-carrier", "cabling", "rail-address", "rail-ping", "roce-device", "rail-gid", "rail-path", "rail-speed",
@@ -38,9 +38,9 @@ def trials(load: Load, tool: Tool, lanes: int) -> Iterator[tuple[Trial, tuple[Fa
     return ((t, facts) for t, facts in load.measured.items() if t.tool == tool and len(t.lanes) == lanes)
 
 
-def ends_of(lanes: Iterable[Lane]) -> tuple[str, ...]:
+def ends_of(lanes: Iterable[Lane]) -> tuple[RailEnd, ...]:
     """Both ends of every lane, as verdicts name them."""
-    return ends(end for lane in lanes for end in (lane.client, lane.server))
+    return tuple(end for lane in lanes for end in lane.ends)
 
 
 def unmeasured(view: View, id: str, where: str, fact: Absent | Unknown, lanes: tuple[Lane, ...]) -> Verdict:
@@ -65,12 +65,12 @@ def clockless(id: str, where: str, lanes: Iterable[Lane]) -> Verdict:
     return Verdict(id, "unknown", where, "perftest could not calibrate its clock", remedy=remedy, ends=ends_of(lanes))
 
 
-def _cause(view: View, fact: Absent | Unknown, lanes: tuple[Lane, ...]) -> str:
+def _cause(view: View, fact: Absent | Unknown, lanes: tuple[Lane, ...]) -> Cause | None:
     """The check of a host whose failure explains it, and where: a tool that is not there, a packet filter."""
     for node in dict.fromkeys(end.node for lane in lanes for end in (lane.client, lane.server)):
         survey = view.facts[node].survey
         if isinstance(survey.perftest, Absent) and survey.perftest != NOT_ASKED:
-            return f"perftest, {node}"
+            return Cause("perftest", node)
         if isinstance(fact, Absent) and isinstance(survey.firewall, Known) and survey.firewall.value.drops:
-            return f"firewall, {node}"
-    return ""
+            return Cause("firewall", node)
+    return None

@@ -100,14 +100,14 @@ class NodeFacts:
         found = self.netplan_files.value.get(path)
         return Known(found) if found else Absent(f"no file {path}")
 
-    def unknowns(self) -> Iterable[str]:
-        """Reasons why no plan can be made: whatever a plan rests on and could not be read."""
+    def unknowns(self) -> Iterable[tuple[str, str]]:
+        """(subject, reason) of whatever a plan rests on and could not be read: then none can be made."""
         rest_on: dict[str, Fact[object]] = {
             "netdevs": self.netdevs, "record": self.record, "run": self.run, "foreign netplan files": self.foreign,
             "netplan files": self.netplan_files, "tools": self.missing_tools, "unit": self.unit,
             "image": self.image, **self.files,
         }  # fmt: skip
-        return (f"{name}: {fact.reason}" for name, fact in rest_on.items() if isinstance(fact, Unknown))
+        return ((name, fact.reason) for name, fact in rest_on.items() if isinstance(fact, Unknown))
 
     def fingerprint(self, netdevs: Iterable[str]) -> str:
         """SHA-256 of everything that a plan for these `netdevs` rests on; counters and clocks are left out."""

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from sparkctl.fabric.model import Attachment
 from sparkctl.facts.counters import Counters
-from sparkctl.outcome import Fact
+from sparkctl.outcome import Fact, RailEnd
 
 Tool = Literal["bandwidth", "latency"]
 
@@ -19,6 +19,12 @@ class Lane:
 
     client: Attachment
     server: Attachment
+
+    @property
+    def ends(self) -> tuple[RailEnd, RailEnd]:
+        """The client's and the server's."""
+        a, b = self.client, self.server
+        return RailEnd(a.node, a.half.port, a.rail), RailEnd(b.node, b.half.port, b.rail)
 
     def __str__(self) -> str:
         ends = (f"{end.node}:{end.half.port}" for end in (self.client, self.server))

@@ -49,7 +49,7 @@ def obstacles(
     cluster: str, facts: NodeFacts, attachments: tuple[Attachment, ...], wishes: Wishes = PLAIN
 ) -> Iterator[str]:
     """Why nothing may be planned for this node; none when all is well."""
-    yield from facts.unknowns()
+    yield from (f"{subject}: {reason}" for subject, reason in facts.unknowns())
     if isinstance(facts.run, Known):
         yield f"an interrupted run is on this node (state {facts.run.value.state}): {INTERRUPTED}"
     if isinstance(facts.record, Known) and facts.record.value.cluster != cluster:

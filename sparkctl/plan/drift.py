@@ -67,9 +67,7 @@ def _node(cluster: str, node: str, desired: Desired, facts: NodeFacts) -> Iterat
 
 
 def _unread(node: str, facts: NodeFacts) -> Iterator[Drift]:
-    for reason in facts.unknowns():
-        subject, _, why = reason.partition(": ")
-        yield Drift(node, subject, "unreadable", "an answer", why, LOOK)
+    yield from (Drift(node, subject, "unreadable", "an answer", why, LOOK) for subject, why in facts.unknowns())
     if isinstance(facts.routes, Unknown):
         yield Drift(node, "routes", "unreadable", "an answer", facts.routes.reason, LOOK)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from sparkctl.outcome import State, Verdict
@@ -36,9 +35,8 @@ class Spots:
 def spots(verdicts: Sequence[Verdict], owners: Sequence[str]) -> Spots:
     """Verdicts by the owners (nodes, switches) that they are about; those about no single one are `elsewhere`."""
     made = Spots(by_owner={owner: [] for owner in owners})
-    named = {owner: re.compile(rf"(?<![\w.-]){re.escape(owner)}(?![\w-]|\.\w)") for owner in owners}
     for verdict in verdicts:
-        about = _about(verdict, named)
+        about = [place for place in verdict.ends or [(node,) for node in verdict.nodes] if place[0] in made.by_owner]
         for owner in dict.fromkeys(place[0] for place in about):
             made.by_owner[owner].append(verdict)
         if not about:
@@ -47,13 +45,3 @@ def spots(verdicts: Sequence[Verdict], owners: Sequence[str]) -> Spots:
             for depth in range(1, len(place) + 1):
                 made._mark(place[:depth], verdict.state)
     return made
-
-
-def _about(verdict: Verdict, named: Mapping[str, re.Pattern[str]]) -> list[tuple[str, ...]]:
-    """Its ends, or else the owners that its `where` names, up to an arrow: what follows is only the other side."""
-    split = (tuple(end.rsplit(":", 2)) for end in verdict.ends)
-    ends = [place for place in split if place[0] in named]
-    if ends:
-        return ends
-    subject = verdict.where.partition(" -> ")[0]
-    return [(owner,) for owner, pattern in named.items() if pattern.search(subject)]

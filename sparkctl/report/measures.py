@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from sparkctl.loadtest.results import Gathered, Load, Measure, Trial
-from sparkctl.outcome import Fact, Known
+from sparkctl.outcome import Fact, Known, RailEnd
 
 BETTER = {"bandwidth": "more", "both rails": "more", "all-gather": "more", "latency": "less"}
 """Which way is up, by the kind of test."""
@@ -14,13 +14,17 @@ BETTER = {"bandwidth": "more", "both rails": "more", "all-gather": "more", "late
 
 @dataclass(frozen=True)
 class Row:
-    """One number; `value` None: there is none, and `note` says why. A lane beside the other rail is `beside`."""
+    """One number; `value` None: there is none, and `note` says why. A lane beside the other rail is `beside`.
+
+    `ends`: the client's and the server's, of one lane.
+    """
 
     test: str
     where: str
     value: float | None
     unit: str
     note: str = ""
+    ends: tuple[RailEnd, ...] = ()
 
 
 def rows(load: Load | None) -> tuple[Row, ...]:
@@ -35,7 +39,7 @@ def rows(load: Load | None) -> tuple[Row, ...]:
 
 def as_values(load: Load | None) -> list[dict[str, object]] | None:
     """For `--json`; None: nothing was measured."""
-    return None if load is None else [asdict(row) for row in rows(load)]
+    return None if load is None else [{**asdict(row), "ends": list(map(str, row.ends))} for row in rows(load)]
 
 
 def _trial(trial: Trial, facts: Sequence[Fact[Measure]]) -> Iterator[Row]:
@@ -44,7 +48,7 @@ def _trial(trial: Trial, facts: Sequence[Fact[Measure]]) -> Iterator[Row]:
     values = []
     for lane, fact in zip(trial.lanes, facts, strict=False):
         values.append(_value(fact))
-        yield Row(test, str(lane), values[-1], unit, _note(fact))
+        yield Row(test, str(lane), values[-1], unit, _note(fact), lane.ends)
     if len(trial.lanes) > 1 and trial.tool == "bandwidth":
         known = [value for value in values if value is not None]
         whole = round(sum(known), 3) if len(known) == len(trial.lanes) else None

@@ -169,8 +169,7 @@ def by_reason(verdicts: Iterable[Verdict]) -> list[tuple[str, list[Verdict]]]:
     """Skipped verdicts by why they are; those that another check explains go together."""
     reasons: dict[str, list[Verdict]] = {}
     for v in verdicts:
-        _, explained, cause = told(v).rpartition(": see ")
-        reasons.setdefault(f"see {cause}" if explained else told(v), []).append(v)
+        reasons.setdefault(visible(f"see {v.cause}") if v.cause else told(v), []).append(v)
     return list(reasons.items())
 
 
@@ -221,6 +220,6 @@ def summary(verdicts: Sequence[Verdict]) -> str:
     return ", ".join(f"{n} {state}" for state, n in counts.items() if n) or "no verdicts"
 
 
-def as_values(verdicts: Sequence[Verdict]) -> list[dict[str, str]]:
+def as_values(verdicts: Sequence[Verdict]) -> list[dict[str, object]]:
     """For `--json`."""
-    return [asdict(v) for v in verdicts]
+    return [{**asdict(v), "ends": list(map(str, v.ends)), "cause": v.cause and v.cause._asdict()} for v in verdicts]

@@ -15,6 +15,7 @@ from sparkctl.checks import CHECKS, STAGES, judge
 from sparkctl.checks.base import AFTER, SLOWED
 from sparkctl.checks.thresholds import Thresholds, sources
 from sparkctl.facts.survey import NOTHING
+from sparkctl.outcome import RailEnd
 from sparkctl.resources import share
 from tests.unit.healthy import SHIPPED, healthy
 
@@ -105,7 +106,7 @@ def test_every_end_is_an_end_of_the_fabric() -> None:
     """A verdict that names an end by another word would neither be a cause nor have one."""
     for inventory in SHIPPED:
         start = healthy(inventory)
-        known = {f"{a.node}:{a.half.port}:{a.rail}" for a in start.fabric.attachments}
+        known = {RailEnd(a.node, a.half.port, a.rail) for a in start.fabric.attachments}
         assert {end for v in judge(start) for end in v.ends} <= known
 
 

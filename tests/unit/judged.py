@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sparkctl.checks.thresholds import DEFAULTS
 from sparkctl.fabric.model import Attachment
-from sparkctl.outcome import State, Verdict
+from sparkctl.outcome import Cause, RailEnd, State, Verdict
 from sparkctl.report.verification import Proof
 from tests.unit.healthy import healthy
 
@@ -37,18 +37,19 @@ def judged(inventory: str, *, faults: bool = True) -> Proof:
     if faults:
         verdicts.append(Verdict("kernel", "warn", "spark-1", "", "6.17.0-1008", "another", "update it"))
         verdicts.append(Verdict("clock-skew", "unknown", "spark-2", "unreadable \x1b[31manswer", remedy="ask again"))
+    verdicts = [replace(v, nodes=(v.where,)) if v.where in view.facts else v for v in verdicts]
     verdicts.append(Verdict("engine-image", "pass", "all ranks", "vllm", "one", "one id"))
     thresholds = replace(DEFAULTS, latency=9.0)
     return Proof(view.cluster, view.fabric, tuple(verdicts), thresholds, "real", NOW, "1.2.3", (), view.load)
 
 
 def _rail(a: Attachment, faults: bool) -> Iterator[Verdict]:
-    ends = (f"{a.node}:{a.half.port}:{a.rail}",)
+    ends = (RailEnd(a.node, a.half.port, a.rail),)
     where = rail(a)
     if faults and (a.node, a.rail) == ("spark-2", "B"):
         remedy = RESEAT.format(port=a.half.port, node=a.node)
         yield Verdict("rail-carrier", "fail", where, a.netdev, "no carrier", "carrier", remedy, ends)
-        yield Verdict("rail-mtu", "skipped", where, f"9000: see rail-carrier, {where}", ends=ends)
+        yield Verdict("rail-mtu", "skipped", where, f"9000: see rail-carrier, {where}", ends=ends, cause=Cause("rail-carrier", where))
         return
     yield Verdict("rail-carrier", "pass", where, a.netdev, "carrier", "carrier", ends=ends)
     if faults and (a.node, a.rail) == ("spark-1", "A"):

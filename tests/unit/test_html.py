@@ -10,12 +10,14 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given, settings
 
-from sparkctl.outcome import Absent, Unknown, Verdict
+from sparkctl.checks import judge
+from sparkctl.outcome import Absent, RailEnd, Unknown, Verdict
 from sparkctl.report import compare, measures
 from sparkctl.report.by_place import spots
 from sparkctl.report.drawing import sketch
 from sparkctl.report.drawing.verdicts_svg import Picture, svg
 from sparkctl.report.html import headline, page
+from tests.unit.healthy import healthy
 from tests.unit.judged import HOSTILE, VERDICTS, judged
 
 VOID = {"meta", "br", "link", "img"}
@@ -108,18 +110,26 @@ def test_every_place_has_the_mark_of_its_worst_verdict(inventory: str) -> None:
     assert set(cards[2:]) <= {"card node s-pass"}
 
 
-def test_a_place_is_the_ends_of_a_verdict_or_the_nodes_that_it_names() -> None:
-    def at(where: str, *ends: str) -> list[str]:
-        found = spots([Verdict("x", "fail", where, "", ends=ends)], ["spark-1", "spark-10", "sw1"])
+def test_a_place_is_the_ends_of_a_verdict_or_the_nodes_that_it_is_about() -> None:
+    def at(*nodes: str, ends: tuple[RailEnd, ...] = ()) -> list[str]:
+        found = spots([Verdict("x", "fail", "spark-1", "", ends=ends, nodes=nodes)], ["spark-1", "spark-10", "sw1"])
         return [owner for owner, about in found.by_owner.items() if about] or ["-"] * len(found.elsewhere)
 
     assert at("spark-1") == ["spark-1"]
-    assert at("rank 3 on spark-10") == ["spark-10"]
-    assert at("spark-1 p1 rail A -> spark-10") == ["spark-1"]
-    assert at("anything", "spark-10:p1:A", "sw1:p:B") == ["spark-10", "sw1"]
-    assert at("spark-1.example and xspark-1") == ["-"]
-    assert at("cluster") == ["-"]
-    assert at("cluster", "gone:p1:A") == ["-"]
+    assert at("spark-10", "spark-1") == ["spark-1", "spark-10"]
+    assert at("spark-1", ends=(RailEnd("spark-10", "p1", "A"), RailEnd("sw1", "p", "B"))) == ["spark-10", "sw1"]
+    assert at("spark-1.example") == ["-"]
+    assert at() == ["-"]
+    assert at(ends=(RailEnd("gone", "p1", "A"),)) == ["-"]
+
+
+@pytest.mark.parametrize("inventory", ["dual", "mesh-3", "quad-switch"])
+def test_what_is_judged_of_a_node_is_about_that_node(inventory: str) -> None:
+    """Nobody reads it from the words of `where`: a node may be called like anything."""
+    view = healthy(inventory)
+    for verdict in judge(view):
+        named = [node for node in view.facts if node in verdict.where.split()]
+        assert verdict.ends or set(verdict.nodes) == set(named), verdict
 
 
 def test_what_was_not_measured_says_why() -> None:

@@ -123,9 +123,9 @@ def _rates(picture: Picture, wire: DrawnCable) -> list[str]:
     """The slower direction of each rail, where both ends are nodes: `109 / 110 Gb/s`."""
     found = []
     for rail, _ in wire.rails:
-        (a, p), (b, q) = picture.at(wire)
-        lanes = {f"{a}:{p} -> {b}:{q} rail {rail}", f"{b}:{q} -> {a}:{p} rail {rail}"}
-        rates = [r.value for r in picture.rows if r.test == "bandwidth" and r.where in lanes and r.value is not None]
+        ends = {(*end, rail) for end in picture.at(wire)}
+        rows = (row for row in picture.rows if row.test == "bandwidth" and set(row.ends) == ends)
+        rates = [row.value for row in rows if row.value is not None]
         found += [f"{min(rates):.3g}"] if rates else []
     return [f"{' / '.join(found)} Gb/s"] if found else []
 
