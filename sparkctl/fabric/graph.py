@@ -1,16 +1,35 @@
-"""What the cables make: who is connected to whom, and which topology that is.
-
-No graph library: connected groups and the number of neighbours are all that is asked, and networkx alone would take a
-third of the time of `sparkctl validate`.
-"""
+"""What the cables make: who is connected to whom, which topology that is, and what a graph library answers of it."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
-from typing import Literal
+import sys
+from collections.abc import Container, Hashable, Iterable, Mapping
+from importlib import import_module
+from importlib.util import LazyLoader, find_spec, module_from_spec
+from types import ModuleType
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 from sparkctl.inventory.model import Cluster, Link
 
+
+def _late(name: str) -> ModuleType:
+    """A module that is loaded when something of it is first asked for."""
+    spec = None if name in sys.modules else find_spec(name)
+    if spec is None or spec.loader is None:
+        return import_module(name)
+    spec.loader = LazyLoader(spec.loader)
+    sys.modules[name] = module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+# Most files have nothing wrong, and then nobody asks: it is a third of what `validate` would cost (docs/adr/0015).
+if TYPE_CHECKING:
+    import networkx as nx
+else:
+    nx = _late("networkx")
+
+K = TypeVar("K", bound=Hashable)
 Shape = Literal["nothing", "direct", "chain", "mesh", "ring", "switch", "mixed", "pieces", "other"]
 CableKind = Literal["direct", "switch", "uplink"]
 _KINDS: tuple[CableKind, CableKind, CableKind] = ("direct", "switch", "uplink")  # by how many ends are on switches
@@ -18,12 +37,14 @@ _KINDS: tuple[CableKind, CableKind, CableKind] = ("direct", "switch", "uplink") 
 
 def components(cluster: Cluster) -> tuple[tuple[str, ...], ...]:
     """Nodes and switches in connected groups, both in the order of the inventory; dangling cables are left out."""
-    return _groups([*_nodes(cluster), *_switches(cluster)], cluster.links)
+    names = _nodes(cluster) | _switches(cluster)
+    return groups(names, _edges(names, cluster.links))
 
 
 def switch_groups(cluster: Cluster) -> tuple[tuple[str, ...], ...]:
     """Switches in groups that cables between switches join, in the order of the inventory."""
-    return _groups(_switches(cluster), cluster.links)
+    names = _switches(cluster)
+    return groups(names, _edges(names, cluster.links))
 
 
 def shape(cluster: Cluster) -> Shape:
@@ -52,7 +73,7 @@ def _switches(cluster: Cluster) -> dict[str, None]:
 
 
 def _switchless(nodes: list[str], links: Iterable[Link]) -> Shape:
-    if len(_groups(nodes, links)) > 1:
+    if len(groups(nodes, _edges(nodes, links))) > 1:
         return "pieces"
     degrees = _degrees(nodes, links)
     if len(nodes) == 2:
@@ -71,22 +92,57 @@ def _degrees(names: Iterable[str], links: Iterable[Link]) -> list[int]:
     return sorted(len(others) for others in neighbours.values())
 
 
-def _groups(names: Iterable[str], links: Iterable[Link]) -> tuple[tuple[str, ...], ...]:
-    """Connected groups by union-find with path halving, near to linear; both levels in the order of `names`."""
+def groups(names: Iterable[K], pairs: Iterable[tuple[K, K]]) -> tuple[tuple[K, ...], ...]:
+    """Connected groups of `names`, to which both ends of all `pairs` belong; both levels in the order of `names`."""
     parent = {name: name for name in names}
-    for a, b in _edges(parent, links):
-        parent[_root(parent, a)] = _root(parent, b)
-    members: dict[str, list[str]] = {}
+
+    def root(name: K) -> K:
+        while parent[name] != name:
+            parent[name] = parent[parent[name]]
+            name = parent[name]
+        return name
+
+    for a, b in pairs:
+        parent[root(a)] = root(b)
+    members: dict[K, list[K]] = {}
     for name in parent:
-        members.setdefault(_root(parent, name), []).append(name)
+        members.setdefault(root(name), []).append(name)
     return tuple(tuple(group) for group in members.values())
 
 
-def _root(parent: dict[str, str], name: str) -> str:
-    while parent[name] != name:
-        parent[name] = parent[parent[name]]
-        name = parent[name]
-    return name
+def heaviest_matching(weights: Mapping[tuple[int, int], int]) -> dict[int, int]:
+    """Rows matched with columns, each at most once, so that the weights of the pairs have the largest sum.
+
+    `weights` are whole and positive, which keeps the sum exact; a pair without one is never matched.
+    """
+    if not weights:
+        return {}
+    graph = nx.Graph()  # numbers alone, for their order is the same in every process: columns count down from -1
+    graph.add_weighted_edges_from((row, -1 - column, weight) for (row, column), weight in weights.items())
+    return {max(pair): -1 - min(pair) for pair in sorted(nx.max_weight_matching(graph))}
+
+
+class Cut(NamedTuple):
+    """What falls apart when the cheapest edges between two parts are cut: one part, and what those edges carry."""
+
+    part: frozenset[str]
+    capacity: int
+
+
+def minimum_cuts(capacities: Mapping[tuple[str, str], int]) -> tuple[Cut, ...]:
+    """The tree of minimum cuts (Gomory and Hu) of a connected graph: for every two vertices one of them is the least.
+
+    One cut for each vertex but one; with edges that make a tree themselves, one for each edge.
+    """
+    graph, cuts = nx.Graph(), []
+    for (a, b), capacity in capacities.items():
+        graph.add_edge(a, b, capacity=capacity + graph.get_edge_data(a, b, {"capacity": 0})["capacity"])
+    tree = nx.gomory_hu_tree(graph)
+    for a, b, capacity in tuple(tree.edges(data="weight")):
+        tree.remove_edge(a, b)
+        cuts.append(Cut(frozenset(nx.node_connected_component(tree, a)), capacity))
+        tree.add_edge(a, b)
+    return tuple(cuts)
 
 
 def _edges(names: Container[str], links: Iterable[Link]) -> list[tuple[str, str]]:

@@ -1,0 +1,186 @@
+"""The fewest plugs to pull and put elsewhere, so that the cables that are there become those that are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+from sparkctl.fabric.graph import heaviest_matching
+from sparkctl.inventory.model import LinkEnd
+from sparkctl.inventory.words import listed
+
+Pair: TypeAlias = tuple[LinkEnd, LinkEnd]
+Alike: TypeAlias = Mapping[LinkEnd, Sequence[LinkEnd]]
+"""By a port, all ports that are as good (the same for each of them), that one too."""
+
+
+def nowhere(port: LinkEnd) -> LinkEnd:
+    """Where the other end of the cable in `port` is when nobody knows."""
+    return LinkEnd("", str(port))
+
+
+class Move(NamedTuple):
+    """Pull the plug that is in `source` and put it into `target`."""
+
+    source: LinkEnd
+    target: LinkEnd
+
+
+class Turn(NamedTuple):
+    """A cable that becomes `wanted`: one or two of its plugs move, and `stays` is the port of the other one."""
+
+    cable: Pair
+    wanted: Pair
+    moves: tuple[Move, ...]
+    stays: LinkEnd | None
+
+
+@dataclass(frozen=True)
+class Recabling:
+    """What must be done: `missing` are wanted cables for which none is left, `surplus` cables that nothing wants."""
+
+    turns: tuple[Turn, ...]
+    missing: tuple[Pair, ...]
+    surplus: tuple[Pair, ...]
+
+    @property
+    def count(self) -> int:
+        """How many plugs are pulled and put elsewhere."""
+        return sum(len(turn.moves) for turn in self.turns)
+
+    def words(self, turn: Turn) -> str:
+        """What to do with one cable, and with the plugs that are in its way."""
+        lead = [f"move the cable end from {turn.moves[0].source} to {turn.moves[0].target}"]
+        lead += [f"its other end from {move.source} to {move.target}" for move in turn.moves[1:]]
+        if turn.stays is not None and not turn.moves[0].source.owner:
+            return f"follow the cable in {turn.stays}: its other end belongs into {turn.moves[0].target}"
+        stays = f" (its other end stays in {turn.stays})" if turn.stays and turn.stays.owner else ""
+        return "".join((" and ".join(lead), stays, *self._in_the_way(turn)))
+
+    def _in_the_way(self, turn: Turn) -> Iterator[str]:
+        away = {move.source: move.target for each in self.turns for move in each.moves}
+        idle = {port for cable in self.surplus for port in cable}
+        for _, target in turn.moves:
+            if target in away:
+                yield f", and the one that is in {target} to {away[target]}"
+            elif target in idle:
+                yield f", after pulling the one that is in {target}, which is not needed"
+
+
+def fewest_moves(there: Iterable[Pair], wanted: Iterable[Pair], alike: Alike | None = None) -> Recabling:
+    """Which cable becomes which, so that as few plugs as can be are pulled and put elsewhere; a swap is two.
+
+    No port is in two cables of `there` or in two of `wanted`, and there are no spare cables: as many wanted ones are
+    made as there are cables. Among equals, plugs stay on their node or switch. `alike`: ports that stand for the
+    wanted one, at least as many as are wanted of them; then a plug goes into the wanted one or else into a free one.
+    """
+    have, want, same = list(there), list(wanted), alike or {}
+    matched = heaviest_matching(_weights(have, want, same))
+    left = [k for k in range(len(want)) if k not in set(matched.values())]
+    for row in range(len(have)):  # what shares nothing with anything costs two plugs, whatever it becomes
+        if row not in matched and left:
+            matched[row] = left.pop(0)
+    ways = {row: _best(have[row], want[column], same) for row, column in sorted(matched.items(), key=lambda p: p[1])}
+    turns = _turns(ways, {port for cable in have for port in cable}, same)
+    return Recabling(
+        tuple(Turn(have[row], want[matched[row]], *turn) for row, turn in zip(ways, turns, strict=True) if turn[0]),
+        tuple(want[k] for k in left),
+        tuple(cable for row, cable in enumerate(have) if row not in matched),
+    )
+
+
+_Way: TypeAlias = tuple[Move, Move]
+"""Where the two plugs of a cable are and where they are wanted."""
+
+
+def _weights(have: Sequence[Pair], want: Sequence[Pair], alike: Alike) -> dict[tuple[int, int], int]:
+    """What is won by making a wanted cable of one that is there, for those that have an owner in common."""
+    of: dict[str, list[int]] = {}
+    for column, pair in enumerate(want):
+        for owner in {port.owner for port in pair}:
+            of.setdefault(owner, []).append(column)
+    near = ((row, k) for row, pair in enumerate(have) for p in pair for k in of.get(p.owner, ()))
+    return {(row, k): _worth(_best(have[row], want[k], alike), alike, len(want)) for row, k in near}
+
+
+def _best(cable: Pair, wanted: Pair, alike: Alike) -> _Way:
+    """Which of its plugs becomes which."""
+    (a, b), (x, y) = cable, wanted
+    return max((Move(a, x), Move(b, y)), (Move(a, y), Move(b, x)), key=lambda way: _worth(way, alike, 1))
+
+
+def _worth(way: _Way, alike: Alike, wanted: int) -> int:
+    """A plug that stays counts more than all else of all `wanted` cables; then the very port, then the same owner."""
+    stay = sum(_fits(move, alike) for move in way)
+    return stay * 9 * (wanted + 1) + sum(3 * (p == e) + (p.owner == e.owner) for p, e in way)
+
+
+def _fits(move: Move, alike: Alike) -> bool:
+    return move.source == move.target or move.source in alike.get(move.target, ())
+
+
+def _turns(
+    ways: Mapping[int, _Way], used: Collection[LinkEnd], alike: Alike
+) -> Iterator[tuple[tuple[Move, ...], LinkEnd | None]]:
+    """The moves of each way and the port of the plug that stays: wanted ports first, then free ones that are alike."""
+    moving = [move for way in ways.values() for move in way if not _fits(move, alike)]
+    kept = {move.source for way in ways.values() for move in way if _fits(move, alike)}
+    taken = kept | {move.target for move in moving}
+    placed = {move.source: move.target for move in moving}
+    for move in moving:
+        if move.target in kept:
+            choice = [port for port in alike[move.target] if port not in taken]
+            placed[move.source] = min(choice, key=lambda port: port in used, default=move.target)
+            taken.add(placed[move.source])
+    for way in ways.values():
+        moves = tuple(Move(move.source, placed[move.source]) for move in way if move.source in placed)
+        yield moves, next((move.source for move in way if move.source not in placed), None)
+
+
+# --- mesh and ring ----------------------------------------------------------------------------------------------
+
+
+def circle(order: Sequence[str]) -> tuple[Pair, ...]:
+    """The cables of a mesh or ring: p0 of each node to p1 of the next, and the last closes it."""
+    return tuple((LinkEnd(a, "p0"), LinkEnd(b, "p1")) for a, b in zip(order, (*order[1:], *order[:1]), strict=True))
+
+
+def along(there: Iterable[Pair], order: Sequence[str]) -> tuple[str, ...]:
+    """The nodes of `order` in the order for which the fewest plugs of a mesh or ring must move, the head first.
+
+    Cables from p0 to p1 make chains and closed circles of nodes; one behind the other they are such an order. Every
+    cable from p0 to p0 or p1 to p1 costs one plug, every circle that is not all of them one, and no order does better.
+    """
+    after: dict[str, str] = {}
+    for pair in there:
+        ends = {port.port: port.owner for port in pair}
+        if ends.keys() == {"p0", "p1"} and set(ends.values()) <= set(order):
+            after[ends["p0"]] = ends["p1"]
+    found: dict[str, None] = {}
+    for node in (*(node for node in order if node not in set(after.values())), *order):
+        while node not in found:
+            found[node] = None
+            node = after.get(node, node)
+    names = list(found)
+    head = names.index(order[0])
+    return (*names[head:], *names[:head])
+
+
+def relabelled(there: Collection[Pair], order: Sequence[str]) -> tuple[tuple[str, ...], Recabling]:
+    """The order of the nodes in which to make a mesh or ring of `there`, and what it asks for.
+
+    It is `order`, but where fewer plugs move in another one.
+    """
+    plan = fewest_moves(there, circle(order))
+    if plan.count:
+        other = along(there, order)
+        instead = fewest_moves(there, circle(other))
+        if instead.count < plan.count:
+            return other, instead
+    return tuple(order), plan
+
+
+def offer(order: Sequence[str], instead: Recabling, count: int) -> str:
+    """The words for `relabelled`."""
+    return f"; with `nodes` in the order {listed(order, limit=12)}, {instead.count} of these {count} would move"
