@@ -13,6 +13,8 @@ from sparkctl.inventory.words import listed
 Pair: TypeAlias = tuple[LinkEnd, LinkEnd]
 Alike: TypeAlias = Mapping[LinkEnd, Sequence[LinkEnd]]
 """By a port, all ports that are as good (the same for each of them), that one too."""
+MOST = 512
+"""Cables of which the best use is found: more than anybody has cabled, and a file with thousands takes no minutes."""
 
 
 def nowhere(port: LinkEnd) -> LinkEnd:
@@ -76,17 +78,18 @@ def fewest_moves(there: Iterable[Pair], wanted: Iterable[Pair], alike: Alike | N
     wanted one, at least as many as are wanted of them; then a plug goes into the wanted one or else into a free one.
     """
     have, want, same = list(there), list(wanted), alike or {}
-    matched = heaviest_matching(_weights(have, want, same))
-    left = [k for k in range(len(want)) if k not in set(matched.values())]
-    for row in range(len(have)):  # what shares nothing with anything costs two plugs, whatever it becomes
-        if row not in matched and left:
-            matched[row] = left.pop(0)
-    ways = {row: _best(have[row], want[column], same) for row, column in sorted(matched.items(), key=lambda p: p[1])}
+    column = {frozenset(pair): k for k, pair in enumerate(want)}
+    matched = {row: column[frozenset(pair)] for row, pair in enumerate(have) if frozenset(pair) in column}
+    matched |= heaviest_matching(_weights(have, want, same, matched))
+    left = sorted(set(range(len(want))) - set(matched.values()))
+    rest = [row for row in range(len(have)) if row not in matched]
+    matched |= zip(rest, left, strict=False)  # they share nothing: two plugs, whatever becomes of which
+    ways = {row: _best(have[row], want[k], same) for k, row in sorted((k, row) for row, k in matched.items())}
     turns = _turns(ways, {port for cable in have for port in cable}, same)
     return Recabling(
         tuple(Turn(have[row], want[matched[row]], *turn) for row, turn in zip(ways, turns, strict=True) if turn[0]),
-        tuple(want[k] for k in left),
-        tuple(cable for row, cable in enumerate(have) if row not in matched),
+        tuple(want[k] for k in left[len(rest) :]),
+        tuple(have[row] for row in rest[len(left) :]),
     )
 
 
@@ -94,13 +97,16 @@ _Way: TypeAlias = tuple[Move, Move]
 """Where the two plugs of a cable are and where they are wanted."""
 
 
-def _weights(have: Sequence[Pair], want: Sequence[Pair], alike: Alike) -> dict[tuple[int, int], int]:
-    """What is won by making a wanted cable of one that is there, for those that have an owner in common."""
+def _weights(
+    have: Sequence[Pair], want: Sequence[Pair], alike: Alike, placed: Mapping[int, int]
+) -> dict[tuple[int, int], int]:
+    """What is won by making a wanted cable of one that is there, for those not `placed` and with an owner in common."""
     of: dict[str, list[int]] = {}
-    for column, pair in enumerate(want):
-        for owner in {port.owner for port in pair}:
-            of.setdefault(owner, []).append(column)
-    near = ((row, k) for row, pair in enumerate(have) for p in pair for k in of.get(p.owner, ()))
+    for k in sorted(set(range(len(want))) - set(placed.values())):
+        for owner in {port.owner for port in want[k]}:
+            of.setdefault(owner, []).append(k)
+    rows = [row for row in range(len(have)) if row not in placed][:MOST]
+    near = ((row, k) for row in rows for port in have[row] for k in of.get(port.owner, ()))
     return {(row, k): _worth(_best(have[row], want[k], alike), alike, len(want)) for row, k in near}
 
 
@@ -152,13 +158,13 @@ def along(there: Iterable[Pair], order: Sequence[str]) -> tuple[str, ...]:
     Cables from p0 to p1 make chains and closed circles of nodes; one behind the other they are such an order. Every
     cable from p0 to p0 or p1 to p1 costs one plug, every circle that is not all of them one, and no order does better.
     """
-    after: dict[str, str] = {}
+    known, after = set(order), dict[str, str]()
     for pair in there:
         ends = {port.port: port.owner for port in pair}
-        if ends.keys() == {"p0", "p1"} and set(ends.values()) <= set(order):
+        if ends.keys() == {"p0", "p1"} and known.issuperset(ends.values()):
             after[ends["p0"]] = ends["p1"]
     found: dict[str, None] = {}
-    for node in (*(node for node in order if node not in set(after.values())), *order):
+    for node in sorted(order, key=set(after.values()).__contains__):  # the first of each chain, then circles
         while node not in found:
             found[node] = None
             node = after.get(node, node)
@@ -167,12 +173,8 @@ def along(there: Iterable[Pair], order: Sequence[str]) -> tuple[str, ...]:
     return (*names[head:], *names[:head])
 
 
-def relabelled(there: Collection[Pair], order: Sequence[str]) -> tuple[tuple[str, ...], Recabling]:
-    """The order of the nodes in which to make a mesh or ring of `there`, and what it asks for.
-
-    It is `order`, but where fewer plugs move in another one.
-    """
-    plan = fewest_moves(there, circle(order))
+def relabelled(there: Collection[Pair], order: Sequence[str], plan: Recabling) -> tuple[tuple[str, ...], Recabling]:
+    """`order` and `plan`, what a mesh or ring of nodes in that order asks for; or another order that asks for less."""
     if plan.count:
         other = along(there, order)
         instead = fewest_moves(there, circle(other))
@@ -182,5 +184,6 @@ def relabelled(there: Collection[Pair], order: Sequence[str]) -> tuple[tuple[str
 
 
 def offer(order: Sequence[str], instead: Recabling, count: int) -> str:
-    """The words for `relabelled`."""
-    return f"; with `nodes` in the order {listed(order, limit=12)}, {instead.count} of these {count} would move"
+    """The words for another order of the nodes, which asks for fewer plugs than `count`."""
+    ends = "1 cable end moves" if instead.count == 1 else f"{instead.count or 'no'} cable ends move"
+    return f"; or list `nodes` in the order {listed(order, limit=12)}: then {ends}, not {count}"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import combinations
 
 from sparkctl.fabric.graph import shape
+from sparkctl.fabric.moves import Pair, Recabling, circle, fewest_moves, offer, relabelled
 from sparkctl.inventory.model import Cluster, Link, Path
 from sparkctl.inventory.words import listed
 from sparkctl.rule import Hit, rule
@@ -33,22 +34,34 @@ def mesh_joins_every_pair(cluster: Cluster) -> Iterator[Hit]:
         return
     if shape(cluster) in ("switch", "mixed"):  # TOP009 and TOP012 say it
         return
-    missing = [
-        pair for pair in combinations((n.name for n in cluster.nodes), 2) if frozenset(pair) not in _pairs(cluster)
-    ]
-    for a, b in missing:
-        said = f"a mesh has a cable between every two nodes, and `{a}` and `{b}` have none"
-        yield Hit(("links",), said, f"add `- [{_cable(cluster, a, b)}]`")
+    plan = _plan(cluster)[1]
+    how = {_joined(turn.wanted): plan.words(turn) for turn in plan.turns}
+    how |= {_joined(pair): _add(pair) for pair in plan.missing}
+    for a, b in combinations((n.name for n in cluster.nodes), 2):
+        if frozenset((a, b)) not in _pairs(cluster):
+            said = f"a mesh has a cable between every two nodes, and `{a}` and `{b}` have none"
+            yield Hit(("links",), said, how[frozenset((a, b))])
 
 
-def _cable(cluster: Cluster, a: str, b: str) -> str:
-    """The cable between two neighbours in the circle: p0 of the one to p1 of the next."""
-    first, second = (a, b) if _is_next(cluster, a, b) else (b, a)
-    return f"{first}:p0, {second}:p1"
+def _plan(cluster: Cluster) -> tuple[tuple[str, ...], Recabling, str]:
+    """The order of the nodes, what to move for it, and what another order would save.
+
+    The order is another one where the cables follow that and no plug must move.
+    """
+    order, there = tuple(node.name for node in cluster.nodes), [(link.a, link.b) for link in cluster.links]
+    plan = fewest_moves(there, circle(order))
+    other, instead = relabelled(there, order, plan)
+    if other == order or instead.count == 0:
+        return other, instead, ""
+    return order, plan, offer(other, instead, plan.count)
 
 
-def _is_next(cluster: Cluster, a: str, b: str) -> bool:
-    return (cluster.node(a).rank + 1) % len(cluster.nodes) == cluster.node(b).rank
+def _joined(pair: Pair) -> frozenset[str]:
+    return frozenset((pair[0].owner, pair[1].owner))
+
+
+def _add(pair: Pair) -> str:
+    return f"add `- [{pair[0]}, {pair[1]}]`"
 
 
 @rule(
@@ -62,15 +75,16 @@ def circle_follows_the_ranks(cluster: Cluster) -> Iterator[Hit]:
     """p0 of each node leads to p1 of the next, and the last closes the circle."""
     if not _is_circle(cluster):
         return
-    misplaced = [link for link in cluster.links if not _is_in_place(cluster, link)]
-    order = _order(cluster)
-    if misplaced and order:
+    order, plan, saves = _plan(cluster)
+    if order != tuple(node.name for node in cluster.nodes):
         said = f"the cables lead from p0 to p1 in the order {listed(order, limit=12)}, and `nodes` has another one"
         yield Hit(("nodes",), said, "list the nodes in the order of the cables: their order is the rank")
-    else:
-        yield from (Hit(("links", link.index), *_misplaced(cluster, link)) for link in misplaced)
-    if cluster.fabric.topology == "ring":
-        yield from _gaps(cluster)
+    turns = {turn.cable: turn for turn in plan.turns}
+    for link in (link for link in cluster.links if (link.a, link.b) in turns):
+        remedy = plan.words(turns[link.a, link.b])
+        yield Hit(("links", link.index), _misplaced(cluster, link), remedy + saves)
+        saves = ""  # said once
+    yield from _gaps(cluster, plan.missing)
 
 
 def _is_circle(cluster: Cluster) -> bool:
@@ -81,43 +95,25 @@ def _is_circle(cluster: Cluster) -> bool:
     return least is not None and len(cluster.nodes) >= least and between
 
 
-def _is_in_place(cluster: Cluster, link: Link) -> bool:
-    ends = {end.port: end.owner for end in (link.a, link.b)}
-    return set(ends) == {"p0", "p1"} and _is_next(cluster, ends["p0"], ends["p1"])
-
-
-def _misplaced(cluster: Cluster, link: Link) -> tuple[str, str]:
+def _misplaced(cluster: Cluster, link: Link) -> str:
     kind, a, b = cluster.fabric.topology, link.a.owner, link.b.owner
     if _is_next(cluster, a, b) or _is_next(cluster, b, a):
-        said = f"in a {kind}, p0 of a node leads to p1 of the next; this is `{link.a}` to `{link.b}`"
-        return said, f"cable it as `[{_cable(cluster, a, b)}]`: carrier alone does not show a wrong port"
-    said = f"`{a}` and `{b}` are not neighbours in the order of `nodes`"
-    return said, "cable p0 of each node to p1 of the next, and p0 of the last to p1 of the first"
+        return f"in a {kind}, p0 of a node leads to p1 of the next; this is `{link.a}` to `{link.b}`"
+    return f"`{a}` and `{b}` are not neighbours in the order of `nodes`"
 
 
-def _order(cluster: Cluster) -> tuple[str, ...]:
-    """The nodes as the cables lead from p0 to p1, from the head on; empty when they make no such circle."""
-    following = {}
-    for link in cluster.links:
-        ends = {end.port: end.owner for end in (link.a, link.b)}
-        if set(ends) == {"p0", "p1"}:
-            following[ends["p0"]] = ends["p1"]
-    found = [cluster.head.name]
-    while (after := following.get(found[-1])) is not None and after not in found:
-        found.append(after)
-    return tuple(found) if len(found) == len(cluster.nodes) and after == found[0] else ()
+def _is_next(cluster: Cluster, a: str, b: str) -> bool:
+    return (cluster.node(a).rank + 1) % len(cluster.nodes) == cluster.node(b).rank
 
 
-def _gaps(cluster: Cluster) -> Iterator[Hit]:
-    """Neighbours without a cable, when all cables that there are lie right."""
-    if not all(_is_in_place(cluster, link) for link in cluster.links):
-        return
-    pairs = _pairs(cluster)
-    for node in cluster.nodes:
-        after = cluster.nodes[(node.rank + 1) % len(cluster.nodes)]
-        if frozenset((node.name, after.name)) not in pairs:
-            said = f"the ring is not closed: no cable joins `{node.name}` and `{after.name}`"
-            yield Hit(("links",), said, f"add `- [{node.name}:p0, {after.name}:p1]`")
+def _gaps(cluster: Cluster, missing: Iterable[Pair]) -> Iterator[Hit]:
+    """Neighbours for whom no cable is left; where two nodes of a mesh have none now, TOP004 says it."""
+    pairs, kind = _pairs(cluster), cluster.fabric.topology
+    for pair in missing:
+        if _joined(pair) in pairs or kind == "ring":
+            what = "no cable is left for" if _joined(pair) in pairs else "no cable joins"
+            said = f"the {kind} is not closed: {what} `{pair[0].owner}` and `{pair[1].owner}`"
+            yield Hit(("links",), said, _add(pair))
 
 
 @rule("TOP006", "error", "`ring` with fewer than four nodes", "facts: engine-nccl-netplan B5", "shape")
