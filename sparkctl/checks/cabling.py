@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations
 
 from sparkctl.checks.base import View, check, end, ends, see
-from sparkctl.checks.heard import Heard, answered, dark, halves, listen, neighbours
-from sparkctl.checks.moves import Pair, moves
+from sparkctl.checks.heard import Heard, answered, beside, dark, halves, listen, neighbours
 from sparkctl.fabric.model import Cable
+from sparkctl.fabric.moves import Alike, Pair, circle, fewest_moves, nowhere, offer, relabelled
+from sparkctl.fabric.switches import alike
 from sparkctl.inventory.model import LinkEnd as Port
 from sparkctl.outcome import Cause, Known, RailEnd, Verdict
 
@@ -19,13 +20,13 @@ ID = "cabling"
 def cabling(view: View) -> Iterator[Verdict]:
     """Every cable joins the two ports that the inventory names, or a node to the switch that its peers are on."""
     heard = listen(view)
-    orders = _orders(view, heard)
+    orders = (_detours if view.fabric.topology == "switch" else _orders)(view, heard)
     for cable in view.fabric.cables:
         ports = [port for port in (cable.a, cable.b) if port.owner in view.facts]
         if len(ports) == 2:
             yield _direct(view, heard, cable, orders)
         elif ports:
-            yield _switched(view, heard, cable, ports[0])
+            yield _switched(view, heard, cable, ports[0], orders)
 
 
 def misplaced(view: View) -> Mapping[RailEnd, str]:
@@ -50,38 +51,83 @@ def _direct(view: View, heard: Heard, cable: Cable, orders: Mapping[Pair, str]) 
     said = "; ".join(f"{port} hears {_list(heard.of(port))}" for port in (a, b) if heard.of(port))
     expected, touched = f"{a} and {b} hear one another", ends(halves(view, (a, b)))
     unlit = next((port for port in (a, b) if dark(view, port)), None)
-    if b in heard.of(a) or (not said and answered(view, a, (b,))):
+    if _is_right(view, heard, a, b):
         return Verdict(ID, "pass", _where(cable), "cable", said or "pings are answered", expected, ends=touched)
     if not said and unlit is not None:
         return see(ID, _where(cable), f"{unlit} has no carrier", Cause("rail-carrier", _spoken(unlit)), touched)
     if not said and (a.owner in heard.deaf or b.owner in heard.deaf):
         return _undecided(heard, cable, (a, b), touched)
     measured = said or f"nobody of this cluster at either end{_lldp(view, a)}{_lldp(view, b)}"
-    remedy = orders.get((a, b)) or f"follow the cable in {a}: its other end belongs into {b}"
+    remedy = orders.get((a, b)) or _lay((a, b))
     return Verdict(ID, "fail", _where(cable), "the cable does not lead there", measured, expected, remedy, touched)
 
 
 def _orders(view: View, heard: Heard) -> Mapping[Pair, str]:
     """What to move for each cable between two nodes that does not lead where it should."""
     planned = [(c.a, c.b) for c in view.fabric.cables if {c.a.owner, c.b.owner} <= view.facts.keys()]
-    wanted = [pair for pair in planned if pair[1] not in heard.of(pair[0])]
-    there = {tuple(sorted((one, other), key=str)) for one in heard.peers for other in heard.of(one)}
-    right = {frozenset(pair) for pair in planned}
-    wrong = [(one, other) for one, other in sorted(there, key=str) if frozenset((one, other)) not in right]
-    found = moves((*wrong, *_loops(view, heard, wanted)), wanted)
-    return {pair: move.words(found.values()) for pair, move in found.items()}
+    right = [pair for pair in planned if _is_right(view, heard, *pair)]
+    wanted = [pair for pair in planned if pair not in right]
+    known = {tuple(sorted((one, other), key=str)) for one in heard.peers for other in heard.of(one)}
+    wrong = [(one, other) for one, other in sorted(known, key=str) if not {(one, other), (other, one)} & {*planned}]
+    there = [*wrong, *_unheard(view, heard, [port for pair in wanted for port in pair])]
+    plan = fewest_moves(there, wanted)
+    orders = {turn.wanted: plan.words(turn) for turn in plan.turns}
+    order = tuple(node.name for node in view.cluster.nodes)
+    if orders and not heard.deaf and set(planned) == set(circle(order)):
+        other, instead = relabelled([*right, *there], order, plan)
+        saves = f"{offer(other, instead, plan.count)}; write `links` as the cables then lie" if other != order else ""
+        orders[next(iter(orders))] += saves
+    return orders
 
 
-def _loops(view: View, heard: Heard, wanted: list[Pair]) -> Iterator[Pair]:
-    """A node does not hear itself: two ports of one node with a carrier and nobody there are joined to each other."""
-    alone = [p for pair in wanted for p in pair if not heard.of(p) and not dark(view, p) and p.owner not in heard.deaf]
-    return ((one, other) for one, other in combinations(alone, 2) if one.owner == other.owner)
+def _is_right(view: View, heard: Heard, a: Port, b: Port) -> bool:
+    return b in heard.of(a) or (not heard.of(a) and not heard.of(b) and answered(view, a, (b,)))
+
+
+def _unheard(view: View, heard: Heard, ports: list[Port]) -> Iterator[Pair]:
+    """Cables of ports with a carrier at which nobody is heard: a node does not hear itself, so two ports of one node
+    are taken to be joined; the other end of a single one is anywhere."""
+    alone = [p for p in ports if not heard.of(p) and not dark(view, p) and p.owner not in heard.deaf]
+    loops = [(one, other) for one, other in combinations(alone, 2) if one.owner == other.owner]
+    yield from loops
+    yield from ((port, nowhere(port)) for port in alone if not any(port in loop for loop in loops))
 
 
 # --- at a switch ------------------------------------------------------------------------------------------------
 
 
-def _switched(view: View, heard: Heard, cable: Cable, port: Port) -> Verdict:
+def _detours(view: View, heard: Heard) -> Mapping[Pair, str]:
+    """What to move where LLDP sees a cable that leads past the switch to another node: calls alone do not show it."""
+    past: dict[Port, Pair] = {}
+    for a, b in (pair for node in view.facts for pair in beside(view, node)):
+        if not {a, b} & past.keys() and (heard.deaf or b in heard.of(a)):
+            past[a] = past[b] = (a, b)
+    cables = [(c.a, c.b) if c.a.owner in view.facts else (c.b, c.a) for c in view.fabric.cables]
+    planned = [(port, leg) for port, leg in cables if port.owner in view.facts]
+    legs = _legs(view, planned) if past else {}
+    there = [(port, _at(view, port, leg, legs)) for port, leg in planned if port not in past and not dark(view, port)]
+    plan = fewest_moves([*dict.fromkeys(past.values()), *there], planned if past else (), legs)
+    return {turn.wanted: plan.words(turn) for turn in plan.turns} | {pair: _lay(pair) for pair in plan.missing}
+
+
+def _legs(view: View, planned: Iterable[Pair]) -> Alike:
+    """The ports of each switch that are as fast as those in use."""
+    found: dict[Port, tuple[Port, ...]] = {}
+    for switch in view.cluster.switches:
+        found |= alike(switch.name, switch.model, [leg.port for _, leg in planned if leg.owner == switch.name])
+    return found
+
+
+def _at(view: View, port: Port, leg: Port, legs: Alike) -> Port:
+    """The leg that `port` is in by LLDP, where the switch calls it by a name that it has."""
+    return next((there for there in neighbours(view, port) if there in legs.get(leg, ())), leg)
+
+
+def _lay(pair: Pair) -> str:
+    return f"lay a cable from {pair[0]} to {pair[1]}: none is left over for it"
+
+
+def _switched(view: View, heard: Heard, cable: Cable, port: Port, orders: Mapping[Pair, str]) -> Verdict:
     others = _others(view, port)
     fabric = _largest(view, heard, (port, *others))
     expected, touched = f"{port} hears the other nodes of its switch", ends(halves(view, (port,)))
@@ -89,7 +135,8 @@ def _switched(view: View, heard: Heard, cable: Cable, port: Port) -> Verdict:
     measured = f"hears {len(reached)} of {len(others)}" + (f": {_list(heard.of(port))}" if reached else "")
     if port in fabric or (not reached and answered(view, port, others)):
         return _leg(view, cable, port, measured if reached else "pings are answered", expected, touched)
-    astray = next((other for other in sorted(fabric, key=str) if other.owner == port.owner), None)
+    extra = fabric - {end for c in view.fabric.cables for end in (c.a, c.b)}
+    astray = next((other for other in sorted(extra, key=str) if other.owner == port.owner), None)
     if astray is None and not reached:
         quiet = _quiet(view, heard, cable, port, others, touched)
         if quiet is not None:
@@ -97,7 +144,9 @@ def _switched(view: View, heard: Heard, cable: Cable, port: Port) -> Verdict:
     said = (
         f"the cable is in {astray}" if astray else measured if reached else f"nobody of this cluster{_lldp(view, port)}"
     )
-    remedy = f"move the cable end from {astray} to {port}" if astray else _switch_remedy(cable, port, reached)
+    leg = cable.b if cable.a == port else cable.a
+    remedy = f"move the cable end from {astray} to {port}" if astray else orders.get((port, leg))
+    remedy = remedy or _switch_remedy(leg, port, reached)
     return Verdict(ID, "fail", _where(cable), "not with the others", said, expected, remedy, touched)
 
 
@@ -141,8 +190,7 @@ def _leg(view: View, cable: Cable, port: Port, measured: str, expected: str, tou
     return Verdict(ID, "warn", _where(cable), "another leg of the switch", str(wrong), str(mine), remedy, touched)
 
 
-def _switch_remedy(cable: Cable, port: Port, reached: list[Port]) -> str:
-    leg = cable.b if cable.a == port else cable.a
+def _switch_remedy(leg: Port, port: Port, reached: list[Port]) -> str:
     parts = f"the switch keeps {_list((port, *reached))} apart from the rest." if reached else f"is {port} in {leg}?"
     return f"{parts} See that all ports of the fabric are in one bridge and one VLAN, and that it is the right switch"
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sparkctl.checks.base import View, netdev_of
+from sparkctl.fabric.graph import groups
 from sparkctl.fabric.model import Attachment
 from sparkctl.fabric.ports import HALVES
 from sparkctl.facts.survey import Survey
@@ -28,12 +29,8 @@ class Heard:
 
     def joined(self, port: Port) -> frozenset[Port]:
         """Everything that is on one wire or switch with `port`, itself too."""
-        found, left = {port}, [port]
-        while left:
-            new = self.peers.get(left.pop(), frozenset()) - found
-            found |= new
-            left += new
-        return frozenset(found)
+        pairs = [(one, other) for one, others in self.peers.items() for other in others]
+        return next((frozenset(group) for group in groups(self.peers, pairs) if port in group), frozenset((port,)))
 
 
 def listen(view: View) -> Heard:
@@ -54,11 +51,19 @@ def _pairs(view: View, node: str) -> Iterator[tuple[Port, Port]]:
     """LLDP remembers for two minutes, so it is asked only where nobody could call."""
     survey = view.facts[node].survey
     if isinstance(survey.hellos, Known):
-        said = ((h.netdev, h.node, h.sender) for h in survey.hellos.value)
-    elif isinstance(survey.lldp, Known):
-        said = ((n.netdev, n.system.partition(".")[0], n.port) for n in survey.lldp.value)
+        yield from _between(view, node, ((h.netdev, h.node, h.sender) for h in survey.hellos.value))
     else:
-        return
+        yield from beside(view, node)
+
+
+def beside(view: View, node: str) -> Iterator[tuple[Port, Port]]:
+    """The ports of `node`, each with the port of another node that is at the other end by LLDP."""
+    lldp = view.facts[node].survey.lldp
+    said = lldp.value if isinstance(lldp, Known) else ()
+    return _between(view, node, ((n.netdev, n.system.partition(".")[0], n.port) for n in said))
+
+
+def _between(view: View, node: str, said: Iterable[tuple[str, str, str]]) -> Iterator[tuple[Port, Port]]:
     for mine, other, theirs in said:
         if mine in _PORT and theirs in _PORT and other in view.facts:
             pair = Port(node, _PORT[mine]), Port(other, _PORT[theirs])

@@ -129,13 +129,14 @@ class Cut(NamedTuple):
     capacity: int
 
 
-def minimum_cuts(capacities: Mapping[tuple[str, str], int]) -> tuple[Cut, ...]:
+def minimum_cuts(edges: Iterable[tuple[str, str, int]]) -> tuple[Cut, ...]:
     """The tree of minimum cuts (Gomory and Hu) of a connected graph: for every two vertices one of them is the least.
 
-    One cut for each vertex but one; with edges that make a tree themselves, one for each edge.
+    One cut for each vertex but one; with edges that make a tree themselves, one for each edge. `edges`: both ends and
+    what one edge carries, several between the same two being added.
     """
     graph, cuts = nx.Graph(), []
-    for (a, b), capacity in capacities.items():
+    for a, b, capacity in edges:
         graph.add_edge(a, b, capacity=capacity + graph.get_edge_data(a, b, {"capacity": 0})["capacity"])
     tree = nx.gomory_hu_tree(graph)
     for a, b, capacity in tuple(tree.edges(data="weight")):

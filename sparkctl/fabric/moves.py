@@ -85,7 +85,7 @@ def fewest_moves(there: Iterable[Pair], wanted: Iterable[Pair], alike: Alike | N
     rest = [row for row in range(len(have)) if row not in matched]
     matched |= zip(rest, left, strict=False)  # they share nothing: two plugs, whatever becomes of which
     ways = {row: _best(have[row], want[k], same) for k, row in sorted((k, row) for row, k in matched.items())}
-    turns = _turns(ways, {port for cable in have for port in cable}, same)
+    turns = _turns(ways, {port for cable in (*have, *want) for port in cable}, same)
     return Recabling(
         tuple(Turn(have[row], want[matched[row]], *turn) for row, turn in zip(ways, turns, strict=True) if turn[0]),
         tuple(want[k] for k in left[len(rest) :]),
@@ -94,7 +94,7 @@ def fewest_moves(there: Iterable[Pair], wanted: Iterable[Pair], alike: Alike | N
 
 
 _Way: TypeAlias = tuple[Move, Move]
-"""Where the two plugs of a cable are and where they are wanted."""
+"""Where the two plugs of a cable are and where they are wanted, in the order of the wanted cable."""
 
 
 def _weights(
@@ -113,13 +113,13 @@ def _weights(
 def _best(cable: Pair, wanted: Pair, alike: Alike) -> _Way:
     """Which of its plugs becomes which."""
     (a, b), (x, y) = cable, wanted
-    return max((Move(a, x), Move(b, y)), (Move(a, y), Move(b, x)), key=lambda way: _worth(way, alike, 1))
+    return max((Move(a, x), Move(b, y)), (Move(b, x), Move(a, y)), key=lambda way: _worth(way, alike, 1))
 
 
 def _worth(way: _Way, alike: Alike, wanted: int) -> int:
-    """A plug that stays counts more than all else of all `wanted` cables; then the very port, then the same owner."""
-    stay = sum(_fits(move, alike) for move in way)
-    return stay * 9 * (wanted + 1) + sum(3 * (p == e) + (p.owner == e.owner) for p, e in way)
+    """A plug that stays counts more than all else of all `wanted` cables; then the very port, the owner, the first."""
+    stay = [_fits(move, alike) for move in way]
+    return sum(stay) * 14 * (wanted + 1) + sum(4 * (p == e) + 2 * (p.owner == e.owner) for p, e in way) + stay[0]
 
 
 def _fits(move: Move, alike: Alike) -> bool:
@@ -127,7 +127,7 @@ def _fits(move: Move, alike: Alike) -> bool:
 
 
 def _turns(
-    ways: Mapping[int, _Way], used: Collection[LinkEnd], alike: Alike
+    ways: Mapping[int, _Way], busy: Collection[LinkEnd], alike: Alike
 ) -> Iterator[tuple[tuple[Move, ...], LinkEnd | None]]:
     """The moves of each way and the port of the plug that stays: wanted ports first, then free ones that are alike."""
     moving = [move for way in ways.values() for move in way if not _fits(move, alike)]
@@ -137,7 +137,7 @@ def _turns(
     for move in moving:
         if move.target in kept:
             choice = [port for port in alike[move.target] if port not in taken]
-            placed[move.source] = min(choice, key=lambda port: port in used, default=move.target)
+            placed[move.source] = min(choice, key=lambda port: port in busy, default=move.target)
             taken.add(placed[move.source])
     for way in ways.values():
         moves = tuple(Move(move.source, placed[move.source]) for move in way if move.source in placed)

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 
+from sparkctl.inventory.model import LinkEnd
+
 FULL = 200  # Gb/s: what a port of a Spark runs at, and what a lane of 50G times four gives
 
 FACTORY_MTU = 1500  # RouterOS manual, ethernet properties
@@ -84,6 +86,20 @@ class SwitchModel:
         cage, lane = place
         return cage.split([n for name in cabled if (n := cage.lane(name)) is not None]).get(lane)
 
+    def alike(self, cabled: Collection[str]) -> tuple[tuple[str, ...], ...]:
+        """Ports in groups of one speed, cabled or not, of which a further cable would slow down none of `cabled`."""
+        now = {port: self.rate(port, cabled) for port in cabled}
+        groups: dict[int | None, list[str]] = {}
+        for port in self.ports:
+            if all(self.rate(other, {*cabled, port}) == rate for other, rate in now.items()):
+                groups.setdefault(self.rate(port, {*cabled, port}), []).append(port)
+        return tuple(tuple(ports) for rate, ports in groups.items() if rate is not None)
+
+    def rate(self, port: str, cabled: Collection[str]) -> int | None:
+        """Gb/s of `leg`, None where that is None."""
+        leg = self.leg(port, cabled)
+        return leg.gigabits if leg is not None else None
+
 
 def _doubles(count: int) -> tuple[Cage, ...]:
     """QSFP56-DD cages: eight lanes; -1 and -5 at 2x200G, -1, -3, -5 and -7 at 4x100G (facts: field-faults 4.2)."""
@@ -116,3 +132,10 @@ def known() -> tuple[str, ...]:
 def model_of(name: str | None) -> SwitchModel | None:
     """The model of that name or alias; None when it is not known."""
     return _MODELS.get(ALIASES.get(name or "", name or ""))
+
+
+def alike(switch: str, model: str | None, cabled: Collection[str]) -> dict[LinkEnd, tuple[LinkEnd, ...]]:
+    """The groups of `SwitchModel.alike` by each cable end in them; empty for a model that is not known."""
+    found = model_of(model)
+    groups = [tuple(LinkEnd(switch, port) for port in ports) for ports in (found.alike(cabled) if found else ())]
+    return {end: group for group in groups for end in group}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Literal, NamedTuple
 
+from sparkctl.fabric.graph import minimum_cuts, switch_groups
 from sparkctl.fabric.switches import FULL, Cage, SwitchModel, known, model_of
-from sparkctl.inventory.model import Cluster, Switch
+from sparkctl.inventory.model import Cluster, Link, Switch
 from sparkctl.inventory.words import listed, nearest, quoted
 from sparkctl.rule import Hit, end_path, rule
 
@@ -162,3 +163,59 @@ def l2mtu_is_possible(cluster: Cluster) -> Iterator[Hit]:
         if switch.l2mtu is not None and most is not None and switch.l2mtu > most:
             said = f"l2mtu {switch.l2mtu} of switch `{switch.name}` is more than the {most} of its ports"
             yield Hit(("switches", index, "l2mtu"), said, "write 9216, which reaches for mtu 9000")
+
+
+_SENDS = {"both": FULL, "A": 112}  # Gb/s of a node; one rail alone: facts: field-faults 3.4
+_MOST = 128  # switches of which the cuts are looked for: more than anybody has, and no file takes minutes
+
+
+@rule(
+    "SWT006",
+    "warning",
+    "an uplink that carries less than the nodes behind it can send",
+    "facts: field-faults, row 16, and 3.4; the speeds of the ports: SWT004",
+    "shape",
+)
+def uplinks_carry_their_side(cluster: Cluster) -> Iterator[Hit]:
+    """Of the tree of minimum cuts between switches, those that carry less than the smaller side can send."""
+    rates, sends = _rates(cluster), _sends(cluster)
+    enough = sum(sends.values()) + 1  # what a cable carries of which no end has a known speed
+    for group in (frozenset(names) for names in switch_groups(cluster) if 1 < len(names) <= _MOST):
+        uplinks = {link.index: (link.a.owner, link.b.owner) for link in cluster.links if _joins(link, group)}
+        carried = {index: min(rates.get((index, side), enough) for side in "ab") for index in uplinks}
+        for part, capacity in minimum_cuts((*pair, carried[index]) for index, pair in uplinks.items()):
+            need, side = min((sum(sends[name] for name in names), sorted(names)) for names in (part, group - part))
+            if capacity < need:
+                crossing = [index for index, (a, b) in uplinks.items() if (a in side) != (b in side)]
+                yield Hit(("links", crossing[0]), *_narrow(side, len(crossing), capacity, need))
+
+
+def _joins(link: Link, group: Container[str]) -> bool:
+    return link.a.owner in group and link.b.owner in group and link.a.owner != link.b.owner
+
+
+def _narrow(side: list[str], cables: int, capacity: int, need: int) -> tuple[str, str]:
+    """What is said of a cut, and what to do."""
+    carry = "the cable carries" if cables == 1 else f"the {cables} cables carry"
+    behind = listed(f"`{name}`" for name in side)
+    said = f"{carry} {capacity}G between {behind} and the rest, and the nodes behind can send {need}G"
+    remedy = f"add uplinks for {need - capacity}G more, or put the nodes that talk most on one switch"
+    return f"{said}: {need / capacity:.3g} to 1", remedy
+
+
+def _rates(cluster: Cluster) -> dict[tuple[int, str], int]:
+    """Gb/s of each cable end on a switch of a known model, by the cable's index and side."""
+    found = ((plug, wired.model.rate(plug.port, wired.ports)) for wired in _wired(cluster) for plug in wired.plugs)
+    return {(plug.link, plug.side): rate for plug, rate in found if rate is not None}
+
+
+def _sends(cluster: Cluster) -> dict[str, int]:
+    """Gb/s that the nodes on each switch can send together: two cables of one node share its PCIe lanes."""
+    rates, most = _rates(cluster), _SENDS[cluster.fabric.rails]
+    sends = {switch.name: dict[str, int]() for switch in cluster.switches}
+    for link in cluster.links:
+        for side, here, there in (("a", link.a, link.b), ("b", link.b, link.a)):
+            if here.owner in sends and there.owner not in sends:
+                nodes = sends[here.owner]
+                nodes[there.owner] = min(most, nodes.get(there.owner, 0) + rates.get((link.index, side), most))
+    return {switch: sum(nodes.values()) for switch, nodes in sends.items()}

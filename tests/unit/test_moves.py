@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sparkctl.fabric.graph import groups, heaviest_matching, minimum_cuts
 from sparkctl.fabric.moves import Alike, Move, Pair, Recabling, along, circle, fewest_moves, relabelled
-from sparkctl.fabric.switches import CRS804
+from sparkctl.fabric.switches import CRS804, alike
 from sparkctl.inventory.model import LinkEnd as Port
 from tests.unit.healthy import healthy
 
@@ -111,16 +111,20 @@ def test_no_way_needs_fewer_plugs_at_a_switch() -> None:
 
 
 def test_a_switch_port_of_another_speed_is_left_for_a_free_one_of_the_right_speed() -> None:
-    first, second, third, fourth = planned("quad-switch")
+    first, _, third, _ = planned("quad-switch")
     slow = Port("sw1", "ether1")
-    found = fewest_moves(
-        [first, (second[0], first[1]), (third[0], slow), fourth][1:], [*planned("quad-switch")][1:], LEGS
-    )
+    found = fewest_moves([first, (third[0], slow)], [first, third], LEGS)
     assert [turn.moves for turn in found.turns] == [(Move(slow, third[1]),)]
     found = fewest_moves([(first[0], third[1]), (third[0], slow)], [first, third], LEGS)
-    assert [turn.moves for turn in found.turns] == [(Move(slow, POOL[0]),)], (
-        "the planned leg is taken, this one is free"
-    )
+    assert [turn.moves for turn in found.turns] == [(Move(slow, POOL[1]),)], "neither used nor planned"
+
+
+def test_ports_are_alike_that_have_one_speed_and_slow_down_no_other() -> None:
+    assert CRS804.alike([POOL[0].port])[0] == tuple(port.port for port in POOL)
+    halves = CRS804.alike(["qsfp56-dd-1-1", "qsfp56-dd-1-3"])
+    assert ("qsfp56-dd-1-1", "qsfp56-dd-1-3", "qsfp56-dd-1-5", "qsfp56-dd-1-7") == halves[0][:4]
+    assert not any("qsfp56-dd-1-3" in ports for ports in CRS804.alike(["qsfp56-dd-1-1"]))
+    assert set(alike("sw1", "mikrotik-crs804", [POOL[0].port])) >= set(POOL) and not alike("sw1", "acme", ["p1"])
 
 
 def test_a_missing_cable_and_one_too_many_are_said() -> None:
@@ -185,10 +189,10 @@ def test_the_tree_has_a_least_cut_for_every_two_switches(data: st.DataObject) ->
     names = [f"sw{n}" for n in range(data.draw(st.integers(2, 6)))]
     tree = [(names[data.draw(st.integers(0, n - 1))], names[n]) for n in range(1, len(names))]
     more = data.draw(st.lists(st.sampled_from(list(combinations(names, 2))), max_size=8))
-    edges = {pair: data.draw(st.integers(1, 8)) * 50 for pair in [*tree, *more]}
+    edges = [(*pair, data.draw(st.integers(1, 8)) * 50) for pair in [*tree, *more]]
 
     def crossing(part: frozenset[str]) -> int:
-        return sum(capacity for (a, b), capacity in edges.items() if (a in part) != (b in part))
+        return sum(capacity for a, b, capacity in edges if (a in part) != (b in part))
 
     cuts = minimum_cuts(edges)
     assert len(cuts) == len(names) - 1
