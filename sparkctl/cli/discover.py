@@ -44,6 +44,10 @@ LabOf = Annotated[
     Path | None,
     typer.Option("--lab", metavar="INVENTORY", help="The emulated nodes of this inventory.", show_default=False),
 ]
+Topology = Annotated[
+    str | None,
+    typer.Option("--topology", help="Say what to move for direct, mesh, ring or switch.", show_default=False),
+]
 _TARGET = re.compile(
     r"(?:(?P<user>[A-Za-z_][^@\s]*)@)?(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9_][^@:\s/]*))(?::(?P<port>[0-9]{1,5}))?"
 )
@@ -55,6 +59,7 @@ def discover(
     targets: Targets = None,
     output: Output = None,
     name: Name = "sparks",
+    topology: Topology = None,
     known_hosts: KnownHosts = None,
     identity: Identity = None,
     ask_sudo: AskSudo = False,
@@ -74,6 +79,8 @@ def discover(
 
       sparkctl inventory discover nvidia@192.0.2.11 nvidia@192.0.2.12 -o sparks.yaml
 
+      sparkctl inventory discover --topology ring spark-a spark-b spark-c spark-d      which plugs to move for a ring
+
       sparkctl inventory discover --lab inventories/dual.yaml      what emulated nodes are cabled like
     """
     with reported():
@@ -83,6 +90,7 @@ def discover(
         from sparkctl.discovery.cabling import found
         from sparkctl.discovery.inventory_text import draft
         from sparkctl.execute.listen import discover as listen
+        from sparkctl.inventory.starter import checked
         from sparkctl.report.console import ConsoleObserver
         from sparkctl.study import controller_of
 
@@ -91,12 +99,13 @@ def discover(
             if there(output) and not force:
                 raise UsageError(f"{output} is there already, and is not overwritten", "name another file, or --force")
         twin = _cluster(lab) if lab else None
+        asked = checked(topology, len(twin.nodes if twin else targets or ())) if topology else None
         logins, access = _lab(twin) if twin else _logins(targets or [], known_hosts, identity, ask_sudo)
         progress = console(stderr=True, no_color=no_color)
         seen = asyncio.run(listen(logins, ConsoleObserver(progress, verbose=verbose, quiet=quiet)))
         seen = _as_written(seen, twin) if twin else seen
         heard, place = found(seen), output or Path(f"{name}.yaml")
-        made = draft(name, seen, heard, access, str(place), controller_of(place))
+        made = draft(name, seen, heard, access, str(place), controller_of(place), asked)
         if output is not None:
             _write(output, made.text, force)
         if as_json:

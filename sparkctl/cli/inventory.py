@@ -18,7 +18,7 @@ from sparkctl.errors import InventoryError, Refused, UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from sparkctl.inventory.model import Cluster, TopologyName
+    from sparkctl.inventory.model import Cluster
     from sparkctl.ssh.host_keys import Standing
 
 app = typer.Typer(help="Start or find an inventory, and pin the host keys of its nodes.", no_args_is_help=True)
@@ -53,10 +53,9 @@ WORDS = {
 def init(file: Target = None, nodes: Count = 2, topology: Topology = None, name: Name = "sparks") -> None:
     """Write a commented inventory to start from; a file that is there is never overwritten."""
     with reported():
-        from sparkctl.inventory.starter import starter, usual
+        from sparkctl.inventory.starter import checked, starter, usual
 
-        chosen = _topology(nodes, topology) if topology else usual(nodes)
-        _topology(nodes, chosen)
+        chosen = checked(topology or usual(nodes), nodes)
         text = starter(name, nodes, chosen, str(file or "sparks.yaml"))
         _judge(text, file)
         if file is None:
@@ -64,17 +63,6 @@ def init(file: Target = None, nodes: Count = 2, topology: Topology = None, name:
             return
         _create(file, text)
         console(stderr=True).print(f"wrote {file}; next: fill in the addresses, then sparkctl validate {file}")
-
-
-def _topology(nodes: int, topology: str) -> TopologyName:
-    from sparkctl.inventory.starter import LEAST, MOST_OF
-
-    for known in LEAST:
-        if known == topology:
-            if LEAST[known] <= nodes <= MOST_OF[known]:
-                return known
-            raise UsageError(f"{topology} has {LEAST[known]} to {MOST_OF[known]} nodes, not {nodes}", "give --nodes")
-    raise UsageError(f"{topology} is no topology", f"one of: {', '.join(LEAST)}")
 
 
 def _judge(text: str, file: Path | None) -> None:

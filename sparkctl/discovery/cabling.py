@@ -10,6 +10,7 @@ from ipaddress import IPv4Interface
 from itertools import combinations
 from typing import TypeAlias
 
+from sparkctl.fabric.graph import groups as connected
 from sparkctl.fabric.ports import HALVES, PORTS, Half
 from sparkctl.fabric.switches import SwitchModel, known, model_of
 from sparkctl.facts.links import Netdev
@@ -140,16 +141,9 @@ class _Ear:
 
     def groups(self) -> list[tuple[Port, ...]]:
         """Ports that hear one another, also by way of others; and those that a switch's LLDP alone speaks to."""
-        parent: dict[Port, Port] = {port: port for port in self.beyond}
-        for pair in self.heard:
-            a, b = sorted(pair)
-            parent.setdefault(a, a)
-            parent.setdefault(b, b)
-            parent[_root(parent, a)] = _root(parent, b)
-        members: dict[Port, list[Port]] = {}
-        for port in sorted(parent, key=self.place):
-            members.setdefault(_root(parent, port), []).append(port)
-        return [tuple(group) for group in members.values()]
+        pairs = [(a, b) for a, b in map(sorted, self.heard)]
+        ports = {*self.beyond, *(port for pair in pairs for port in pair)}
+        return list(connected(sorted(ports, key=self.place), pairs))
 
     def is_switched(self, group: Iterable[Port]) -> bool:
         """More than two ports on one wire, or a neighbour that is none of the nodes."""
@@ -208,12 +202,6 @@ class _Ear:
 
     def _ports(self) -> set[Port]:
         return {port for pair in self.heard for port in pair}
-
-
-def _root(parent: dict[Port, Port], port: Port) -> Port:
-    while parent[port] != port:
-        port = parent[port]
-    return port
 
 
 def spelled(port: Port) -> str:
@@ -296,9 +284,19 @@ def _looks(one: Seen, port: str) -> str:
     if down:
         words = "; ".join(f"ip link set {name} up" for name in down)
         return f"{listed(down)} down: nothing can be heard; `{words}` there, and discover again"
-    if not any(netdev.carrier for netdev in there.values()):
+    if not _lit(one, port):
         return "no carrier: no cable, or its other end is off"
     return "carrier, but none of these nodes was heard: it leads to something else"
+
+
+def strangers(found: Found, seen: Iterable[Seen]) -> Iterator[Port]:
+    """Ports with a carrier at which none of the nodes was heard."""
+    return ((one.name, port) for one in seen for port in PORTS if (one.name, port) in found.idle and _lit(one, port))
+
+
+def _lit(one: Seen, port: str) -> bool:
+    netdevs = one.netdevs.value if isinstance(one.netdevs, Known) else {}
+    return any(netdevs[half.netdev].carrier for half in HALVES if half.port == port and _in(one, half))
 
 
 def _in(one: Seen, half: Half) -> bool:

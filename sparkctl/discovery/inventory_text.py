@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv4Network
 
 from sparkctl.discovery.cabling import Found, Seen, in_use, interfaces, spelled
+from sparkctl.discovery.recabling import recabling
 from sparkctl.fabric.addressing import RAILS
 from sparkctl.fabric.model import Fabric
 from sparkctl.fabric.ports import half
@@ -71,16 +72,25 @@ class _Sketch:
         return "\n".join(filter(None, parts))
 
 
-def draft(name: str, seen: Sequence[Seen], found: Found, access: Access, path: str, controller: Controller) -> Draft:
-    """The inventory `name`, to lie at `path`."""
-    topology = _topology(found, len(seen))
+def draft(
+    name: str,
+    seen: Sequence[Seen],
+    found: Found,
+    access: Access,
+    path: str,
+    controller: Controller,
+    asked: TopologyName | None = None,
+) -> Draft:
+    """The inventory `name`, to lie at `path`; `asked`: a topology to which the cables are to be moved."""
+    topology = asked or _topology(found, len(seen))
     sketch = _Sketch(name, seen, found, access, topology, *_mtu(found, seen))
 
     def studied(text: str) -> Study:
         return study_text(text.encode(), path, controller)
 
     pool, about, doubt = _pool(sketch, studied)
-    check = (*found.check, *doubt)
+    moves = recabling(asked, found, seen) if asked else ()
+    check = (*found.check, *doubt, *(f"for topology {topology}, {move}" for move in moves))
     text = sketch.text(pool, about, check)
     return Draft(text, studied(text).findings, check, topology)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sparkctl.errors import UsageError
 from sparkctl.inventory.model import TopologyName
 from sparkctl.inventory.words import visible
 
@@ -16,6 +17,17 @@ FULL_RATE = 8
 def usual(nodes: int) -> TopologyName:
     """The topology that needs least hardware and is supported."""
     return "direct" if nodes == 2 else "mesh" if nodes == 3 else "switch"
+
+
+def checked(topology: str, nodes: int) -> TopologyName:
+    """The topology of that name; UsageError where there is none, or where so many nodes make none."""
+    known = next((name for name in LEAST if name == topology), None)
+    if known is None:
+        raise UsageError(f"{topology} is no topology", f"one of: {', '.join(LEAST)}")
+    if not LEAST[known] <= nodes <= MOST_OF[known]:
+        said = f"{topology} has {LEAST[known]} to {MOST_OF[known]} nodes, not {nodes}"
+        raise UsageError(said, "give another number of nodes, or another --topology")
+    return known
 
 
 def starter(name: str, nodes: int, topology: TopologyName, path: str) -> str:

@@ -20,7 +20,7 @@ from sparkctl.errors import UsageError
 from sparkctl.fabric.ports import HALVES, NETDEVS
 from sparkctl.facts.links import Netdev
 from sparkctl.facts.neighbours import Hello, Lldp
-from sparkctl.inventory.model import Cluster
+from sparkctl.inventory.model import Cluster, TopologyName
 from sparkctl.inventory.resolve import Controller
 from sparkctl.outcome import Absent, Known, Unknown
 from sparkctl.ssh.passwords import Secrets
@@ -192,6 +192,92 @@ def test_a_chain_is_written_and_the_rules_say_what_is_missing() -> None:
     assert cluster.fabric.topology == "mesh"
     assert len(cluster.links) == 2
     assert "TOP004" in {finding.id for finding in made.findings}
+
+
+def moves(inventory: str, asked: TopologyName, *changes: Change) -> tuple[list[str], Draft]:
+    """What a person is told to move so that the cables of a shipped inventory make another topology."""
+    seen = nodes(inventory)
+    for change in changes:
+        seen = [change(one) for one in seen]
+    made = draft("sparks", seen, found(seen), Access(), "sparks.yaml", DESK, asked)
+    lead = f"for topology {asked}, "
+    return [point.removeprefix(lead) for point in made.check if point.startswith(lead)], made
+
+
+def without_cable(*ends: tuple[str, str]) -> Change:
+    """Ports that are dark and heard by nobody."""
+
+    def cut(one: Seen) -> Seen:
+        assert isinstance(one.netdevs, Known) and isinstance(one.hellos, Known)
+        mine = {half.netdev for half in HALVES if (one.name, half.port) in ends}
+        theirs = {(node, half.netdev) for node, port in ends for half in HALVES if half.port == port}
+        dark = {n: replace(d, carrier=d.carrier and n not in mine) for n, d in one.netdevs.value.items()}
+        kept = tuple(h for h in one.hellos.value if h.netdev not in mine and (h.node, h.sender) not in theirs)
+        return replace(one, netdevs=Known(dark), hellos=Known(kept), lldp=Known(()))
+
+    return cut
+
+
+@pytest.mark.parametrize(
+    ("inventory", "asked"), [("dual", "direct"), ("mesh-3", "mesh"), ("ring-4", "ring"), ("quad-switch", "switch")]
+)
+def test_what_is_cabled_as_asked_needs_no_move(inventory: str, asked: TopologyName) -> None:
+    said, made = moves(inventory, asked)
+    assert said == [] and made.settled and made.topology == asked
+
+
+def test_a_chain_is_closed_by_one_more_cable() -> None:
+    said, made = moves("ring-4", "ring", without_cable(("spark-4", "p0"), ("spark-1", "p1")))
+    assert said == ["lay a cable from spark-4:p0 to spark-1:p1: none is left over for it"]
+    assert not made.settled and made.topology == "ring"
+
+
+def test_a_ring_in_another_order_needs_no_move_where_the_nodes_are_named_in_that_order() -> None:
+    seen = nodes("ring-4")
+    seen = [seen[0], seen[2], seen[1], seen[3]]
+    made = draft("sparks", seen, found(seen), Access(), "sparks.yaml", DESK, "ring")
+    assert any(
+        "or list `nodes` in the order spark-1, spark-2, spark-3 and spark-4: then no cable ends move" in point
+        for point in made.check
+    )
+
+
+def test_a_cable_to_a_stranger_is_one_that_can_be_used() -> None:
+    def deaf(one: Seen) -> Seen:
+        return replace(one, hellos=Known(()), lldp=Known(()))
+
+    said, _ = moves("dual", "direct", deaf)
+    assert said == ["follow the cable in spark-1:p1: its other end belongs into spark-2:p1"]
+
+
+def test_two_nodes_that_a_cable_joins_are_led_to_the_switch() -> None:
+    said, made = moves("mesh-3", "switch")
+    assert said == ["no switch was found: connect a port of each node to one, and discover again"]
+    said, made = moves("quad-switch", "ring")
+    assert len(said) == 4 and all(s.startswith("move the cable end from") for s in said), said
+    assert not made.settled
+
+
+def test_a_node_beside_the_switch_gets_a_free_port_of_full_rate() -> None:
+    said, _ = moves("quad-switch", "switch", without_cable(("spark-4", "p1")), told)
+    assert said == ["lay a cable from spark-4:p1 to mikrotik-crs804:qsfp56-dd-2-5: none is left over for it"]
+    said, _ = moves("quad-switch", "switch", without_cable(("spark-4", "p1")))
+    assert said == ["lay a cable from spark-4:p1 to sw1:free-port-1: none is left over for it"], "of no model known"
+
+
+def told(one: Seen) -> Seen:
+    """LLDP of a switch that says its model, at all nodes but the last."""
+    entries = nodes("quad-switch")[int(one.name[-1]) - 1].lldp
+    assert isinstance(entries, Known)
+    said = [Lldp(entry.netdev, "MikroTik CRS804", entry.port) for entry in entries.value]
+    return replace(one, lldp=Known(tuple(said) if one.name != "spark-4" else ()))
+
+
+def test_a_topology_that_so_many_nodes_cannot_make_is_refused() -> None:
+    run = CliRunner().invoke(app, ["inventory", "discover", "--topology", "mesh", "a", "b"])
+    assert run.exit_code == 2 and "mesh has 3 to 3 nodes, not 2" in run.output
+    run = CliRunner().invoke(app, ["inventory", "discover", "--topology", "star", "a", "b"])
+    assert run.exit_code == 2 and "star is no topology" in run.output
 
 
 def test_addresses_of_another_plan_are_a_doubt_and_a_free_pool_is_chosen() -> None:
