@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import combinations
 
 from sparkctl.checks.base import View, check, end, ends, see
@@ -85,8 +85,10 @@ def _is_right(view: View, heard: Heard, a: Port, b: Port) -> bool:
 
 
 def _unheard(view: View, heard: Heard, ports: list[Port]) -> Iterator[Pair]:
-    """Cables of ports with a carrier at which nobody is heard: a node does not hear itself, so two ports of one node
-    are taken to be joined; the other end of a single one is anywhere."""
+    """Cables of ports with a carrier at which nobody is heard.
+
+    A node does not hear itself, so two such ports of one node are taken to be joined; else the other end is anywhere.
+    """
     alone = [p for p in ports if not heard.of(p) and not dark(view, p) and p.owner not in heard.deaf]
     loops = [(one, other) for one, other in combinations(alone, 2) if one.owner == other.owner]
     yield from loops
@@ -102,25 +104,29 @@ def _detours(view: View, heard: Heard) -> Mapping[Pair, str]:
     for a, b in (pair for node in view.facts for pair in beside(view, node)):
         if not {a, b} & past.keys() and (heard.deaf or b in heard.of(a)):
             past[a] = past[b] = (a, b)
-    cables = [(c.a, c.b) if c.a.owner in view.facts else (c.b, c.a) for c in view.fabric.cables]
-    planned = [(port, leg) for port, leg in cables if port.owner in view.facts]
-    legs = _legs(view, planned) if past else {}
-    there = [(port, _at(view, port, leg, legs)) for port, leg in planned if port not in past and not dark(view, port)]
-    plan = fewest_moves([*dict.fromkeys(past.values()), *there], planned if past else (), legs)
+    planned = [(c.a, c.b) if c.a.owner in view.facts else (c.b, c.a) for c in view.fabric.cables] if past else []
+    legs = _legs(view)
+    there = [
+        (port, _at(view, port, leg, legs))
+        for port, leg in planned
+        if port not in past and not (port.owner in view.facts and dark(view, port))
+    ]
+    plan = fewest_moves([*dict.fromkeys(past.values()), *there], planned, legs)
     return {turn.wanted: plan.words(turn) for turn in plan.turns} | {pair: _lay(pair) for pair in plan.missing}
 
 
-def _legs(view: View, planned: Iterable[Pair]) -> Alike:
+def _legs(view: View) -> Alike:
     """The ports of each switch that are as fast as those in use."""
-    found: dict[Port, tuple[Port, ...]] = {}
+    ends, found = [end for c in view.fabric.cables for end in (c.a, c.b)], dict[Port, tuple[Port, ...]]()
     for switch in view.cluster.switches:
-        found |= alike(switch.name, switch.model, [leg.port for _, leg in planned if leg.owner == switch.name])
+        found |= alike(switch.name, switch.model, [end.port for end in ends if end.owner == switch.name])
     return found
 
 
 def _at(view: View, port: Port, leg: Port, legs: Alike) -> Port:
     """The leg that `port` is in by LLDP, where the switch calls it by a name that it has."""
-    return next((there for there in neighbours(view, port) if there in legs.get(leg, ())), leg)
+    said = neighbours(view, port) if port.owner in view.facts else ()
+    return next((there for there in said if there in legs.get(leg, ())), leg)
 
 
 def _lay(pair: Pair) -> str:

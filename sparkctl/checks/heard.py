@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from sparkctl.checks.base import View, netdev_of
 from sparkctl.fabric.graph import groups
@@ -29,8 +30,13 @@ class Heard:
 
     def joined(self, port: Port) -> frozenset[Port]:
         """Everything that is on one wire or switch with `port`, itself too."""
-        pairs = [(one, other) for one, others in self.peers.items() for other in others]
-        return next((frozenset(group) for group in groups(self.peers, pairs) if port in group), frozenset((port,)))
+        return self._parts.get(port, frozenset((port,)))
+
+    @cached_property
+    def _parts(self) -> Mapping[Port, frozenset[Port]]:
+        pairs = ((one, other) for one, others in self.peers.items() for other in others)
+        parts = map(frozenset, groups(self.peers, pairs))
+        return {port: part for part in parts for port in part}
 
 
 def listen(view: View) -> Heard:

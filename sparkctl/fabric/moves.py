@@ -53,12 +53,15 @@ class Recabling:
 
     def words(self, turn: Turn) -> str:
         """What to do with one cable, and with the plugs that are in its way."""
-        lead = [f"move the cable end from {turn.moves[0].source} to {turn.moves[0].target}"]
-        lead += [f"its other end from {move.source} to {move.target}" for move in turn.moves[1:]]
-        if turn.stays is not None and not turn.moves[0].source.owner:
-            return f"follow the cable in {turn.stays}: its other end belongs into {turn.moves[0].target}"
-        stays = f" (its other end stays in {turn.stays})" if turn.stays and turn.stays.owner else ""
-        return "".join((" and ".join(lead), stays, *self._in_the_way(turn)))
+        first, *second = sorted(turn.moves, key=lambda move: not move.source.owner)  # where it is not known, last
+        said = f"move the cable end from {first.source} to {first.target}"
+        if turn.stays is not None and not first.source.owner:
+            said = f"follow the cable in {turn.stays}: its other end belongs into {first.target}"
+        elif turn.stays is not None and turn.stays.owner:
+            said += f" (its other end stays in {turn.stays})"
+        for source, target in second:
+            said += f" and its other end{f' from {source}' if source.owner else ''} to {target}"
+        return "".join((said, *self._in_the_way(turn)))
 
     def _in_the_way(self, turn: Turn) -> Iterator[str]:
         away = {move.source: move.target for each in self.turns for move in each.moves}
@@ -136,7 +139,7 @@ def _turns(
     placed = {move.source: move.target for move in moving}
     for move in moving:
         if move.target in kept:
-            choice = [port for port in alike[move.target] if port not in taken]
+            choice = [port for port in alike.get(move.target, ()) if port not in taken]
             placed[move.source] = min(choice, key=lambda port: port in busy, default=move.target)
             taken.add(placed[move.source])
     for way in ways.values():

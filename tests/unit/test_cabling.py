@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sparkctl.checks import View, judge
+from sparkctl.fabric.model import Cable
 from sparkctl.fabric.moves import Pair, circle
 from sparkctl.fabric.ports import half
 from sparkctl.facts.neighbours import Hello, Lldp
@@ -117,7 +118,8 @@ def test_a_stranger_is_followed_and_what_is_in_the_way_is_pulled() -> None:
     there = [second, fourth, (first[1], third[0])]
     found = {v.where: v.remedy for v in judge(cabled(start, there)) if v.state == "fail"}
     assert found == {
-        f"{first[0]} - {first[1]}": f"follow the cable in {first[0]}: its other end belongs into {first[1]}",
+        f"{first[0]} - {first[1]}": f"follow the cable in {first[0]}: its other end belongs into {first[1]}, "
+        f"and the one that is in {first[1]} to {third[1]}",
         f"{third[0]} - {third[1]}": f"move the cable end from {first[1]} to {third[1]} (its other end stays in "
         f"{third[0]}), after pulling the one that is in {third[1]}, which is not needed",
     }
@@ -176,3 +178,15 @@ def test_a_second_cable_that_is_planned_is_not_taken_for_the_first(tmp_path: Pat
     facts = heard.facts | {"spark-1": replace(heard.facts["spark-1"], netdevs=Known(cut))}
     verdict = next(v for v in judge(replace(heard, facts=facts)) if v.where.startswith("spark-1:p1 - "))
     assert verdict.state == "skipped" and "rail-carrier" in verdict.message, verdict
+
+
+def test_an_uplink_is_no_free_port() -> None:
+    view = past_the_switch("spark-3", "spark-4")
+    uplink = Cable(9, Port("sw1", "qsfp56-dd-3-1"), Port("sw2", "qsfp56-dd-3-1"))
+    lldp = Known((Lldp(half("p1", "A").netdev, "sw1", "qsfp56-dd-2-1"),))
+    one = replace(view.facts["spark-1"], survey=replace(view.facts["spark-1"].survey, lldp=lldp))
+    fabric = replace(view.fabric, cables=(*view.fabric.cables, uplink))
+    said = [
+        v.remedy for v in judge(replace(view, facts=view.facts | {"spark-1": one}, fabric=fabric)) if v.state == "fail"
+    ]
+    assert any("to sw1:qsfp56-dd-3-5 " in remedy for remedy in said), said

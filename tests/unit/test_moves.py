@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparkctl.fabric.graph import groups, heaviest_matching, minimum_cuts
-from sparkctl.fabric.moves import Alike, Move, Pair, Recabling, along, circle, fewest_moves, relabelled
+from sparkctl.fabric.moves import Alike, Move, Pair, Recabling, along, circle, fewest_moves, nowhere, relabelled
 from sparkctl.fabric.switches import CRS804, alike
 from sparkctl.inventory.model import LinkEnd as Port
 from tests.unit.healthy import healthy
@@ -151,6 +151,25 @@ def test_the_words_are_one_sentence_a_plug() -> None:
     )
     found = fewest_moves([(a, b), (c, d)], [(a, b), (e, f)])
     assert found.words(found.turns[0]) == f"move the cable end from {c} to {e} and its other end from {d} to {f}"
+
+
+def test_what_is_not_known_is_said_as_such() -> None:
+    a, b, c, d = (Port(f"spark-{n}", "p0") for n in range(1, 5))
+    found = fewest_moves([(a, nowhere(a))], [(a, b)])
+    assert found.words(found.turns[0]) == f"follow the cable in {a}: its other end belongs into {b}"
+    found = fewest_moves([(a, nowhere(a))], [(c, d)])
+    assert found.words(found.turns[0]) == f"move the cable end from {a} to {c} and its other end to {d}"
+
+
+PORTS = st.sampled_from([Port(f"n{n}", p) for n in range(3) for p in ("p0", "p1")])
+
+
+@given(st.lists(st.tuples(PORTS, PORTS), max_size=8))
+def test_cables_that_cannot_be_get_an_answer_too(there: list[Pair]) -> None:
+    """Who hears whom may name a port twice."""
+    found = fewest_moves(there, circle(["n0", "n1", "n2"]))
+    assert all(found.words(turn) for turn in found.turns)
+    assert along(there, ["n0", "n1", "n2"])[0] == "n0"
 
 
 @given(st.permutations([Port(f"n{n}", p) for n in range(4) for p in ("p0", "p1")]), st.integers(0, 4))
