@@ -105,7 +105,7 @@ def _detours(view: View, heard: Heard) -> Mapping[Pair, str]:
         if not {a, b} & past.keys() and (heard.deaf or b in heard.of(a)):
             past[a] = past[b] = (a, b)
     planned = [(c.a, c.b) if c.a.owner in view.facts else (c.b, c.a) for c in view.fabric.cables] if past else []
-    legs = _legs(view)
+    legs = _legs(view) if past else {}
     there = [
         (port, _at(view, port, leg, legs))
         for port, leg in planned

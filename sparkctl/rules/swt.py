@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from sparkctl.fabric.graph import minimum_cuts, switch_groups
 from sparkctl.fabric.switches import FULL, Cage, SwitchModel, known, model_of
-from sparkctl.inventory.model import Cluster, Link, Switch
+from sparkctl.inventory.model import Cluster, Switch
 from sparkctl.inventory.words import listed, nearest, quoted
 from sparkctl.rule import Hit, end_path, rule
 
@@ -178,10 +178,11 @@ _MOST = 128  # switches of which the cuts are looked for: more than anybody has,
 )
 def uplinks_carry_their_side(cluster: Cluster) -> Iterator[Hit]:
     """Of the tree of minimum cuts between switches, those that carry less than the smaller side can send."""
-    rates, sends = _rates(cluster), _sends(cluster)
+    rates = _rates(cluster)
+    sends = _sends(cluster, rates)
     enough = sum(sends.values()) + 1  # what a cable carries of which no end has a known speed
-    for group in (frozenset(names) for names in switch_groups(cluster) if 1 < len(names) <= _MOST):
-        uplinks = {link.index: (link.a.owner, link.b.owner) for link in cluster.links if _joins(link, group)}
+    for uplinks in _uplinks(cluster):
+        group = frozenset(switch for pair in uplinks.values() for switch in pair)
         carried = {index: min(rates.get((index, side), enough) for side in "ab") for index in uplinks}
         for part, capacity in minimum_cuts((*pair, carried[index]) for index, pair in uplinks.items()):
             need, side = min((sum(sends[name] for name in names), sorted(names)) for names in (part, group - part))
@@ -190,8 +191,15 @@ def uplinks_carry_their_side(cluster: Cluster) -> Iterator[Hit]:
                 yield Hit(("links", crossing[0]), *_narrow(side, len(crossing), capacity, need))
 
 
-def _joins(link: Link, group: Container[str]) -> bool:
-    return link.a.owner in group and link.b.owner in group and link.a.owner != link.b.owner
+def _uplinks(cluster: Cluster) -> Iterable[Mapping[int, tuple[str, str]]]:
+    """By switches that hang together, the cables between them by their index, with what they join."""
+    home = {name: group[0] for group in switch_groups(cluster) if 1 < len(group) <= _MOST for name in group}
+    found: dict[str, dict[int, tuple[str, str]]] = {}
+    for link in cluster.links:
+        a, b = link.a.owner, link.b.owner
+        if a in home and b in home and a != b:
+            found.setdefault(home[a], {})[link.index] = (a, b)
+    return found.values()
 
 
 def _narrow(side: list[str], cables: int, capacity: int, need: int) -> tuple[str, str]:
@@ -209,9 +217,9 @@ def _rates(cluster: Cluster) -> dict[tuple[int, str], int]:
     return {(plug.link, plug.side): rate for plug, rate in found if rate is not None}
 
 
-def _sends(cluster: Cluster) -> dict[str, int]:
+def _sends(cluster: Cluster, rates: Mapping[tuple[int, str], int]) -> dict[str, int]:
     """Gb/s that the nodes on each switch can send together: two cables of one node share its PCIe lanes."""
-    rates, most = _rates(cluster), _SENDS[cluster.fabric.rails]
+    most = _SENDS[cluster.fabric.rails]
     sends = {switch.name: dict[str, int]() for switch in cluster.switches}
     for link in cluster.links:
         for side, here, there in (("a", link.a, link.b), ("b", link.b, link.a)):
