@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from sparkctl.fabric.graph import minimum_cuts, switch_groups
@@ -177,17 +177,20 @@ _MOST = 128  # switches of which the cuts are looked for: more than anybody has,
     "shape",
 )
 def uplinks_carry_their_side(cluster: Cluster) -> Iterator[Hit]:
-    """Of the tree of minimum cuts between switches, those that carry less than the smaller side can send."""
+    """Of the tree of minimum cuts between switches, and of each switch alone, what carries less than its side sends."""
     rates = _rates(cluster)
     sends = _sends(cluster, rates)
     enough = sum(sends.values()) + 1  # what a cable carries of which no end has a known speed
     for uplinks in _uplinks(cluster):
         group = frozenset(switch for pair in uplinks.values() for switch in pair)
         carried = {index: min(rates.get((index, side), enough) for side in "ab") for index in uplinks}
-        for part, capacity in minimum_cuts((*pair, carried[index]) for index, pair in uplinks.items()):
-            need, side = min((sum(sends[name] for name in names), sorted(names)) for names in (part, group - part))
+        cuts = minimum_cuts((*pair, carried[index]) for index, pair in uplinks.items())
+        parts = [frozenset((name,)) for name in group] + [cut.part for cut in cuts]  # of two least cuts it has but one
+        sides = [[(sum(map(sends.__getitem__, p)), len(p), sorted(p)) for p in (part, group - part)] for part in parts]
+        for side, need in {tuple(min(both)[2]): min(both)[0] for both in sides}.items():
+            crossing = [index for index, (a, b) in uplinks.items() if (a in side) != (b in side)]
+            capacity = sum(carried[index] for index in crossing)
             if capacity < need:
-                crossing = [index for index, (a, b) in uplinks.items() if (a in side) != (b in side)]
                 yield Hit(("links", crossing[0]), *_narrow(side, len(crossing), capacity, need))
 
 
@@ -202,11 +205,11 @@ def _uplinks(cluster: Cluster) -> Iterable[Mapping[int, tuple[str, str]]]:
     return found.values()
 
 
-def _narrow(side: list[str], cables: int, capacity: int, need: int) -> tuple[str, str]:
+def _narrow(side: Sequence[str], cables: int, capacity: int, need: int) -> tuple[str, str]:
     """What is said of a cut, and what to do."""
-    carry = "the cable carries" if cables == 1 else f"the {cables} cables carry"
     behind = listed(f"`{name}`" for name in side)
-    said = f"{carry} {capacity}G between {behind} and the rest, and the nodes behind can send {need}G"
+    joins, carry = ("the cable that joins", "carries") if cables == 1 else (f"the {cables} cables that join", "carry")
+    said = f"{joins} {behind} to the rest {carry} {capacity}G, and the nodes behind can send {need}G"
     remedy = f"add uplinks for {need - capacity}G more, or put the nodes that talk most on one switch"
     return f"{said}: {need / capacity:.3g} to 1", remedy
 
