@@ -67,6 +67,8 @@ def compose(text: str) -> Tree | None:
     try:
         for event in yaml.parse(text, Loader=_LOADER):
             composer.take(event)
+    except RecursionError:
+        raise _too_deep((1, 1)) from None
     except yaml.YAMLError as error:
         raise _explained(error, text) from None
     return composer.root
@@ -124,7 +126,7 @@ class _Composer:
 
     def _descend(self, tree: Sequence | Table) -> None:
         if len(self._open) >= DEPTH:
-            raise Unreadable(tree.mark, f"nested more than {DEPTH} levels deep", "an inventory needs four levels")
+            raise _too_deep(tree.mark)
         self._open.append(tree)
 
     def _add(self, tree: Tree) -> None:
@@ -147,12 +149,20 @@ def _mark(mark: Any) -> Mark:
     return (1, 1) if mark is None else (mark.line + 1, mark.column + 1)
 
 
+def _too_deep(mark: Mark) -> Unreadable:
+    return Unreadable(mark, f"nested more than {DEPTH} levels deep", "an inventory needs four levels")
+
+
 def _explained(error: yaml.YAMLError, text: str) -> Unreadable:
     """The parser's complaint in words that say what to do."""
     place = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     if place is None:
         return Unreadable((1, 1), "not YAML", "an inventory is a YAML mapping in UTF-8")
     line, column = _mark(place)
+    # Some parsers give up on brackets by themselves, each in words of its own, before the events get this far.
+    before = text[: place.index]
+    if sum(map(before.count, "[{")) - sum(map(before.count, "]}")) > DEPTH:
+        return _too_deep((line, column))
     if _starts_with_tab(text, line, column):
         return Unreadable((line, column), "a tab, where YAML wants spaces", "indent with spaces")
     said = visible(str(getattr(error, "problem", None) or getattr(error, "context", None) or "it cannot be parsed"))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import typer
+import yaml
 from typer.testing import CliRunner
 
 from sparkctl.cli.validate import validate
+from sparkctl.inventory import compose
 from sparkctl.outcome import Finding
 from sparkctl.study import study
 
@@ -96,6 +99,41 @@ def test_bad_file_is_a_finding_with_its_place(name: str, tmp_path: Path, runner:
     assert f"{path}:{place}" in result.stdout
     assert rule in result.stdout
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("name", [name for name in BAD if name.startswith("deep-")])
+@pytest.mark.parametrize("loader", [yaml.SafeLoader, getattr(yaml, "CSafeLoader", yaml.SafeLoader)])
+def test_too_deep_is_said_in_our_words_with_any_parser(
+    name: str, loader: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compose, "_LOADER", loader)
+    with pytest.raises(compose.Unreadable) as raised:
+        compose.compose(BAD[name][0].decode())
+    assert raised.value.message == f"nested more than {compose.DEPTH} levels deep"
+
+
+@pytest.mark.parametrize("deep", [True, False])
+def test_a_parser_that_gives_up_by_itself(deep: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = f"a: {'[{' * 20 if deep else '[{}, ' * 20}"
+
+    def gives_up(text: str, Loader: type) -> Iterator[yaml.Event]:
+        mark = yaml.Mark("", len(text), 0, len(text), None, None)
+        raise yaml.scanner.ScannerError(None, None, "enough", mark)
+        yield
+
+    monkeypatch.setattr(yaml, "parse", gives_up)
+    with pytest.raises(compose.Unreadable) as raised:
+        compose.compose(text)
+    assert (raised.value.mark, "nested" in raised.value.message) == ((1, len(text) + 1), deep)
+
+
+def test_a_parser_that_exhausts_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    def falls(*_: object, **__: object) -> None:
+        raise RecursionError
+
+    monkeypatch.setattr(yaml, "parse", falls)
+    with pytest.raises(compose.Unreadable, match="nested more than"):
+        compose.compose("a: 1\n")
 
 
 def test_unreadable_files(tmp_path: Path) -> None:
