@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -57,7 +58,7 @@ def test_a_wrong_host_key_is_refused(direct):
     finally:
         known_hosts.write_text(right)
     assert run.returncode == 255
-    assert "verification failed" in run.stderr
+    assert direct.ssh("spark-1", "true").returncode == 0, "it was the key"
 
 
 def test_fabric_netdevs_are_as_on_a_fresh_spark(direct):
@@ -144,7 +145,7 @@ def test_docker_runs_the_image_with_the_limits_of_a_spark(direct):
 def test_the_engine_cannot_be_changed_from_a_node(direct):
     run = direct.ssh("spark-1", "sudo touch /opt/sparkctl-lab/engine/x")
     assert run.returncode != 0
-    assert "Read-only" in run.stderr
+    assert os.strerror(errno.EROFS) in run.stderr
 
 
 def test_an_isolated_node_falls_silent_and_does_not_notice(direct):

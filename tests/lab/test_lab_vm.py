@@ -116,7 +116,6 @@ def test_rdma_runs_on_both_rails_and_both_ways(pair, netdev, program, more, serv
     )
     run = pair.ssh(client, f"{line} {SUBNETS[netdev]}.{HOSTS[server]}")
     assert run.returncode == 0, run.stdout + run.stderr + pair.said(server, "cat /tmp/server.log")
-    assert "#bytes" in run.stdout
     counters = f"/sys/class/infiniband/{RAILS[netdev]}/ports/1/hw_counters"
     assert int(pair.said(client, f"cat {counters}/sent_pkts")) > 0
     assert int(pair.said(client, f"cat {counters}/send_err")) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -238,5 +239,5 @@ def test_without_the_right_to_listen_the_answer_is_a_reason_and_not_nobody(groun
     program = HELLO.read_text()  # the folder of the tests may be closed to others than root
     words = [*command, "/usr/bin/python3", "-I", "-S", "-c", program, "t0", "a", "2.5", f"{P1}=b"]
     said = subprocess.run(words, capture_output=True, text=True, timeout=20, check=True)
-    with pytest.raises(ValueError, match=f"{P1}: .*not permitted"):
+    with pytest.raises(ValueError, match=f"{P1}: .*{os.strerror(errno.EPERM)}"):
         parse(said.stdout)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -410,7 +412,7 @@ def test_json_has_everything(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("output", "said"),
     [
-        ("x" * 300, "cannot be read: File name too long"),
+        ("x" * 300, f"cannot be read: {os.strerror(errno.ENAMETOOLONG)}"),
         ("/nonexistent/x.yaml", "name a file in a folder that is there"),
         ("/", "cannot be written"),
         (__file__, "is there already"),
