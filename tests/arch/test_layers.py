@@ -60,7 +60,7 @@ def identify(path: Path) -> str:
 def lint_imports(where: Path, *contracts: str) -> subprocess.CompletedProcess[str]:
     """The contracts of pyproject.toml, all or these alone, on the tree at `where`."""
     chosen = [word for contract in contracts for word in ("--contract", contract)]
-    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-logo", "--no-cache", *chosen]
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache", *chosen]
     here = {"PYTHONPATH": str(where)}
     return subprocess.run(command, cwd=where, env=here, capture_output=True, text=True, timeout=120)
 
