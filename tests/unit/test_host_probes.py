@@ -105,8 +105,8 @@ def test_the_reasons_of_old_and_new_drivers(old: str, tmp_path: Path) -> None:
 def test_a_wedged_driver_is_unknown_and_nobody_waits_for_it(tmp_path: Path, pids: str) -> None:
     begun = time.monotonic()
     assert isinstance(asked(host.GPUS_PROBE, tmp_path, {"nvidia-smi": WEDGED}, PIDS=pids), Unknown)
-    assert time.monotonic() - begun < 9, "asked once, for 5 s"
-    assert Path(pids).exists()
+    assert len(Path(pids).read_text().split()) == 1, "asked once, for 5 s"
+    assert time.monotonic() - begun < 25
 
 
 def test_a_driver_that_says_figures_and_fails_was_understood(tmp_path: Path) -> None:
