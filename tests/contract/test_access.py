@@ -18,7 +18,6 @@ import pytest
 from sparkctl.commands.base import Command, Effect
 from sparkctl.errors import AccessRefused, Unreachable
 from sparkctl.outcome import Lost, Ok, Result
-from sparkctl.ssh import connect
 from sparkctl.ssh.connection import Login, SshTransport
 from sparkctl.ssh.fleet import Fleet
 from sparkctl.ssh.passwords import Secrets
@@ -584,5 +583,5 @@ def test_a_connection_that_went_silent_is_noticed_by_the_keepalive(
 
         first, second, lasted = asyncio.run(work())
     assert isinstance(first, Lost) and "connection was lost" in first.reason
-    assert lasted < 0.3 + 0.5 * (connect.KEEPALIVE_COUNT + 1) + 1.5, "within the keepalive time"
+    assert lasted < 14, "by the keepalive, before the command's own time"
     assert second == Ok("here\n")

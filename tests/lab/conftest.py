@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-Run = subprocess.CompletedProcess[str]
-PATIENCE = 900  # seconds: the first `lab up` builds the image and the engine
+from tests.lab.labs import PATIENCE, Labs, booting
 
 DIRECT = """apiVersion: sparkctl/v1
 kind: Cluster
@@ -49,6 +48,9 @@ fabric: {{topology: switch, subnet_pool: 10.30.0.0/16}}
 """
 
 
+Run = subprocess.CompletedProcess[str]
+
+
 def sparkctl(*words: str | Path, seconds: float = PATIENCE) -> Run:
     """The command line, as a person types it."""
     line = [sys.executable, "-m", "sparkctl", *map(str, words)]
@@ -63,7 +65,8 @@ class Booted:
         self.options = options
 
     def up(self) -> Run:
-        return sparkctl("lab", "up", self.inventory, *self.options)
+        with booting("vm" if "vm" in self.options else "container"):
+            return sparkctl("lab", "up", self.inventory, *self.options)
 
     def down(self) -> Run:
         return sparkctl("lab", "down", self.inventory)
@@ -101,21 +104,30 @@ def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         os.environ["XDG_STATE_HOME"] = before
 
 
+@pytest.fixture(scope="session")
+def labs(tmp_path_factory: pytest.TempPathFactory, _own_state: None) -> Iterator[Labs]:
+    """The lab that this worker hands on from file to file; down at the end."""
+    made = Labs(tmp_path_factory.mktemp("labs"))
+    yield made
+    made.close()
+
+
 @pytest.fixture(scope="module")
-def boot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Booted]]:
+def boot(labs: Labs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Booted]]:
     """`boot(text, *options)`: a lab of this inventory, up; down when the module ends."""
-    labs: list[Booted] = []
+    labs.close()
+    up: list[Booted] = []
 
     def booted(text: str, *options: str) -> Booted:
         inventory = tmp_path_factory.mktemp("inventory") / "cluster.yaml"
         inventory.write_text(text)
         lab = Booted(inventory, *options)
-        labs.append(lab)
+        up.append(lab)
         run = lab.up()
         assert run.returncode == 0, run.stdout + run.stderr
         return lab
 
     yield booted
-    for lab in labs:
+    for lab in up:
         run = lab.down()
         assert run.returncode == 0, run.stderr

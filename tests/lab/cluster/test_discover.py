@@ -4,32 +4,25 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sparkctl.inventory.model import Cluster
 from sparkctl.study import study
-from tests.lab.cluster.conftest import ROOT, Rig, lab_of, sparkctl
+from tests.lab.labs import LabKind, Labs, Rig, fabric, sparkctl
 
 UP = "for dev in /sys/class/net/en*np*; do ip link set ${dev##*/} up; done"
 ASLEEP = "ip -o link | grep -c 'np[01].*state DOWN' || :"
-
-
-def bare(name: str) -> str:
-    """A shipped inventory without its engine: it boots in seconds."""
-    text = (ROOT / "inventories" / f"{name}.yaml").read_text()
-    return text.split("\n# Left out: a fabric without an engine.")[0].split("\nengine:")[0] + "\n"
 
 
 LONG = [pytest.param(example, marks=pytest.mark.long) for example in ("mesh-3", "quad-switch")]
 
 
 @pytest.fixture(scope="module", params=["dual", *LONG])
-def rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+def rig(labs: Labs, request: pytest.FixtureRequest) -> Rig:
     """The lab of one example."""
-    yield from lab_of(bare(request.param), tmp_path_factory.mktemp("found"), f"found-{request.param}")
+    return labs.of(LabKind(f"found-{request.param}", fabric(request.param)), request.node.nodeid)
 
 
 def meant(path: Path) -> Cluster:

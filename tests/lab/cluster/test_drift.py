@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.cluster.conftest import Rig
+from tests.lab.labs import Rig
 
 NODE = "spark-2"
 DEV = "enp1s0f1np1"

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.lab.cluster.conftest import Rig, same, sparkctl
+from tests.lab.labs import Rig, same, sparkctl
 
 OURS = "/etc/netplan/95-sparkctl.yaml"
 FAST = """

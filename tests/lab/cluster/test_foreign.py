@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import pytest
 
-from tests.lab.cluster.conftest import Rig, lab_of, same
-from tests.lab.cluster.test_networkmanager import PATIENT, text_of
+from tests.lab.labs import Rig, same
 from tests.unit.test_foreign import CX7, EUGR, HEAD, NM, SYNC
 
 NODE = "spark-2"
@@ -154,14 +152,6 @@ def test_an_edit_while_taken_over_is_kept(bare: Rig) -> None:
 
 
 # --- NetworkManager ---------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def desktop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    """Nodes with NetworkManager, as DGX OS has it."""
-    for rig in lab_of(text_of(), tmp_path_factory.mktemp("profiles"), "test-profiles", "NetworkManager"):
-        rig.root(NODE, PATIENT)
-        yield rig
 
 
 @pytest.mark.parametrize("match", ["{name: enp1s0f1np1}", "{}"])

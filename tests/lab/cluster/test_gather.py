@@ -17,7 +17,7 @@ from sparkctl.loadtest.allgather import NAME, Place
 from sparkctl.loadtest.in_engine import trial_script
 from sparkctl.render.artifact import UNIT_NAME
 from sparkctl.study import study
-from tests.lab.cluster.conftest import Ended, Rig
+from tests.lab.labs import Ended, Rig
 
 NODES = ("spark-1", "spark-2")
 LEFT = f"docker ps -aq --filter name={NAME}; systemctl list-units --no-legend --plain --state=active '{NAME}-*'"

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.cluster.conftest import Ended, Rig, same
 from tests.lab.cluster.matrix.course import REST, Course
 from tests.lab.cluster.matrix.driver import Event
 from tests.lab.cluster.test_faults import OURS, fast
+from tests.lab.labs import Ended, Rig, same
 
 SMALL = "/run/small"
 ALL_AT_REST = {"spark-1": "rest\n", "spark-2": "rest\n"}

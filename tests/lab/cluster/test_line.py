@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tests.lab.cluster.conftest import Rig, same
+from tests.lab.labs import Rig, same
 
 
 def states(report: dict[str, object], check: str) -> set[str]:

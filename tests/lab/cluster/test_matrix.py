@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.lab.cluster.conftest import ROOT
 from tests.lab.cluster.matrix import play
 from tests.lab.cluster.matrix.cells import STAGES, STRIKES, TOPOLOGIES, Cell, brief, every
 from tests.lab.cluster.matrix.play import Played
+from tests.lab.labs import ROOT
 
 CELLS = tuple(every(whole=False))
 """What CI plays: every kind at every stage of `up` on two nodes, and for every other verb once, on one of the fabrics."""

@@ -13,15 +13,10 @@ from pathlib import Path
 import pytest
 
 from sparkctl.lab.state import folder
-from tests.lab.cluster.conftest import ROOT, Ended, Rig, lab_of, same
+from tests.lab.labs import Ended, Rig, fabric, same
 
 OURS = "/etc/netplan/95-sparkctl.yaml"
 RAILS = ("enp1s0f1np1", "enP2p1s0f1np1")
-# Ports that ask for an address for ever are in one state all the time; by default they give up after 45 s and try again.
-PATIENT = """
-printf '[connection]\\nipv4.dhcp-timeout=2147483647\\n' >/etc/NetworkManager/conf.d/90-test.conf
-systemctl restart NetworkManager
-"""
 # Names that systemd has read of since `netplan apply` asked for them; there is no unit behind them.
 READ_OF = r"(netplan-ovs-cleanup|ovsdb-server)\.service .*\n"
 # lo and docker0 are not NetworkManager's: it describes them by profiles with new UUIDs whenever it starts.
@@ -30,29 +25,6 @@ echo "# NetworkManager"; nmcli -t -f DEVICE,STATE,CONNECTION,CON-UUID device | g
 nmcli -t -f NAME,UUID,TYPE,AUTOCONNECT,DEVICE,FILENAME connection show | grep -v -e '^lo:' -e '^docker0:' | sort
 for dev in /sys/class/net/en*; do nmcli -t -f GENERAL.NM-MANAGED,GENERAL.AUTOCONNECT device show ${dev##*/}; done
 """
-
-
-def text_of(rails: str = "both") -> str:
-    text = (ROOT / "inventories" / "dual.yaml").read_text().split("\n# Left out: a fabric without an engine.")[0] + "\n"
-    return text.replace("rails: both", f"rails: {rails}")
-
-
-@pytest.fixture(scope="module")
-def desktop_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    """Two nodes with NetworkManager and no engine."""
-    for rig in lab_of(text_of(), tmp_path_factory.mktemp("desktop"), "test-desktop", "NetworkManager"):
-        for node in rig.state.nodes:
-            rig.root(node.name, PATIENT)
-        yield rig
-
-
-@pytest.fixture
-def desktop(desktop_lab: Rig) -> Iterator[Rig]:
-    """The same, with nothing of sparkctl and nothing planted left after each test."""
-    yield desktop_lab
-    desktop_lab.heal()
-    ended = desktop_lab.cluster("down", "--yes")
-    assert ended.code == 0, ended.err
 
 
 def capture(rig: Rig) -> dict[str, str]:
@@ -189,7 +161,7 @@ def test_down_the_hard_way(desktop: Rig) -> None:
 def test_an_idle_port_gets_no_address_and_keeps_its_profile(desktop: Rig, tmp_path: Path) -> None:
     """One rail only: its twin has a cable and no stanza; another port has neither."""
     inventory = tmp_path / "one-rail.yaml"
-    inventory.write_text(text_of("A").replace("name: dual", "name: test-desktop", 1))
+    inventory.write_text(fabric("dual").replace("rails: both", "rails: A").replace("name: dual", "name: test-desktop", 1))
     one = Rig(inventory, desktop.name)
     desktop.root("spark-1", "ip link add enp1s0f0np0 type veth peer name nocable; nmcli device set nocable managed no")
     try:

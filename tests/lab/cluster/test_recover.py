@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.cluster.conftest import Ended, Rig, same, sparkctl
 from tests.lab.cluster.matrix.course import REST, Course
 from tests.lab.cluster.matrix.driver import Event
+from tests.lab.labs import Ended, Rig, same, sparkctl
 
 HEAD = Event("spark-1", "network, head", 3, "", 0)
 RECORD = Event("spark-1", "record", 7, "", 0)

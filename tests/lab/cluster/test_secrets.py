@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.cluster.conftest import ROOT, Rig, lab_of
 from tests.lab.cluster.matrix.driver import Event, Order
+from tests.lab.labs import ROOT, SERVING, Labs, Rig
 
 PASSWORD, KEY = "planted-Passw0rd-7c1f", "planted-key-93ab1e5d"
 SECRETS = (PASSWORD.encode(), KEY.encode())
@@ -142,22 +142,19 @@ class Typist:
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+def guarded(labs: Labs, request: pytest.FixtureRequest) -> Rig:
     """A lab with an engine, whose nodes have a user that sudo asks for the password, and with the planted key."""
-    text = (ROOT / "inventories" / "dual.yaml").read_text()
-    for rig in lab_of(text, tmp_path_factory.mktemp("secrets"), "test-secrets"):
-        state = rig.state
-        key = Path(state.nodes[0].known_hosts).with_name("api.key")
-        assert key.exists(), "the lab keeps its key elsewhere"
-        key.write_text(f"{KEY}\n")
-        key.chmod(0o600)
-        for node in state.nodes:
-            rig.root(
-                node.name,
-                f"useradd -m -G sudo -s /bin/bash asked; echo asked:{PASSWORD} | chpasswd;"
-                f"cp -a ~{node.user}/.ssh ~asked/ && chown -R asked: ~asked/.ssh",
-            )
-        yield rig
+    rig = labs.of(SERVING, request.node.nodeid)
+    first = rig.state.nodes[0]
+    key = Path(first.known_hosts).with_name("api.key")
+    assert key.exists(), "the lab keeps its key elsewhere"
+    key.write_text(f"{KEY}\n")
+    key.chmod(0o600)
+    rig.each(
+        f"useradd -m -G sudo -s /bin/bash asked; echo asked:{PASSWORD} | chpasswd;"
+        f"cp -a ~{first.user}/.ssh ~asked/ && chown -R asked: ~asked/.ssh"
+    )
+    return rig
 
 
 def places(rig: Rig) -> dict[str, list[str]]:

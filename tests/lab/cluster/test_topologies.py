@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-from tests.lab.cluster.conftest import ROOT, Rig, lab_of
+from tests.lab.labs import INVENTORIES, LabKind, Labs, Rig
 
 
 @pytest.fixture(params=["mesh-3", "quad-switch"])
-def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
+def rig(labs: Labs, request: pytest.FixtureRequest) -> Rig:
     """The lab of one example."""
-    text = (ROOT / "inventories" / f"{request.param}.yaml").read_text()
-    yield from lab_of(text, tmp_path, f"test-{request.param}")
+    return labs.of(LabKind(f"test-{request.param}", (INVENTORIES / f"{request.param}.yaml").read_text()), request.node.nodeid)
 
 
 def test_up_serves_and_down_leaves_nothing(rig: Rig) -> None:

@@ -2,40 +2,24 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from tests.lab.cluster.conftest import ROOT, Ended, sparkctl
+from tests.lab.labs import Rig
 
-ENGINE = "\nengine:"
 NodeScripts = Mapping[str, str]
 
 
 @dataclass
-class Site:
+class Site(Rig):
     """One lab of either backend."""
 
-    inventory: Path
     healthy: int = 0
     alarms: list[str] = field(default_factory=list)
 
-    def root(self, node: str, script: str) -> str:
-        """Run `script` as root on `node`; it must succeed."""
-        wanted = f"sudo -n sh -ec {shlex.quote(script)}"
-        ended = sparkctl("lab", "ssh", str(self.inventory), node, "--", wanted, timeout=120)
-        assert ended.code == 0, f"{node}: {script!r} failed: {ended.out}{ended.err}"
-        return ended.out
-
-    def fault(self, verb: str, subject: str) -> None:
-        """`sparkctl lab fault INVENTORY VERB SUBJECT`."""
-        ended = sparkctl("lab", "fault", str(self.inventory), verb, subject, timeout=180)
-        assert ended.code == 0, ended.err
-
-    def cluster(self, verb: str, *words: str) -> Ended:
-        """`sparkctl cluster VERB INVENTORY --lab ...`."""
-        return sparkctl("cluster", verb, str(self.inventory), "--lab", *words, timeout=900)
+    def root(self, node: str, script: str, timeout: float = 120) -> str:
+        """Run `script` as root on `node`; every command of it must succeed."""
+        return super().root(node, f"set -e\n{script}", timeout)
 
     def verify(self, *words: str) -> tuple[int, tuple[dict[str, str], ...]]:
         """Exit code and verdicts of `cluster verify --lab --json`."""
@@ -115,24 +99,10 @@ def misnamed(fault: Fault, code: int, verdicts: Sequence[dict[str, str]]) -> lis
     return problems
 
 
-def booted(
-    folder: Path, example: str, name: str, *options: str, engine: bool = False, goal: bool = True
-) -> Iterator[Site]:
-    """The lab of one example, at its goal or blank; down at the end, whatever happened."""
-    text = (ROOT / "inventories" / f"{example}.yaml").read_text()
-    text = text if engine else text.partition(ENGINE)[0] + "\n"
-    inventory = folder / f"{name}.yaml"
-    lines = [f"  name: {name}" if line.startswith("  name: ") else line for line in text.splitlines()]
-    lines = [f"metadata: {{name: {name}}}" if line.startswith("metadata: {") else line for line in lines]
-    inventory.write_text("\n".join(lines) + "\n")
-    up = sparkctl("lab", "up", str(inventory), *options)
-    assert up.code == 0, up.err
-    try:
-        site = Site(inventory)
-        if goal:
-            made = site.cluster("up", "--yes", *(() if engine else ("--only", "network")))
-            assert made.code == 0, made.err + made.out
-        yield site
-    finally:
-        down = sparkctl("lab", "down", str(inventory))
-        assert down.code == 0, down.err
+def at_goal(rig: Rig) -> Site:
+    """The network of a running lab up, and its engine where it has one."""
+    site = Site(rig.inventory, rig.name)
+    engine = "\nengine:" in rig.inventory.read_text()
+    made = site.cluster("up", "--yes", *(() if engine else ("--only", "network")))
+    assert made.code == 0, made.err + made.out
+    return site

@@ -7,42 +7,34 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.lab.faults import catalog
-from tests.lab.faults.site import Fault, Site, booted, misnamed
+from tests.lab.faults.site import Fault, Site, at_goal, misnamed
+from tests.lab.labs import SERVING, LabKind, Labs, fabric
 
 WANTED_FAULTS, WANTED_HEALTHY = 25, 20
 
-
-Case = tuple[str, Callable[[], Iterator[Fault]], tuple[str, ...], bool]
-LABS: dict[str, Case] = {
-    "direct": ("dual", catalog.direct, (), False),
-    "mesh": ("mesh-3", catalog.mesh, (), False),
-    "switch": ("quad-switch", catalog.switch, (), False),
-    "serving": ("dual", catalog.serving, (), True),
+LABS: dict[str, tuple[LabKind, Callable[[], Iterator[Fault]]]] = {
+    "direct": (LabKind("test-faults-direct", fabric("dual"), used=False), catalog.direct),
+    "mesh": (LabKind("test-faults-mesh", fabric("mesh-3"), used=False), catalog.mesh),
+    "switch": (LabKind("test-faults-switch", fabric("quad-switch"), used=False), catalog.switch),
+    "serving": (SERVING, catalog.serving),
 }
-PLANTED = [(lab, fault) for lab, (_, faults, _, _) in LABS.items() for fault in faults()]
+PLANTED = [(lab, fault) for lab, (_, faults) in LABS.items() for fault in faults()]
 LOOKED: list[str] = []
 
 
 @pytest.fixture(scope="module")
-def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Site]]:
-    """One lab at a time, kept while its faults are planted."""
-    open_: dict[str, Iterator[Site]] = {}
+def sites(labs: Labs, request: pytest.FixtureRequest) -> Callable[[str], Site]:
+    """One lab at a time at its goal, kept while its faults are planted."""
     found: dict[str, Site] = {}
 
     def site(lab: str) -> Site:
         if lab not in found:
-            for other in tuple(open_):
-                next(open_.pop(other), None)
-                found.pop(other)
-            example, _, options, engine = LABS[lab]
-            open_[lab] = booted(tmp_path_factory.mktemp(lab), example, f"test-faults-{lab}", *options, engine=engine)
-            found[lab] = next(open_[lab])
+            found.clear()
+            found[lab] = at_goal(labs.of(LABS[lab][0], request.node.nodeid))
             found[lab].look_healthy()
         return found[lab]
 
-    yield site
-    for left in open_.values():
-        next(left, None)
+    return site
 
 
 @pytest.mark.parametrize(("lab", "fault"), PLANTED, ids=[f"{lab}-{fault}" for lab, fault in PLANTED])

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.lab.faults import catalog
-from tests.lab.faults.site import Fault, Site, booted, misnamed, wrong
+from tests.lab.faults.site import Fault, Site, misnamed, wrong
+from tests.lab.labs import LabKind, Labs, fabric
 
-BACKEND = ("--backend", "vm")
 RDMA = ("roce-device", "rail-gid", "rail-bandwidth", "rails-bandwidth", "rail-latency", "rdma-counters")
 
 
@@ -24,10 +23,16 @@ def proven(site: Site, *words: str) -> Counter[str]:
     return Counter(v["id"] for v in verdicts if v["id"] in RDMA and v["state"] == "pass")
 
 
+def machines(labs: Labs, example: str, user: str) -> Site:
+    """Virtual machines cabled as an example says, blank."""
+    rig = labs.of(LabKind(f"test-roce-{example}", fabric(example), backend="vm", used=False), user)
+    return Site(rig.inventory, rig.name)
+
+
 @pytest.fixture(scope="module")
-def dual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Two machines on one cable, blank."""
-    yield from booted(tmp_path_factory.mktemp("dual"), "dual", "test-roce-2", *BACKEND, goal=False)
+def dual(labs: Labs, request: pytest.FixtureRequest) -> Site:
+    """Two machines on one cable."""
+    return machines(labs, "dual", request.node.nodeid)
 
 
 @pytest.fixture(scope="module")
@@ -79,14 +84,15 @@ def test_down_leaves_nothing(dual: Site, goal: Counter[str]) -> None:
     ],
 )
 @pytest.mark.long
-def test_up_proves_every_port(tmp_path: Path, example: str, ends: int, pairs: int, load: str) -> None:
+def test_up_proves_every_port(
+    labs: Labs, request: pytest.FixtureRequest, tmp_path: Path, example: str, ends: int, pairs: int, load: str
+) -> None:
     """On a mesh each node has two ports; at a switch every node meets two others (`quick`), or all (`full`)."""
     playbook = tmp_path / "up.yaml"
     stages = f"stages: [{{stage: network, load: {load}, settle_timeout: 60}}]"
     playbook.write_text(f"apiVersion: sparkctl/v1\nkind: Playbook\nname: up\n{stages}\n")
-    for site in booted(tmp_path, example, f"test-roce-{example}", *BACKEND, goal=False):
-        found = proven(site, "--playbook", str(playbook))
-        assert (found["roce-device"], found["rail-gid"], found["rdma-counters"]) == (ends, ends, ends)
-        assert found["rail-bandwidth"] == 4 * pairs
-        if load == "full":
-            assert (found["rails-bandwidth"], found["rail-latency"]) == (2 * pairs, 4 * pairs)
+    found = proven(machines(labs, example, request.node.nodeid), "--playbook", str(playbook))
+    assert (found["roce-device"], found["rail-gid"], found["rdma-counters"]) == (ends, ends, ends)
+    assert found["rail-bandwidth"] == 4 * pairs
+    if load == "full":
+        assert (found["rails-bandwidth"], found["rail-latency"]) == (2 * pairs, 4 * pairs)

@@ -9,15 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
 
-from tests.lab.cluster.conftest import CAPTURE, ROOT, Rig, same, sparkctl, used
 from tests.lab.cluster.matrix.cells import Cell, Outcome, State, staged
 from tests.lab.cluster.matrix.driver import Event, Kind, Order, events
+from tests.lab.labs import CAPTURE, ROOT, LabKind, Rig, booted, fabric, same, sparkctl, use, used
 
 PLAYBOOK = """
 apiVersion: sparkctl/v1
@@ -27,9 +25,6 @@ confirm_timeout: 20
 stages: [{stage: network, settle_timeout: 6}]
 """
 EXAMPLES = {"direct": "dual", "mesh": "mesh-3", "switch": "quad-switch"}
-# One lab after the other: systemd gives up on a node that waits too long for its cores.
-BOOTING = Lock()
-ATTEMPTS = 3
 PLANNED = ("up", "down", "reprovision")
 REST = """
 for i in $(seq 600); do
@@ -57,13 +52,6 @@ def comparable(text: str) -> str:
     """A capture without what any boot or run makes anew, and its routes in an order of their own."""
     before, routes, after = re.split(r"^# (?:route|units)\n", OF_A_RUN.sub("", OF_A_BOOT.sub("", text)), flags=re.M)
     return before + "\n".join(sorted(json.dumps(route) for route in json.loads(routes))) + "\n" + after
-
-
-def fabric_only(example: str, name: str) -> str:
-    """An example under another name, its engine cut off."""
-    text = (ROOT / "inventories" / f"{example}.yaml").read_text()
-    text = re.split(r"\n(?:# Left out: a fabric without an engine\.|engine:)", text)[0] + "\n"
-    return re.sub(r"^(metadata:.*?name: )[\w-]+", rf"\g<1>{name}", text, count=1, flags=re.S | re.M)
 
 
 @dataclass
@@ -114,8 +102,7 @@ class Course:
 
     def each(self, script: str, timeout: float = 90) -> dict[str, str]:
         """Run `script` on all nodes at once."""
-        with ThreadPoolExecutor(len(self.nodes)) as pool:
-            return dict(zip(self.nodes, pool.map(lambda n: self.rig.root(n, script, timeout), self.nodes), strict=True))
+        return self.rig.each(script, timeout)
 
     def capture(self) -> dict[str, str]:
         """What every node is."""
@@ -128,7 +115,7 @@ class Course:
     def learn(self) -> None:
         """What the nodes look like blank (fresh from a boot, and used), at the goal and wiped; a healthy run of each verb."""
         self._remember("blank")
-        self._used()
+        used(self.rig)
         self._remember("blank")
         self.well("up")
         self._remember("goal")
@@ -147,14 +134,6 @@ class Course:
             kept = self.known.setdefault(state, {}).setdefault(node, [])
             if text not in kept:
                 kept.append(text)
-
-    def _used(self) -> None:
-        with ThreadPoolExecutor(len(self.nodes)) as pool:
-            list(pool.map(self._use, self.nodes))
-
-    def _use(self, node: str) -> None:
-        """The head's ports were up before sparkctl came, the workers' were up once."""
-        used(self.rig, node, "up" if node == self.nodes[0] else "down")
 
     def matching(self, found: Mapping[str, str], states: tuple[str, ...]) -> str:
         """The one state that all nodes are in; AssertionError shows the shortest difference."""
@@ -244,7 +223,7 @@ class Course:
         assert code != 0 or outcome.ended == cell.goal, f"it said that all is well: {said}"
         assert code not in (4, 5) or cell.verb == "recover" or outcome.ended == cell.begin, f"it said that all is as before: {said}"
         if cell.kind == "NODE_KILLED" and self.now == "blank":
-            self._use(place.node)
+            use(self.rig, place.node, "up" if place.node == self.nodes[0] else "down")
             self.last = {}
 
     def _powered(self, cell: Cell, node: str) -> None:
@@ -281,28 +260,16 @@ class Course:
         self.struck("recover", "NONE")
         self.struck("down", "NONE")
         self.each(f"systemctl stop sparkctl-revert.timer 2>/dev/null; {WIPE}")
-        self._used()
+        used(self.rig)
         self.now, self.last = "blank", {}
-
-
-def _boot(inventory: Path) -> None:
-    """Once more where systemd gave up on a node: on a machine that is busy with other things, it does."""
-    with BOOTING:
-        for _ in range(ATTEMPTS):
-            up = sparkctl("lab", "up", str(inventory))
-            if up.code == 0:
-                return
-    raise AssertionError(up.err)
 
 
 @contextmanager
 def running(topology: str, folder: Path, name: str) -> Iterator[Course]:
     """Boot a lab of the example of `topology`; down at the end, whatever happened."""
     folder.mkdir()
-    inventory = folder / f"{name}.yaml"
-    inventory.write_text(fabric_only(EXAMPLES[topology], name))
+    kind = LabKind(name, fabric(EXAMPLES[topology]))
     try:
-        _boot(inventory)
-        yield Course(Rig(inventory, name), topology, folder)
+        yield Course(booted(kind, folder), topology, folder)
     finally:
-        sparkctl("lab", "down", str(inventory))
+        sparkctl("lab", "down", folder / f"{name}.yaml")
