@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.labs import booting
+
 SCRIPT = Path(__file__).with_name("leftovers.py")
 HIERARCHY = Path("/sys/fs/cgroup/pids")  # cgroups version 1; in version 2 there is only one
 CGROUP = (HIERARCHY if HIERARCHY.is_dir() else HIERARCHY.parent) / "sparkctl-lab-planted"
@@ -18,12 +20,13 @@ CGROUP = (HIERARCHY if HIERARCHY.is_dir() else HIERARCHY.parent) / "sparkctl-lab
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """A shell in namespaces of its own: what is planted there goes with it, and it sees no other lab."""
+    """A shell in namespaces of its own: what is planted there goes with it, and no lab boots whose cgroups it would see."""
     command = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "bash"]
-    shell = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
-    yield shell
-    shell.kill()
-    shell.communicate()
+    with booting():
+        shell = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+        yield shell
+        shell.kill()
+        shell.communicate()
 
 
 def run(shell: subprocess.Popen[str], line: str) -> str:

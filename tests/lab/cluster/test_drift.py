@@ -104,7 +104,7 @@ def test_a_netdev_that_is_down_is_said_once(running: Rig) -> None:
 
 
 def test_a_silent_node_is_said_and_the_others_are_read(running: Rig) -> None:
-    running.root(NODE, "systemd-run --on-active=25 systemctl start ssh; systemctl stop ssh.socket ssh")
+    running.root(NODE, "systemd-run --on-active=25 --timer-property=AccuracySec=1s systemctl start ssh; systemctl stop ssh.socket ssh")
     try:
         ended = running.cluster("diff", "--json")
         assert ended.code == 10, ended.err
