@@ -14,15 +14,15 @@ MARKED_all := not long
 SUITE = $(PYTEST) --junitxml=$(OUT)/$@.xml -m "$(MARKED_$(LEVEL))"
 # A folder of its own for each: a later run of pytest removes those of older ones, also while they go on.
 LABS = $(SUITE) --basetemp=$(OUT)/$@.tmp --durations=10
-# Suites below tests/lab that have a target of their own.
-APART := cluster/test_matrix.py cluster/test_hardship.py faults machines test_lab_vm.py
+# Below tests/lab, but suites of their own.
+APART := cluster/test_matrix.py machines test_lab_vm.py
 FAST := $(addprefix --ignore=tests/,scenario truth lab)
 # What needs the cores, beside what waits for leases and boots.
 BUSY := lint fast truth scenario mutation machines
-WAITING := lab hardship faults matrix
+WAITING := lab matrix
 COUNTED := fast truth scenario machines $(WAITING)
 
-.PHONY: help demo demo-down test test-all deep level lint fast long truth scenario mutation $(WAITING) machines golden bench bench-lab bench-network clean apt venv before leftovers
+.PHONY: help demo demo-down test test-all deep level lint fast long truth scenario mutation $(WAITING) hardship faults machines golden bench bench-lab bench-network clean apt venv before leftovers
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -94,15 +94,16 @@ truth: apt venv  ## what we render, judged by the real tools
 	@echo "==> truth: the real netplan, systemd, shellcheck, vLLM and NCCL"
 	@$(SUITE) tests/truth
 
-lab: apt venv  ## emulated nodes with real sshd, netplan, Docker and vLLM
+lab: apt venv  ## emulated nodes with real sshd, netplan, Docker and vLLM: all of tests/lab but matrix and machines
 	@echo "==> lab"
-	@$(LABS) tests/lab $(addprefix --ignore=tests/lab/,$(APART))
+	@# three labs at once, so that one waits while another works; 128 inotify instances are enough for eleven nodes
+	@$(LABS) tests/lab $(addprefix --ignore=tests/lab/,$(APART)) -n 3 --dist loadfile --no-loadscope-reorder
 
-hardship: apt venv  ## full disks, cut journals, races and signals on emulated nodes
+hardship: apt venv  ## of lab alone: full disks, cut journals, races and signals on emulated nodes
 	@echo "==> hardship on emulated nodes"
 	@$(LABS) tests/lab/cluster/test_hardship.py
 
-faults: apt venv  ## planted faults on emulated nodes: each named by the right check, no false alarm
+faults: apt venv  ## of lab alone: planted faults on emulated nodes: each named by the right check, no false alarm
 	@echo "==> planted faults on emulated nodes"
 	@$(LABS) tests/lab/faults
 
