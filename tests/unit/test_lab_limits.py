@@ -62,9 +62,9 @@ def test_each_limit_is_named_with_its_line(name: str, monkeypatch: pytest.Monkey
 
 
 def test_an_engine_needs_memory_that_a_fabric_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "room", lambda: PLENTY | {"MemAvailable": (2048, 0)})
+    monkeypatch.setattr(limits, "room", lambda: PLENTY | {"MemAvailable": (3000, 0)})
     limits.require(spec(2), BACKENDS["container"].needs)
-    told = refused(monkeypatch, spec(2, engine=True), MemAvailable=(2048, 0))
+    told = refused(monkeypatch, spec(2, engine=True), MemAvailable=(3000, 0))
     assert "memory" in told.message and "fewer nodes" in told.remedy and "sysctl" not in told.remedy
 
 
