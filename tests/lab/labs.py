@@ -40,6 +40,15 @@ echo "# containers"; docker ps -aq --no-trunc | sort; docker images -q --no-trun
 """
 
 
+# A dead controller is found out after this: at least three times the slowest step (tests/lab/cluster/test_matrix.py looks).
+LEASE = 30.0
+QUICK = f"""
+apiVersion: sparkctl/v1
+kind: Playbook
+name: quick
+confirm_timeout: {LEASE:.0f}
+stages: [{{stage: network, settle_timeout: 6}}]
+"""
 GENERATE = "/usr/libexec/netplan/generate"
 NOT_GENTLY = f"""#!/bin/sh
 case " $* $(tr '\\0' ' ' </proc/$PPID/cmdline)" in *root-dir* | *netplan.real*) exec {GENERATE}.real "$@" ;; esac
@@ -85,6 +94,13 @@ class Rig:
     def cluster(self, verb: str, *words: str, timeout: float = PATIENCE) -> Ended:
         """`sparkctl cluster VERB INVENTORY --lab ...`."""
         return sparkctl("cluster", verb, str(self.inventory), "--lab", *words, timeout=timeout)
+
+    @property
+    def quick(self) -> list[str]:
+        """Options of `up` and `down` for a short lease and a short look."""
+        playbook = self.inventory.with_name("quick.yaml")
+        playbook.write_text(QUICK)
+        return ["--playbook", str(playbook)]
 
     def started(self, verb: str, *words: str) -> subprocess.Popen[str]:
         """The same, left running."""

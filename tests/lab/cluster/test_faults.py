@@ -9,22 +9,9 @@ import sys
 import time
 from pathlib import Path
 
-from tests.lab.labs import Rig, same, sparkctl
+from tests.lab.labs import LEASE, Rig, same, sparkctl
 
 OURS = "/etc/netplan/95-sparkctl.yaml"
-FAST = """
-apiVersion: sparkctl/v1
-kind: Playbook
-name: fast
-confirm_timeout: 20
-stages: [{stage: network, settle_timeout: 5}]
-"""
-
-
-def fast(rig: Rig) -> list[str]:
-    playbook = rig.inventory.parent / "fast.yaml"
-    playbook.write_text(FAST)
-    return ["--playbook", str(playbook)]
 
 
 def test_the_network_part_alone(bare: Rig) -> None:
@@ -103,7 +90,7 @@ def test_the_controller_is_killed_before_the_confirmation(bare: Rig) -> None:
     """Nobody is left to undo: each node does it alone, within its timer."""
     bare.plant_netplan("spark-1", f'if [ "$1" = apply ] && [ -e {OURS} ]; then /usr/sbin/netplan.real apply; touch /run/planted; sleep 3; exit 0; fi')
     before = bare.capture()
-    running = bare.started("up", "--yes", *fast(bare))
+    running = bare.started("up", "--yes", *bare.quick)
     until = time.monotonic() + 60
     while "yes" not in bare.root("spark-1", "[ -e /run/planted ] && echo yes || :"):
         assert time.monotonic() < until and running.poll() is None, "the head's network was never changed"
@@ -112,7 +99,7 @@ def test_the_controller_is_killed_before_the_confirmation(bare: Rig) -> None:
     running.wait(10)
     assert "10.20." in bare.root("spark-1", "ip -4 -o addr"), "the network had been changed"
     bare.heal()
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 2 * LEASE
     while any("sparkctl" in bare.root(node, "ls /var/lib") for node in ("spark-1", "spark-2")):
         assert time.monotonic() < deadline, "the timers did not put the nodes back"
         time.sleep(1)
@@ -121,15 +108,15 @@ def test_the_controller_is_killed_before_the_confirmation(bare: Rig) -> None:
 
 def test_a_slow_step_is_not_taken_for_a_dead_controller(bare: Rig) -> None:
     """The step takes longer than the lease, and the controller says meanwhile that it lives."""
-    bare.plant_netplan("spark-2", f'if [ "$1" = apply ] && [ -e {OURS} ]; then sleep 30; fi')
-    up = bare.cluster("up", "--yes", *fast(bare))
+    bare.plant_netplan("spark-2", f'if [ "$1" = apply ] && [ -e {OURS} ]; then sleep {LEASE + 10:.0f}; fi')
+    up = bare.cluster("up", "--yes", *bare.quick)
     assert up.code == 0, up.err
 
 
 def test_an_interruption_stops_at_the_barrier_and_undoes(bare: Rig) -> None:
     bare.plant_netplan("spark-2", f'if [ "$1" = apply ] && [ -e {OURS} ]; then touch /run/planted; sleep 3; fi')
     before = bare.capture()
-    running = bare.started("up", "--yes", *fast(bare))
+    running = bare.started("up", "--yes", *bare.quick)
     until = time.monotonic() + 60
     while "yes" not in bare.root("spark-2", "[ -e /run/planted ] && echo yes || :"):
         assert time.monotonic() < until and running.poll() is None
@@ -155,7 +142,7 @@ def test_a_stale_plan_is_refused(bare: Rig) -> None:
 
 def test_a_second_run_is_told_who_holds_the_lock(bare: Rig) -> None:
     bare.plant_netplan("spark-1", f'if [ "$1" = apply ] && [ -e {OURS} ]; then touch /run/planted; sleep 4; fi')
-    first = bare.started("up", "--yes", *fast(bare))
+    first = bare.started("up", "--yes", *bare.quick)
     until = time.monotonic() + 60
     while "yes" not in bare.root("spark-1", "[ -e /run/planted ] && echo yes || :"):
         assert time.monotonic() < until and first.poll() is None

@@ -10,7 +10,7 @@ import pytest
 from tests.lab.cluster.matrix import play
 from tests.lab.cluster.matrix.cells import STAGES, STRIKES, TOPOLOGIES, Cell, brief, every
 from tests.lab.cluster.matrix.play import Played
-from tests.lab.labs import ROOT
+from tests.lab.labs import LEASE, ROOT
 
 CELLS = tuple(every(whole=False))
 """What CI plays: every kind at every stage of `up` on two nodes, and for every other verb once, on one of the fabrics."""
@@ -60,6 +60,14 @@ def test_every_stage_of_a_healthy_run_has_cells(played: Played) -> None:
     struck = Counter(cell.stage for cell in CELLS if (cell.topology, cell.verb) == ("direct", "up"))
     assert found == set(struck) == set(STAGES)
     assert all(struck[stage] == len(STRIKES) for stage in found - {"facts"}), struck
+
+
+def test_the_lease_is_three_times_the_slowest_command(played: Played) -> None:
+    """Or a slow node is taken for one that nobody leads, and what the cells say of dead controllers means nothing."""
+    for outcome in played.outcomes.values():
+        outcome.result(timeout=LONGEST)
+    slowest = {name: course.slowest for name, course in played.courses.items()}
+    assert slowest and all(0 < seconds <= LEASE / 3 for seconds in slowest.values()), slowest
 
 
 def test_the_matrix_is_wide_enough() -> None:

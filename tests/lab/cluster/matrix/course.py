@@ -14,16 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.lab.cluster.matrix.cells import Cell, Outcome, State, staged
-from tests.lab.cluster.matrix.driver import Event, Kind, Order, events
+from tests.lab.cluster.matrix.driver import SLOWEST, Event, Kind, Order, events
 from tests.lab.labs import CAPTURE, ROOT, LabKind, Rig, booted, fabric, same, sparkctl, use, used
 
-PLAYBOOK = """
-apiVersion: sparkctl/v1
-kind: Playbook
-name: quick
-confirm_timeout: 20
-stages: [{stage: network, settle_timeout: 6}]
-"""
 EXAMPLES = {"direct": "dual", "mesh": "mesh-3", "switch": "quad-switch"}
 PLANNED = ("up", "down", "reprovision")
 REST = """
@@ -65,6 +58,7 @@ class Course:
     known: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     healthy: dict[str, dict[str, list[Event]]] = field(default_factory=dict)
     turn: int = 0
+    slowest: float = 0.0
     last: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -76,9 +70,7 @@ class Course:
 
     def words(self, verb: str) -> list[str]:
         """The command line of a verb."""
-        playbook = self.folder / "quick.yaml"
-        playbook.write_text(PLAYBOOK)
-        book = ["--playbook", str(playbook)] if verb in PLANNED else ["--break-lock"]
+        book = self.rig.quick if verb in PLANNED else ["--break-lock"]
         return ["cluster", verb, str(self.rig.inventory), "--lab", "--yes", *book]
 
     def struck(self, verb: str, kind: Kind, place: Event | None = None, step: int = 0, late: bool = False) -> tuple[int, str, list[Event]]:
@@ -96,6 +88,7 @@ class Course:
         """Run `verb` without a fault; its commands are the places of the faults."""
         code, said, passed = self.struck(verb, "NONE")
         assert code == 0, f"{verb} without a fault ended with {code}: {said}"
+        self.slowest = max(self.slowest, float((self.folder / f"{self.turn}{SLOWEST}").read_text()))
         self.healthy.setdefault(name or verb, staged(passed))
 
     # --- the nodes -----------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, replace
@@ -21,13 +22,15 @@ from sparkctl.lab.state import find
 from sparkctl.outcome import Lost, Result
 from sparkctl.ssh.connection import SshTransport
 from sparkctl.ssh.transport import Gate, LineSink
+from tests.lab.labs import LEASE
 
 Kind = Literal["NONE", "FAIL", "LOST_DONE", "LOST_NOT_DONE", "SSH_LOST", "CONTROLLER_KILLED", "NODE_KILLED"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+SLOWEST = ".slowest"
 CONNECT = "connect anew"
 STEP = " || failed $? "
-DARK_SECONDS = 24.0
-"""Longer than the transport waits for a silent node (20 s) and than the lease of the cells (20 s)."""
+DARK_SECONDS = LEASE + 4
+"""Longer than the transport waits for a silent node (20 s) and than the lease of the cells."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ class Planted:
     def __init__(self, order: Order) -> None:
         self.order = order
         self.struck = False
+        self.slowest = 0.0
         self.passed: Counter[str] = Counter()
         self.chores: set[asyncio.Task[None]] = set()
 
@@ -97,6 +101,11 @@ class Planted:
         with Path(self.order.log).open("a") as log:
             log.write(line + "\n")
             log.flush()
+
+    def took(self, seconds: float) -> None:
+        """Keep what the slowest command took that nothing struck."""
+        self.slowest = max(self.slowest, seconds)
+        Path(self.order.log).with_suffix(SLOWEST).write_text(f"{self.slowest}")
 
     def strikes(self, node: str, title: str) -> bool:
         """Whether this is the place; only the first time."""
@@ -113,7 +122,10 @@ class Planted:
         node = _node(gate)
         self.note(node, command.title, command.effect.name, len(step_lines(command.script)))
         if not self.strikes(node, command.title):
-            return await RUN(gate, command, on_line)
+            begun = time.monotonic()
+            result = await RUN(gate, command, on_line)
+            self.took(time.monotonic() - begun)
+            return result
         if self.order.kind == "FAIL":
             return await RUN(gate, replace(command, script=failing(command.script, self.order.step)), on_line)
         if self.order.kind == "LOST_DONE":
