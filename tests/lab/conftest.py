@@ -13,6 +13,21 @@ import pytest
 
 from tests.lab.labs import PATIENCE, Labs, booting
 
+LONGEST_FIRST = (
+    "test_foreign.py",
+    "test_hardship.py",
+    "test_networkmanager.py",
+    "test_faults.py",
+    "test_recover.py",
+    "test_faults_named.py",
+    "test_secrets.py",
+    "test_topologies.py",
+    "test_lab_container.py",
+    "test_line.py",
+    "test_gather.py",
+    "test_drift.py",
+)
+
 DIRECT = """apiVersion: sparkctl/v1
 kind: Cluster
 metadata: {{name: {name}}}
@@ -90,6 +105,22 @@ class Booted:
         labs = json.loads(sparkctl("lab", "list", "--json").stdout)["labs"]
         (found,) = (lab for lab in labs if lab["inventory"] == str(self.inventory))
         return found
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long begin first, so that the last of several workers does not end alone."""
+    places = {item.path: LONGEST_FIRST.index(item.path.name) for item in items if item.path.name in LONGEST_FIRST}
+    items.sort(key=lambda item: places.get(item.path, len(LONGEST_FIRST)))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """A worker that was stopped in the middle took no lab down: nothing stays behind all the same."""
+    if hasattr(config, "workerinput") or not config.option.basetemp:
+        return
+    for order in Path(config.option.basetemp).resolve().glob("popen-gw*/state*/sparkctl/labs/*/order.json"):
+        own = {**os.environ, "XDG_STATE_HOME": str(order.parents[3])}
+        line = [sys.executable, "-m", "sparkctl", "lab", "down", order.parent.name]
+        subprocess.run(line, env=own, timeout=PATIENCE, check=False)
 
 
 @pytest.fixture(scope="session", autouse=True)

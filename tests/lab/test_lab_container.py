@@ -161,6 +161,7 @@ def test_an_isolated_node_falls_silent_and_does_not_notice(direct):
     assert direct.said("spark-2", after) == boot_id
 
 
+@pytest.mark.more
 def test_a_node_stays_isolated_when_it_boots_again(direct):
     direct.fault("isolate", "spark-2")
     direct.fault("kill", "spark-2")

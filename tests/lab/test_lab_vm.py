@@ -140,6 +140,7 @@ def test_a_cable_that_is_cut_is_dark_at_both_ends(pair):
     assert ping(pair, "spark-2", "10.20.0.11")
 
 
+@pytest.mark.more
 def test_a_port_that_carries_less_drops_jumbo_frames_and_passes_small_ones(pair):
     pair.fault("mtu", "spark-2:p1=1500")
     assert not ping(pair, "spark-1", "10.20.0.12")
@@ -277,6 +278,7 @@ def person(tmp_path: Path) -> Iterator[tuple[list[str], dict[str, str], Path]]:
         shutil.rmtree(home)
 
 
+@pytest.mark.more
 def test_running_needs_no_root(person):
     begin, environment, home = person
     inventory = home / "cluster.yaml"

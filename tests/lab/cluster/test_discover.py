@@ -65,6 +65,7 @@ def test_addresses_in_use_tell_the_pool(rig: Rig, tmp_path: Path) -> None:
     assert "the addresses in use are those of this pool" in fresh.read_text()
 
 
+@pytest.mark.more
 def test_ports_that_are_down_are_named_and_left_down(rig: Rig) -> None:
     for node in rig.state.nodes:
         rig.root(node.name, UP.replace(" up;", " down;"))
@@ -85,6 +86,7 @@ def inside(rig: Rig, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(line, capture_output=True, text=True, timeout=120)
 
 
+@pytest.mark.more
 def test_a_host_key_that_nobody_pinned_is_refused_with_its_fingerprint(rig: Rig, tmp_path: Path) -> None:
     node, pins = rig.state.nodes[0], tmp_path / "known_hosts"
     pins.write_text("")

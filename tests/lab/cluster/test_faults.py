@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.lab.labs import LEASE, Rig, same, sparkctl
 
 OURS = "/etc/netplan/95-sparkctl.yaml"
@@ -46,6 +48,7 @@ def test_netplan_refuses_before_anything_changes(bare: Rig) -> None:
     same(before, bare_after)
 
 
+@pytest.mark.more
 def test_the_worker_disk_is_full(bare: Rig) -> None:
     """/var/lib on a filesystem of its own with a few kilobytes left."""
     bare.root(
@@ -64,6 +67,7 @@ def test_the_worker_disk_is_full(bare: Rig) -> None:
     same(before, after)
 
 
+@pytest.mark.more
 def test_a_full_disk_below_etc_at_commit(bare: Rig) -> None:
     bare.root("spark-2", "mkdir /etc/sparkctl; mount -t tmpfs -o size=4k,mode=755 tmpfs /etc/sparkctl; head -c 9k /dev/zero >/etc/sparkctl/fill || :")
     try:
@@ -106,6 +110,7 @@ def test_the_controller_is_killed_before_the_confirmation(bare: Rig) -> None:
     same(before, bare.capture())
 
 
+@pytest.mark.more
 def test_a_slow_step_is_not_taken_for_a_dead_controller(bare: Rig) -> None:
     """The step takes longer than the lease, and the controller says meanwhile that it lives."""
     bare.plant_netplan("spark-2", f'if [ "$1" = apply ] && [ -e {OURS} ]; then sleep {LEASE + 10:.0f}; fi')
@@ -233,6 +238,7 @@ for password in (None, "wrong", "right"):
 """
 
 
+@pytest.mark.more
 def test_a_sudo_password_goes_over_stdin_and_nowhere_else(bare: Rig) -> None:
     """A user whose sudo asks: without and with a wrong password refused, with the right one root, stdin intact."""
     user = bare.state.node("spark-2").user

@@ -26,6 +26,7 @@ MOVED = {
     "10-user.yaml": (USER, "10.66.0.2/24"),
     "20-matching.yaml": (MATCHING, "10.55.0.2/24"),
 }
+ALWAYS = ("40-cx7.yaml", "10-user.yaml")
 PROFILE = "90-NM-14f59568-5076-387a-aef6-10adfcca2e26.yaml"
 
 
@@ -56,7 +57,7 @@ def removed(rig: Rig, name: str) -> None:
     rig.root(NODE, f"rm -f /etc/netplan/{name}*; netplan apply; {down}; sleep 2")
 
 
-@pytest.mark.parametrize("name", MOVED)
+@pytest.mark.parametrize("name", [n if n in ALWAYS else pytest.param(n, marks=pytest.mark.more) for n in MOVED])
 def test_taken_over_and_given_back(bare: Rig, name: str) -> None:
     planted(bare, name, *MOVED[name])
     try:
@@ -90,6 +91,7 @@ def test_what_is_left_of_a_file_is_kept_to_the_byte(bare: Rig) -> None:
         removed(bare, "10-user.yaml")
 
 
+@pytest.mark.more
 def test_files_about_other_ports_are_left_alone(bare: Rig) -> None:
     other = "".join(f"    {dev}:\n      link-local: [ ipv4 ]\n" for dev in ("enp1s0f0np0", "enP2p1s0f0np0"))
     planted(bare, "40-cx7.yaml", HEAD + other)
@@ -134,6 +136,7 @@ def test_a_file_that_hides_ours(bare: Rig) -> None:
         bare.root(NODE, "rm /run/netplan/95-sparkctl.yaml; rmdir --ignore-fail-on-non-empty /run/netplan")
 
 
+@pytest.mark.more
 def test_an_edit_while_taken_over_is_kept(bare: Rig) -> None:
     """Somebody writes to what is left of the file: teardown keeps that and puts the original beside it."""
     planted(bare, "10-user.yaml", *MOVED["10-user.yaml"])
@@ -154,7 +157,7 @@ def test_an_edit_while_taken_over_is_kept(bare: Rig) -> None:
 # --- NetworkManager ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("match", ["{name: enp1s0f1np1}", "{}"])
+@pytest.mark.parametrize("match", ["{name: enp1s0f1np1}", pytest.param("{}", marks=pytest.mark.more)])
 def test_profiles_of_networkmanager(desktop: Rig, match: str) -> None:
     planted(desktop, PROFILE, NM % match)
     try:

@@ -64,6 +64,7 @@ def test_all_ranks_gather_in_the_engines_own_container(stopped: Rig) -> None:
     assert left(stopped) == ""
 
 
+@pytest.mark.more
 def test_a_rank_that_cannot_start_is_named_and_ends_the_others(stopped: Rig) -> None:
     stopped.root("spark-2", "cp /etc/sparkctl/engine.env /run/was.env; echo 'bad name=1' >>/etc/sparkctl/engine.env")
     try:
@@ -92,6 +93,7 @@ def test_an_interruption_ends_every_rank(stopped: Rig) -> None:
     assert left(stopped) == ""
 
 
+@pytest.mark.more
 def test_systemd_ends_a_rank_whose_controller_died(stopped: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its peer never comes, nobody listens any more: the unit's own time ends it, and takes the container along."""
     monkeypatch.setattr(allgather, "SECONDS", 6)

@@ -56,6 +56,7 @@ def clear(up: Ended, *words: str) -> None:
         assert word in up.err, up.err
 
 
+@pytest.mark.more
 def test_the_disk_below_var_lib_is_full_at_any_write(bare: Rig) -> None:
     """More and more room, until it is enough: each time another write is the one that fails."""
     before, failed = bare.capture(), []
@@ -78,7 +79,7 @@ def test_the_disk_below_var_lib_is_full_at_any_write(bare: Rig) -> None:
     same(before, bare.capture())
 
 
-@pytest.mark.parametrize("folder", ["/etc/netplan", "/etc/systemd/system", "/etc/sparkctl"])
+@pytest.mark.parametrize("folder", ["/etc/netplan", *(pytest.param(f, marks=pytest.mark.more) for f in ("/etc/systemd/system", "/etc/sparkctl"))])
 def test_a_folder_below_etc_is_full(bare: Rig, folder: str) -> None:
     """Page by page more room; whatever fits, the rest is as before."""
     codes = []
@@ -130,6 +131,7 @@ exec /bin/date.real -d "-$count hours" "$@"
 """
 
 
+@pytest.mark.more
 def test_a_clock_that_is_set_back_stretches_no_lease(bare: Rig, tmp_path: Path) -> None:
     """Leases and timers run on the seconds since boot: with a clock that goes back an hour at every look, nothing changes."""
     course = Course(bare, "direct", tmp_path)
@@ -147,6 +149,7 @@ def test_a_clock_that_is_set_back_stretches_no_lease(bare: Rig, tmp_path: Path) 
     same(before, bare.capture())
 
 
+@pytest.mark.more
 def test_a_journal_that_was_cut_stops_recover(bare: Rig, tmp_path: Path) -> None:
     """At every line's end, one byte before and one after it. What is no whole book is named; nothing is changed by guessing."""
     course = Course(bare, "direct", tmp_path)
@@ -174,6 +177,7 @@ def test_a_journal_that_was_cut_stops_recover(bare: Rig, tmp_path: Path) -> None
     same(before, bare.capture())
 
 
+@pytest.mark.more
 def test_two_at_the_same_moment(bare: Rig) -> None:
     """One wins, the other is told by whom; or both are refused and nothing was changed. Never both, never half."""
     wins = 0
@@ -206,7 +210,7 @@ def begun(rig: Rig, running: subprocess.Popen[str] | subprocess.Popen[bytes]) ->
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.more)], ids=["SIGTERM", "SIGHUP"])
 def test_a_signal_stops_at_the_barrier_and_undoes(bare: Rig, number: signal.Signals) -> None:
     before = bare.capture()
     running = bare.started("up", "--yes", *bare.quick)
@@ -255,6 +259,7 @@ def test_a_closed_terminal_undoes(bare: Rig) -> None:
     same(before, bare.capture())
 
 
+@pytest.mark.more
 def test_a_laptop_that_sleeps_longer_than_the_lease(bare: Rig, tmp_path: Path) -> None:
     """The nodes put themselves back; the controller wakes, finds that its lock is gone, and says that all is as before."""
     before = bare.capture()

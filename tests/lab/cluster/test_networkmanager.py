@@ -107,6 +107,7 @@ def test_up_verify_again_down_and_management_never_blinks(desktop: Rig) -> None:
     back(desktop, before)
 
 
+@pytest.mark.more
 def test_a_profile_of_the_user_comes_back(desktop: Rig) -> None:
     mine = "ipv4.method manual ipv4.addresses 10.99.0.2/24 ipv6.method disabled ethernet.mtu 2000"
     added = f"nmcli connection add type ethernet ifname {RAILS[0]} con-name mine {mine} && nmcli connection up mine"
@@ -123,6 +124,7 @@ def test_a_profile_of_the_user_comes_back(desktop: Rig) -> None:
         desktop.root("spark-2", "nmcli connection delete mine")
 
 
+@pytest.mark.more
 def test_a_port_that_was_disconnected_or_unmanaged_stays_so(desktop: Rig) -> None:
     desktop.root("spark-1", f"nmcli device disconnect {RAILS[0]}")
     desktop.root("spark-2", f"nmcli device set {RAILS[1]} managed no")
@@ -145,6 +147,7 @@ def test_the_apply_fails_on_the_worker_after_it_was_done(desktop: Rig) -> None:
     back(desktop, before)
 
 
+@pytest.mark.more
 def test_down_the_hard_way(desktop: Rig) -> None:
     """`netplan apply` leaves the MTU, and NetworkManager anew: what was there comes back all the same."""
     before = capture(desktop)
@@ -158,6 +161,7 @@ def test_down_the_hard_way(desktop: Rig) -> None:
     back(desktop, before)
 
 
+@pytest.mark.more
 def test_an_idle_port_gets_no_address_and_keeps_its_profile(desktop: Rig, tmp_path: Path) -> None:
     """One rail only: its twin has a cable and no stanza; another port has neither."""
     inventory = tmp_path / "one-rail.yaml"

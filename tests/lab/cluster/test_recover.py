@@ -82,6 +82,7 @@ def test_a_run_that_all_had_confirmed_is_finished(bare: Rig, course: Course) -> 
     assert again.code == 0 and steps(again) == [], again.err
 
 
+@pytest.mark.more
 def test_when_the_lease_has_ended_nobody_has_to_break_it(bare: Rig, course: Course) -> None:
     """The timers are fast here: the nodes are back before anybody comes, and nothing is left to recover."""
     before = bare.capture()
@@ -92,6 +93,7 @@ def test_when_the_lease_has_ended_nobody_has_to_break_it(bare: Rig, course: Cour
     same(before, bare.capture())
 
 
+@pytest.mark.more
 def test_a_lock_whose_controller_died_early_is_taken_away(bare: Rig, course: Course) -> None:
     before = bare.capture()
     dies(course, Event("spark-1", "lock", 1, "", 0))
@@ -129,6 +131,7 @@ def test_down_does_what_it_can_without_a_dead_node_and_the_rest_later(bare: Rig)
     assert bare.cluster("down", "--yes", "--json").json["plan"]["steps"] == []  # type: ignore[index]
 
 
+@pytest.mark.more
 def test_a_wiped_node_joins_again_and_the_others_are_not_touched(bare: Rig, course: Course) -> None:
     assert bare.cluster("up", "--yes").code == 0
     course.now = "goal"
@@ -160,7 +163,9 @@ NETPLAN, NCCL = "/etc/netplan/95-sparkctl.yaml", "/etc/sparkctl/nccl.env"
     ("old", "new", "paths", "shown"),
     [
         ("mtu: 9000", "mtu: 1500", [NETPLAN, "netplan apply"], "mtu 1500"),
-        (r"subnet_pool: 10\.20\.0\.0", "subnet_pool: 10.77.0.0", [NETPLAN, NCCL, "netplan apply"], "10.77.0.1"),
+        pytest.param(
+            r"subnet_pool: 10\.20\.0\.0", "subnet_pool: 10.77.0.0", [NETPLAN, NCCL, "netplan apply"], "10.77.0.1", marks=pytest.mark.more
+        ),
     ],
     ids=["mtu", "pool"],
 )
@@ -194,6 +199,7 @@ def second_port(rig: Rig) -> None:
     time.sleep(1)
 
 
+@pytest.mark.more
 def test_a_cable_that_moved_to_the_other_port(bare: Rig) -> None:
     """The old netdevs get back what they were, the new ones get the addresses."""
     second_port(bare)

@@ -162,6 +162,7 @@ def places(rig: Rig) -> dict[str, list[str]]:
     return {node.name: sorted(set(rig.root(node.name, SEARCH, timeout=120).splitlines())) for node in rig.state.nodes}
 
 
+@pytest.mark.more
 def test_secrets_stay_in_their_files(guarded: Rig, tmp_path: Path) -> None:
     typist, watcher = Typist(guarded, tmp_path), Watcher()
     saved = tmp_path / "plan.json"

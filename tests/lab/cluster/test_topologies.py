@@ -7,7 +7,7 @@ import pytest
 from tests.lab.labs import INVENTORIES, LabKind, Labs, Rig
 
 
-@pytest.fixture(params=["mesh-3", "quad-switch"])
+@pytest.fixture(params=["mesh-3", pytest.param("quad-switch", marks=pytest.mark.more)])
 def rig(labs: Labs, request: pytest.FixtureRequest) -> Rig:
     """The lab of one example."""
     return labs.of(LabKind(f"test-{request.param}", (INVENTORIES / f"{request.param}.yaml").read_text()), request.node.nodeid)

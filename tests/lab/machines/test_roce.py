@@ -54,7 +54,10 @@ def test_up_proves_both_rails_of_a_cable_in_both_directions(dual: Site, goal: Co
         assert not dual.root(node, "pgrep -x 'ib_write_bw|ib_write_lat' || true"), "perftest was left running"
 
 
-@pytest.mark.parametrize("fault", tuple(catalog.rdma()), ids=str)
+FAULTS = tuple(catalog.rdma())
+
+
+@pytest.mark.parametrize("fault", [FAULTS[0], *(pytest.param(fault, marks=pytest.mark.more) for fault in FAULTS[1:])], ids=str)
 def test_the_right_check_names_it(dual: Site, goal: Counter[str], fault: Fault) -> None:
     fault.plant(dual)
     try:
@@ -64,6 +67,7 @@ def test_the_right_check_names_it(dual: Site, goal: Counter[str], fault: Fault) 
     assert not problems, "\n".join(problems)
 
 
+@pytest.mark.more
 def test_all_is_well_again(dual: Site, goal: Counter[str]) -> None:
     dual.look_healthy()
 
