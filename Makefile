@@ -88,7 +88,7 @@ mutation: apt venv  ## every safety device taken out, one at a time: the test na
 
 long: venv  ## inventories: 10,000 mutated in each way, 1,000 made for each property (some minutes)
 	@echo "==> long: 10,000 mutated inventories, 1,000 made ones"
-	@$(SUITE) tests/unit/test_properties.py tests/unit/test_validate.py --hypothesis-profile=long
+	@$(SUITE) tests/unit/test_properties.py tests/unit/test_validate.py --hypothesis-profile=long -n 4 --dist worksteal
 
 truth: apt venv  ## what we render, judged by the real tools
 	@echo "==> truth: the real netplan, systemd, shellcheck, vLLM and NCCL"
