@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -21,9 +22,16 @@ settings.load_profile("ordinary")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Every run has a seed that can be given again."""
+    """Every run has a seed that can be given again, the same for all of its workers."""
+    told = getattr(config, "workerinput", {}).get("hypothesis_seed", random.randrange(1 << 32))
     if config.option.hypothesis_seed is None:
-        config.option.hypothesis_seed = random.randrange(1 << 32)
+        config.option.hypothesis_seed = told
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """What xdist hands to a worker."""
+    node.workerinput["hypothesis_seed"] = node.config.option.hypothesis_seed
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
