@@ -18,6 +18,7 @@ import pytest
 from sparkctl.commands.base import Command, Effect
 from sparkctl.errors import AccessRefused, Unreachable
 from sparkctl.outcome import Lost, Ok, Result
+from sparkctl.ssh import connect
 from sparkctl.ssh.connection import Login, SshTransport
 from sparkctl.ssh.fleet import Fleet
 from sparkctl.ssh.passwords import Secrets
