@@ -40,7 +40,7 @@ class Containers:
     supervisor = "sparkctl.lab.container.supervisor"
     boot_seconds, fault_seconds = 150.0, 90.0
     has_rdma, has_engine = False, True
-    # A node has 9 inotify instances, up to 16 while it boots or changes (18 with NetworkManager), 43 watches, 41 threads;
+    # A node has 9 inotify instances, up to 16 while it boots or changes (NetworkManager: 18), 43 watches, 41 threads;
     # 122 threads and 2.5 GB where it serves. Source: /proc of every node of the lab suites, each 7 s, 2026-11-27.
     needs = (
         Need(INSTANCES, "inotify instances", 11),

@@ -13,9 +13,13 @@ from threading import Lock, Thread
 from tests.lab.cluster.matrix.cells import Cell, Outcome, Topology
 from tests.lab.cluster.matrix.course import Course, running
 
-# One after the other within a turn: a node takes eight of root's 128 inotify instances, and another suite has its own
-# nodes at the same time.
-TURNS: tuple[dict[str, Topology], ...] = ({"m-direct": "direct"}, {"m-mesh": "mesh", "m-switch": "switch"})
+# All turns at once, one lab after the other within a turn: eight nodes at most, for each has nine of root's 128 inotify
+# instances and more for moments, and another suite has its own nodes at the same time.
+TURNS: tuple[dict[str, Topology], ...] = (
+    {"m-direct": "direct"},
+    {"m-pair": "direct"},
+    {"m-mesh": "mesh", "m-switch": "switch"},
+)
 
 
 class Played:
@@ -24,7 +28,7 @@ class Played:
     def __init__(self, cells: Iterable[Cell], folder: Path) -> None:
         self.folder = folder
         self.outcomes: dict[Cell, Future[Outcome]] = {cell: Future() for cell in cells}
-        topologies = [topology for turn in TURNS for topology in turn.values()]
+        topologies = {topology for turn in TURNS for topology in turn.values()}
         self.left = {topology: deque(c for c in self.outcomes if c.topology == topology) for topology in topologies}
         self.courses: dict[str, Course] = {}
         self._lock = Lock()
