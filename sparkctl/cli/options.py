@@ -17,7 +17,10 @@ PlaybookPath = Annotated[
     Path | None, typer.Option("--playbook", metavar="FILE", help="Another playbook.", show_default=False)
 ]
 SavedPlan = Annotated[
-    Path | None, typer.Option("--plan", metavar="FILE", help="Go on only if this saved plan is still what would be done.", show_default=False)
+    Path | None,
+    typer.Option(
+        "--plan", metavar="FILE", help="Go on only if this saved plan is still what would be done.", show_default=False
+    ),
 ]
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="Save the plan as JSON.", show_default=False)
