@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from bytecode import pinned
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -50,6 +52,7 @@ def measured(parts: Mapping[str, Part], about: str | None) -> int:
     parser.add_argument("--json", action="store_true", help="machine-readable output")
     parser.add_argument("--only", choices=parts, help="measure one part")
     options = parser.parse_args()
+    pinned()
     # So that `timeout` and CI's end take the labs down as an error does.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="sparkctl-bench-") as folder:

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
+from bytecode import pinned
 from startup import PYTHON, ROOT, SPARKCTL, seconds
 
 YARDSTICK = (PYTHON, "-c", "import typer, pydantic, yaml, jinja2, networkx")
@@ -111,6 +112,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="machine-readable output")
     parser.add_argument("--runs", type=int, default=10)
     options = parser.parse_args()
+    pinned()
     with tempfile.TemporaryDirectory(prefix="sparkctl-bench-") as folder:
         found = figures(Path(folder), options.runs)
     if options.json:

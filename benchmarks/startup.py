@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
+from bytecode import pinned
+
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = sys.executable
 SPARKCTL = str(Path(sys.executable).with_name("sparkctl"))
@@ -85,6 +87,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="machine-readable output")
     parser.add_argument("--runs", type=int, default=10, help="measured rounds (default 10)")
     options = parser.parse_args()
+    pinned()
     results = [measure(comparison, options.runs) for comparison in COMPARISONS]
     print(json.dumps({"version": 1, "results": [asdict(r) for r in results]}) if options.json else table(results))
     return 0 if all(r.ok for r in results) else 1
