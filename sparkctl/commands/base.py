@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -12,6 +13,9 @@ from sparkctl.commands.shell import quote
 from sparkctl.resources import share
 
 Words: TypeAlias = tuple[str, ...]
+_FUNCTION = re.compile(r"^(\w+)\(\) \{(?:.*\}|(?:\n.*)*?\n\})\n", re.MULTILINE)
+_COMMENT = re.compile(r"^ *#(?! shellcheck).*\n|(?<=\(\) \{) #.*|^\n", re.MULTILINE)
+_WORD = re.compile(r"(?<![\w/.$-])\w+")
 
 
 class Effect(IntEnum):
@@ -37,15 +41,27 @@ class Command:
 
 
 @cache
-def node_functions() -> str:
-    """The shell functions that every script which changes a node begins with."""
-    return functions("checkpoint/node.sh") + functions("checkpoint/network.sh")
-
-
-@cache
 def functions(relative: str) -> str:
     """The shell functions of the template `relative`."""
     return (share("templates") / relative).read_text(encoding="utf-8")
+
+
+@cache
+def _parts() -> tuple[str, dict[str, str]]:
+    """What the functions of `templates/checkpoint/` share, and each of them by its name; comments stay behind."""
+    text = _COMMENT.sub("", functions("checkpoint/node.sh") + functions("checkpoint/network.sh"))
+    return _FUNCTION.sub("", text), {found[1]: found[0] for found in _FUNCTION.finditer(text)}
+
+
+def program(body: str) -> str:
+    """`body`, after the functions of `templates/checkpoint/` that it calls, and those that they call, and no others."""
+    shared, all_ = _parts()
+    needed: set[str] = set()
+    found = {"failed", *_WORD.findall(body)} & all_.keys()
+    while found := found - needed:
+        needed |= found
+        found = {word for name in found for word in _WORD.findall(all_[name])} & all_.keys()
+    return shared + "".join(text for name, text in all_.items() if name in needed) + body
 
 
 def lines(steps: Iterable[Words]) -> str:
@@ -55,4 +71,4 @@ def lines(steps: Iterable[Words]) -> str:
 
 def write(title: str, steps: Iterable[Words], *, stdin: bytes = b"", timeout: float = 60.0) -> Command:
     """A command that changes the node, made of the functions of `templates/checkpoint/`."""
-    return Command(title, node_functions() + lines(steps), Effect.WRITE, stdin, timeout)
+    return Command(title, program(lines(steps)), Effect.WRITE, stdin, timeout)

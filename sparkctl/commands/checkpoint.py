@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sparkctl.commands.base import Words, lines, node_functions
+from sparkctl.commands.base import Words, lines, program
 from sparkctl.commands.shell import quote
 
 REVERT_SECONDS = 180
@@ -48,7 +48,7 @@ def abandon(run: str) -> Words:
 
 def finish_script(run: str, keep: Iterable[Words], recorded: bool) -> str:
     """The node's own way to the end of a confirmed run: baselines, record, nothing of the run left."""
-    return node_functions() + lines([*keep, ("finish" if recorded else "forget", run)])
+    return program(lines([*keep, ("finish" if recorded else "forget", run)]))
 
 
 def revert_script(run: str, stages: Iterable[tuple[str, Iterable[Words]]]) -> str:
@@ -56,8 +56,8 @@ def revert_script(run: str, stages: Iterable[tuple[str, Iterable[Words]]]) -> st
 
     A step that fails is counted and the rest goes on.
     """
-    text = node_functions() + f'revert_begins {quote([run])} "${{1:-controller}}"\nbad=0\n'
+    text = f'revert_begins {quote([run])} "${{1:-controller}}"\nbad=0\n'
     for stage, steps in stages:
         body = "".join(f"  {quote(step)} || bad=$((bad + 1))\n" for step in steps)
         text += f'if [ -f "$R/started.{quote([stage])}" ]; then\n  :\n{body}fi\n'
-    return text + f'revert_ends {quote([run])} "$bad"\n'
+    return program(text + f'revert_ends {quote([run])} "$bad"\n')

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sparkctl.commands import checkpoint, docker, files, lock, netplan, systemd
-from sparkctl.commands.base import Command, Effect, Words, functions, lines, node_functions, write
+from sparkctl.commands.base import Command, Effect, Words, functions, lines, program, write
 from sparkctl.commands.checkpoint import finish_script, revert_script
 from sparkctl.facts.base import batch
 from sparkctl.facts.record import RunHeader
@@ -29,7 +29,7 @@ class Run:
 
 def lock_and_read(run: Run, questions: Questions, mode: lock.Mode = "new") -> Command:
     """Take the lock and read the facts again, in one round trip."""
-    script = node_functions() + lines([lock.lock(run.id, run.lease, run.owner, mode)])
+    script = program(lines([lock.lock(run.id, run.lease, run.owner, mode)]))
     reading = batch(questions.probes())
     return Command("lock", script + reading.script, Effect.WRITE)
 
