@@ -13,9 +13,9 @@ from sparkctl.commands.shell import quote
 from sparkctl.resources import share
 
 Words: TypeAlias = tuple[str, ...]
-_FUNCTION = re.compile(r"^(\w+)\(\) \{(?:.*\}|(?:\n.*)*?\n\})\n", re.MULTILINE)
+_PART = re.compile(r"^(\w+)(?:=.*|\(\) \{(?:.*\}|(?:\n.*)*?\n\}))\n", re.MULTILINE)
 _COMMENT = re.compile(r"^ *#(?! shellcheck).*\n|(?<=\(\) \{) #.*|^\n", re.MULTILINE)
-_WORD = re.compile(r"(?<![\w/.$-])\w+")
+_WORD = re.compile(r"(?<![\w/.-])\w+")
 
 
 class Effect(IntEnum):
@@ -48,20 +48,19 @@ def functions(relative: str) -> str:
 
 @cache
 def _parts() -> tuple[str, dict[str, str]]:
-    """What the functions of `templates/checkpoint/` share, and each of them by its name; comments stay behind."""
-    text = _COMMENT.sub("", functions("checkpoint/node.sh") + functions("checkpoint/network.sh"))
-    return _FUNCTION.sub("", text), {found[1]: found[0] for found in _FUNCTION.finditer(text)}
+    """What every script begins with, and the functions and constants of `templates/checkpoint/`, without comments."""
+    text = _COMMENT.sub("", "".join(functions(f"checkpoint/{name}.sh") for name in ("node", "units", "network")))
+    return _PART.sub("", text), {found[1]: found[0] for found in _PART.finditer(text)}
 
 
 def program(body: str) -> str:
-    """`body`, after the functions of `templates/checkpoint/` that it calls, and those that they call, and no others."""
-    shared, all_ = _parts()
-    needed: set[str] = set()
-    found = {"failed", *_WORD.findall(body)} & all_.keys()
-    while found := found - needed:
+    """`body`, after those functions of `templates/checkpoint/` that it calls, and that these call in turn."""
+    begin, parts = _parts()
+    needed, found = set[str](), set(_WORD.findall(body))
+    while found := (found & parts.keys()) - needed:
         needed |= found
-        found = {word for name in found for word in _WORD.findall(all_[name])} & all_.keys()
-    return shared + "".join(text for name, text in all_.items() if name in needed) + body
+        found = {word for name in found for word in _WORD.findall(parts[name])}
+    return begin + "".join(text for name, text in parts.items() if name in needed) + body
 
 
 def lines(steps: Iterable[Words]) -> str:

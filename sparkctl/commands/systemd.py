@@ -1,4 +1,4 @@
-"""Steps on units; each is a call of a function of `templates/checkpoint/node.sh`."""
+"""Steps on units; each is a call of a function of `templates/checkpoint/units.sh`."""
 
 from __future__ import annotations
 

@@ -1,22 +1,28 @@
 # Steps on the network of a node, part of every script of sparkctl (POSIX sh, run as root; node.sh comes first).
 # Each ends with 0, or says on stderr what is wrong and ends with another status.
 
-# All sysctls of a netdev in one reading: `sysctl FILE VALUE`.
+# All sysctls of a netdev in one reading: `sysctl FILE VALUE`. The shell's own `read` would get one digit of each.
 sysctls() { # DEV
   grep -Hs '' "/proc/sys/net/ipv4/conf/$1"/* "/proc/sys/net/ipv6/conf/$1"/* | sed 's/:/ /; s/^/sysctl /'
 }
 
 save_netdev() { # DEV: everything that netplan changes and does not put back
   [ -d "/sys/class/net/$1" ] || { err "no such netdev: $1"; return 78; }
+  read -r mtu <"/sys/class/net/$1/mtu" && read -r flags <"/sys/class/net/$1/flags" || return
+  shown=$(ip -o addr show dev "$1" scope global) || return
+  if [ -z "${networkd:-}" ]; then if systemctl is-active --quiet systemd-networkd; then networkd=active; else networkd=idle; fi; fi
   {
-    printf 'mtu %s\n' "$(cat "/sys/class/net/$1/mtu")"
-    if [ $(($(cat "/sys/class/net/$1/flags") & 1)) = 1 ]; then echo 'link up'; else echo 'link down'; fi
-    ip -o addr show dev "$1" scope global | while read -r _ _ family addr brd _; do
+    printf 'mtu %s\n' "$mtu"
+    if [ $((flags & 1)) = 1 ]; then echo 'link up'; else echo 'link down'; fi
+    while read -r _ _ family addr brd _; do
+      [ -n "$family" ] || continue
       printf 'addr %s %s\n' "$family" "$addr"
       if [ "$brd" = brd ]; then printf 'brd %s\n' "$addr"; fi
-    done
+    done <<END
+$shown
+END
     nm_state "$1"
-    systemctl is-active --quiet systemd-networkd || echo 'networkd idle'
+    [ "$networkd" = active ] || echo 'networkd idle'
     sysctls "$1"
   } >"$R/before/net.$1" && sync "$R/before/net.$1"
 }
@@ -39,14 +45,17 @@ nm_state() { # DEV
 # What `netplan generate` itself calls, where it can be found: it saves starting Python (0.2 s of a core). Where there is
 # a `configure` beside it (after netplan 1.1), the two share the work, and only netplan knows how.
 # Under our own umask it would make folders and rules that networkd's user cannot read.
-netplan_generate() {
-  for dir in /usr/libexec/netplan /usr/lib/netplan /lib/netplan; do
-    if [ -x "$dir/generate" ] && [ ! -e "$dir/configure" ]; then
-      (umask 022 && briefly "$dir/generate" "$@")
-      return
-    fi
+netplan_generate() { # FOLDER: instead of the root; empty: none
+  for dir in /usr/libexec/netplan /usr/lib/netplan /lib/netplan ''; do
+    [ ! -x "$dir/generate" ] || [ -e "$dir/configure" ] || break
   done
-  (umask 022 && briefly netplan generate "$@")
+  umask 022
+  if [ -n "$dir" ]; then dir=$dir/generate; else dir='netplan generate'; fi
+  # shellcheck disable=SC2086  # words
+  briefly $dir ${1:+--root-dir "$1"}
+  rc=$?
+  umask 077
+  return $rc
 }
 
 # netplan's own opinion of the node's files as they will be, on a scratch copy.
@@ -55,37 +64,43 @@ scratch_netplan() {
 }
 
 copy_netplan() { # FOLDER
-  rm -rf "$1" && mkdir -p "$1/etc/netplan" "$1/run/netplan" "$1/lib/netplan" || return
+  [ ! -e "$1" ] || rm -rf "$1" || return
+  mkdir -p "$1/etc/netplan" "$1/run/netplan" "$1/lib/netplan" || return
   for dir in etc run lib; do
-    for file in "/$dir"/netplan/*.yaml; do
-      [ ! -f "$file" ] || cp -p "$file" "$1/$dir/netplan/" || return
-    done
+    set -- "$1"
+    for file in "/$dir"/netplan/*.yaml; do [ ! -f "$file" ] || set -- "$@" "$file"; done
+    [ $# = 1 ] || cp_into "$@" || return
   done
 }
 
+cp_into() { # FOLDER FILE...: all of one folder, to the same place below FOLDER
+  into=$1${2%/*}/
+  shift
+  cp -p "$@" "$into"
+}
+
 scratch_file() { # PATH BLOB (BLOB empty: the file goes)
-  if [ -n "$2" ]; then cp "$S/$2" "$R/scratch$1" && chmod 0600 "$R/scratch$1"; else rm -f "$R/scratch$1"; fi
+  if [ -n "$2" ]; then install -m 0600 "$S/$2" "$R/scratch$1"; else rm -f "$R/scratch$1"; fi
 }
 
 check_netplan() { # [DEV...]: the fabric's netdevs
-  out=$(netplan_generate --root-dir "$R/scratch" 2>&1)
+  out=$(netplan_generate "$R/scratch" 2>&1)
   rc=$?
-  rm -rf "$R/scratch"
-  [ "$rc" = 0 ] || { err "netplan generate refuses the node's files as they would be: $out"; return 1; }
-  [ $# = 0 ] || nothing_pending "$@"
+  if [ "$rc" != 0 ]; then err "netplan generate refuses the node's files as they would be: $out"
+  elif [ $# -gt 0 ]; then
+    nothing_pending "$@"
+    rc=$?
+  fi
+  rm -rf "$R/scratch" "$R/scratch.now"
+  [ "$rc" = 0 ] || return 1
 }
 
 # An edit that nobody applied yet would come alive with ours: half a management stanza locks everybody out.
 nothing_pending() { # DEV...
-  now=$R/scratch.now
-  copy_netplan "$now" || return
+  copy_netplan "$R/scratch.now" || return
   # Files that netplan refuses and that are only right with ours can hold nothing that was applied.
-  if ! netplan_generate --root-dir "$now" >/dev/null 2>&1; then
-    rm -rf "$now"
-    return 0
-  fi
-  found=$(pending "$now" "$@")
-  rm -rf "$now"
+  netplan_generate "$R/scratch.now" >/dev/null 2>&1 || return 0
+  pending "$R/scratch.now" "$@"
   [ -z "$found" ] || {
     err "netplan files hold changes that nobody applied yet, and not only for the fabric: $found-" \
       "run \`sudo netplan apply\` yourself first, or put the files right"
@@ -93,9 +108,10 @@ nothing_pending() { # DEV...
   }
 }
 
-# Where what netplan would generate from the files of FOLDER is not what it generated last, but for the fabric's netdevs.
+# Where what netplan would generate from the files of FOLDER is not what it generated last, but for the fabric's netdevs:
+# in $found, one after the other.
 pending() { # FOLDER DEV...
-  folder=$1
+  folder=$1 found=
   shift
   for kind in systemd/network/10-netplan- NetworkManager/system-connections/netplan-; do
     for file in "/run/$kind"* "$folder/run/$kind"*; do
@@ -103,11 +119,12 @@ pending() { # FOLDER DEV...
       id=${file##*/run/"$kind"}
       id=${id%.*}
       case " $* " in *" $id "*) continue ;; esac
-      if [ ! -e "$file" ] || cmp -s "$live" "$folder$live"; then continue; fi
+      # What is at both places is met twice.
+      if [ ! -e "$file" ] || { [ "$file" != "$live" ] && [ -e "$live" ]; } || cmp -s "$live" "$folder$live"; then continue; fi
       sources=$(grep -lsF -- "$id" /etc/netplan/*.yaml /run/netplan/*.yaml /lib/netplan/*.yaml)
-      printf '%s\n' "$id (${sources:-$live})"
+      found="$found$id (${sources:-$live}) "
     done
-  done | sort -u | tr '\n' ' '
+  done
 }
 
 # --- apply ------------------------------------------------------------------------------------------------------
@@ -132,36 +149,60 @@ apply_fully() { # SECONDS
 }
 
 apply_gently() { # DEV...
-  old=$(for dev in "$@"; do written "$dev"; done)
+  written "$@"
+  old=$facts
   generate_keeping || return
-  new=$(for dev in "$@"; do written "$dev"; done)
-  links=$(renderer_of networkd "$old" "$new")
-  profiles=$(renderer_of nm "$old" "$new")
+  written "$@"
+  new=$facts
+  renderer_of networkd "$old$new"
+  links=$devs
+  renderer_of nm "$old$new"
+  profiles=$devs
   [ -n "$links$profiles" ] || return
   # Two would fight for it: `netplan apply` also tells NetworkManager's udev rules.
-  for dev in $links; do
-    case $(nm_state "$dev") in *"nm managed yes"*) return 1 ;; esac
-  done
+  if [ -d /run/NetworkManager ]; then
+    for dev in $links; do
+      case $(nm_state "$dev") in *"nm managed yes"*) return 1 ;; esac
+    done
+  fi
   # shellcheck disable=SC2086  # words
   { [ -z "$links" ] || apply_networkd $links; } && { [ -z "$profiles" ] || apply_nm "$new" $profiles; } &&
     await_written "$old" "$new" "$@"
 }
 
-# What netplan generated for a netdev, one fact a line: `DEV networkd|nm mtu|addr VALUE`, and `DEV networkd|nm file yes`.
-written() { # DEV
-  for source in "networkd /run/systemd/network/10-netplan-$1.network" \
-    "nm /run/NetworkManager/system-connections/netplan-$1.nmconnection"; do
-    [ -f "${source#* }" ] || continue
-    printf '%s\n' "$1 ${source%% *} file yes"
-    sed -n 's/^MTUBytes=/mtu /p; s/^mtu=/mtu /p; s/^Address=/addr /p; s/^address[0-9]*=\([^,;]*\).*/addr \1/p' "${source#* }" |
-      sed "s/^/$1 ${source%% *} /"
+# What netplan generated for the netdevs, in $facts, one a line: `DEV networkd|nm mtu|addr VALUE`, `DEV networkd|nm file yes`.
+written() { # DEV...
+  facts=
+  for dev in "$@"; do
+    of_file networkd "/run/systemd/network/10-netplan-$dev.network"
+    of_file nm "/run/NetworkManager/system-connections/netplan-$dev.nmconnection"
   done
 }
 
-renderer_of() { # networkd|nm FACTS...: the netdevs that it has, or had
-  kind=$1
-  shift
-  printf '%s\n' "$@" | awk -v kind="$kind" '$2 == kind && $3 == "file" && !seen[$1]++ { print $1 }'
+of_file() { # networkd|nm FILE
+  [ -f "$2" ] || return 0
+  facts="$facts$dev $1 file yes
+"
+  while IFS= read -r line; do
+    value=${line#*=}
+    case $line in
+    MTUBytes=* | mtu=*) key=mtu ;;
+    Address=*) key=addr ;;
+    address=* | address[0-9]*=*) key=addr value=${value%%[,;]*} ;;
+    *) continue ;;
+    esac
+    facts="$facts$dev $1 $key $value
+"
+  done <"$2"
+}
+
+renderer_of() { # networkd|nm FACTS: the netdevs that it has, or had, in $devs
+  devs=
+  while read -r dev of key _; do
+    case "$of $key $devs " in "$1 file"*" $dev "*) ;; "$1 file"*) devs="$devs $dev" ;; esac
+  done <<END
+$2
+END
 }
 
 # networkd takes an unchanged file with a new inode for a changed one, and sets its netdev up anew: management was away
@@ -169,9 +210,9 @@ renderer_of() { # networkd|nm FACTS...: the netdevs that it has, or had
 generate_keeping() {
   network=/run/systemd/network
   kept=/run/systemd/sparkctl-network
-  rm -rf "$kept"
+  [ ! -e "$kept" ] || rm -rf "$kept"
   if [ -d $network ]; then cp -al $network "$kept" || return; fi
-  netplan_generate >/dev/null 2>&1
+  netplan_generate '' >/dev/null 2>&1
   rc=$?
   for file in "$kept"/10-netplan-*; do
     # What the generator did not write anew is the same file already.
@@ -219,19 +260,41 @@ await_written() { # OLD NEW DEV...
 # Nothing more of what the file said before, and all that it says now.
 as_written() { # OLD NEW DEV PATIENT
   [ -d "/sys/class/net/$3" ] || return 0
-  has=$(ip -o addr show dev "$3" | awk '{ print "addr", $4 }'; echo "mtu $(cat "/sys/class/net/$3/mtu")")
-  wants=$(printf '%s\n' "$2" | awk -v dev="$3" '$1 == dev && $3 != "file" { print $3, $4 }')
-  gone=$(printf '%s\n' "$1" | awk -v dev="$3" '$1 == dev && $3 == "addr" { print $3, $4 }' | grep -vxF -e "$wants")
-  if [ -n "$gone" ] && printf '%s\n' "$has" | grep -qxF -e "$gone"; then return 1; fi
-  [ "$4" = 0 ] || [ "$(cat "/sys/class/net/$3/carrier" 2>/dev/null)" != 0 ] || return 0
-  [ -z "$wants" ] || ! printf '%s\n' "$wants" | grep -qvxF -e "$has"
+  shown=$(ip -o addr show dev "$3")
+  while read -r dev _ key value _; do
+    if [ "$dev $key" = "$3 addr" ] && ! says "$2" "$3" addr "$value"; then
+      case $shown in *" $value "*) return 1 ;; esac
+    fi
+  done <<END
+$1
+END
+  if [ "$4" = 1 ] && { read -r carrier <"/sys/class/net/$3/carrier"; } 2>/dev/null && [ "$carrier" = 0 ]; then return 0; fi
+  read -r mtu <"/sys/class/net/$3/mtu"
+  while read -r dev _ key value _; do
+    case "$dev $key" in
+    "$3 addr") case $shown in *" $value "*) ;; *) return 1 ;; esac ;;
+    "$3 mtu") [ "$mtu" = "$value" ] || return 1 ;;
+    esac
+  done <<END
+$2
+END
+}
+
+says() { # FACTS DEV KEY VALUE
+  case "
+$1" in *"
+$2 networkd $3 $4
+"* | *"
+$2 nm $3 $4
+"*) ;; *) return 1 ;; esac
 }
 
 await_netdev() { # DEV MTU ADDRESS SECONDS: the address may come a moment after netplan returns
   left=$(($4 * 10))
   while [ "$left" -gt 0 ]; do
-    if [ "$(cat "/sys/class/net/$1/mtu" 2>/dev/null)" = "$2" ] &&
-      ip -o -4 addr show dev "$1" | grep -qF " $3 "; then return 0; fi
+    if { read -r mtu <"/sys/class/net/$1/mtu"; } 2>/dev/null && [ "$mtu" = "$2" ]; then
+      case $(ip -o -4 addr show dev "$1") in *" $3 "*) return 0 ;; esac
+    fi
     sleep 0.1
     left=$((left - 1))
   done

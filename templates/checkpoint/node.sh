@@ -3,8 +3,7 @@
 # 75: another run holds the lock.  76: this run no longer holds it.  77: an interrupted run is on the node.  78: not as planned.
 set -u
 umask 077
-LC_ALL=C
-export LC_ALL
+export LC_ALL=C
 S=/var/lib/sparkctl
 R=$S/run
 UNIT=sparkctl-revert
@@ -23,13 +22,17 @@ failed() { # STATUS STEP [ARGUMENT]
   exit "$status"
 }
 
-# Seconds since boot: a wall clock that is set back would stretch every lease.
+# The shell reads and cuts by itself wherever it can, and answers in variables: most of what a node is asked is forks.
+
+# Seconds since boot, in $up: a wall clock that is set back would stretch every lease.
 uptime_s() {
   read -r up _ </proc/uptime
-  printf '%s\n' "${up%%.*}"
+  up=${up%%.*}
 }
 
-boot() { cat /proc/sys/kernel/random/boot_id; }
+boot() { # in $boot
+  read -r boot </proc/sys/kernel/random/boot_id
+}
 
 # One command of ours at a time on a node; the revert waits a while, then goes on alone.
 guard() {
@@ -37,19 +40,26 @@ guard() {
   flock -w "$1" 9 || { err "another sparkctl command is busy on this node"; return 75; }
 }
 
-digest() {
-  if [ -L "$1" ]; then echo symlink
-  elif [ -f "$1" ]; then sha256sum <"$1" | cut -d ' ' -f 1
-  elif [ -e "$1" ]; then echo special
-  else echo absent
+digest() { # FILE: in $sum; nothing where it cannot be read
+  if [ -L "$1" ]; then sum=symlink
+  elif [ -f "$1" ]; then
+    sum=$(sha256sum <"$1")
+    sum=${sum%% *}
+  elif [ -e "$1" ]; then sum=special
+  else sum=absent
   fi
+}
+
+has_digest() { # FILE DIGEST
+  digest "$1"
+  [ "$sum" = "$2" ]
 }
 
 # --- lock -------------------------------------------------------------------------------------------------------
 
 write_lock() { # RUN LEASE SINCE OWNER
-  printf '%s %s %s %s %s\n' "$(boot)" $(($(uptime_s) + $2)) "$1" "$3" "$4" >"$S/lock.new" &&
-    sync "$S/lock.new" && mv -f "$S/lock.new" "$S/lock" && sync "$S"
+  boot && uptime_s && printf '%s %s %s %s %s\n' "$boot" $((up + $2)) "$1" "$3" "$4" >"$S/lock.new" || return
+  sync "$S/lock.new" && mv -f "$S/lock.new" "$S/lock" && sync "$S"
 }
 
 # A run that died leaves its folder; only `recover` may lock a node that has one, and `break` takes a lease that has not ended.
@@ -62,8 +72,9 @@ lock() { # RUN LEASE OWNER new|recover|break
   guard 10 || return
   if [ -f "$S/lock" ]; then
     read -r on until run since owner <"$S/lock"
-    if [ "$4" != break ] && [ "$run" != "$1" ] && [ "$on" = "$(boot)" ] && [ "${until:-0}" -gt "$(uptime_s)" ]; then
-      err "locked by $owner since $since (run $run); its lease ends in $((until - $(uptime_s))) s"
+    boot && uptime_s || return
+    if [ "$4" != break ] && [ "$run" != "$1" ] && [ "$on" = "$boot" ] && [ "${until:-0}" -gt "$up" ]; then
+      err "locked by $owner since $since (run $run); its lease ends in $((until - up)) s"
       return 75
     fi
   fi
@@ -82,7 +93,8 @@ hold() { # RUN LEASE
     err "the lock of run $1 is gone (now: $run): the node has put itself back, or another run took over"
     return 76
   fi
-  if [ "$on" != "$(boot)" ]; then
+  boot || return
+  if [ "$on" != "$boot" ]; then
     err "the node was booted again since run $1 locked it"
     return 76
   fi
@@ -110,8 +122,8 @@ keepalive() { # RUN LEASE
 unlock() { # RUN
   [ -d "$S" ] || return 0
   if foreign_lock "$1"; then return 0; fi
-  rm -f "$S/lock" "$S/lock.new"
-  rmdir --ignore-fail-on-non-empty "$S"
+  if [ -e "$S/lock" ] || [ -e "$S/lock.new" ]; then rm -f "$S/lock" "$S/lock.new"; fi
+  [ -e "$S/record.json" ] || rmdir --ignore-fail-on-non-empty "$S"
 }
 
 # --- journal ----------------------------------------------------------------------------------------------------
@@ -126,9 +138,10 @@ journal() { # RUN STATE STEP
 
 HOOK=sparkctl-boot-revert.service
 UNITS=/etc/systemd/system
+WANTS=$UNITS/multi-user.target.wants
 
 begin() { # the run's files come on stdin as a tar; `state` is written last: without it nothing has been touched
-  mkdir "$R" "$R/before" && tar -x -f - -C "$R" --no-same-owner && : >"$R/made" &&
+  mkdir "$R" "$R/before" && tar -x -m -f - -C "$R" --no-same-owner && : >"$R/made" &&
     find "$R" -exec sync {} + && write_state prepared
 }
 
@@ -137,16 +150,15 @@ write_state() { # STATE
 }
 
 save_file() { # PATH NUMBER DIGEST: the before-image, refused when it is not what the plan was made from
-  now=$(digest "$1")
-  if [ "$now" != "$3" ]; then
-    err "$1 changed since the plan was made (now $now)"
+  if ! has_digest "$1" "$3"; then
+    err "$1 changed since the plan was made (now $sum)"
     return 78
   fi
-  if [ "$now" != absent ]; then cp -a "$1" "$R/before/$2" && sync "$R/before/$2" "$R/before"; fi
+  if [ "$sum" != absent ]; then cp -a "$1" "$R/before/$2" && sync "$R/before/$2" "$R/before"; fi
 }
 
 extend() { # SECONDS
-  printf '%s\n' $(($(uptime_s) + $1)) >"$R/until.new" && sync "$R/until.new" && mv -f "$R/until.new" "$R/until"
+  uptime_s && printf '%s\n' $((up + $1)) >"$R/until.new" && sync "$R/until.new" && mv -f "$R/until.new" "$R/until"
 }
 
 # Looks every few seconds once the lease could have ended: a lease that was extended, or a revert that failed, is seen
@@ -158,38 +170,40 @@ timer() { # SECONDS
 
 # A reboot loses the timer, so the next boot puts the node back; a plain file, because systemd need not know of it now.
 hook() {
-  [ -d "$UNITS/multi-user.target.wants" ] || made_dir "$UNITS/multi-user.target.wants" || return
-  cat >"$UNITS/$HOOK" <<EOF && sync "$UNITS/$HOOK" "$UNITS" || return
-[Unit]
-Description=Put back what an interrupted run of sparkctl changed
-After=network.target docker.service
-ConditionPathExists=$R/revert.sh
-[Service]
-Type=oneshot
-ExecStart=/bin/sh $R/revert.sh boot
-Restart=on-failure
-RestartSec=10
-EOF
-  chmod 0644 "$UNITS/$HOOK" && ln -sf "../$HOOK" "$UNITS/multi-user.target.wants/$HOOK" && sync "$UNITS/multi-user.target.wants"
+  [ -d "$WANTS" ] || made_dir "$WANTS" || return
+  umask 022
+  printf '%s\n' '[Unit]' 'Description=Put back what an interrupted run of sparkctl changed' \
+    'After=network.target docker.service' "ConditionPathExists=$R/revert.sh" '[Service]' 'Type=oneshot' \
+    "ExecStart=/bin/sh $R/revert.sh boot" 'Restart=on-failure' 'RestartSec=10' >"$UNITS/$HOOK"
+  rc=$?
+  umask 077
+  [ $rc = 0 ] && ln -sf "../$HOOK" "$WANTS/$HOOK" && sync "$UNITS/$HOOK" "$UNITS" "$WANTS"
 }
 
 # Nothing of the hook is left; systemd is told only where it has read it.
 unhook() {
-  [ -e "$UNITS/$HOOK" ] || [ -L "$UNITS/multi-user.target.wants/$HOOK" ] || return 0
-  rm -f "$UNITS/multi-user.target.wants/$HOOK" "$UNITS/$HOOK" && sync "$UNITS/multi-user.target.wants" "$UNITS" || return
-  undo_dir "$UNITS/multi-user.target.wants"
-  if systemctl list-units --all --plain --no-legend "$HOOK" | grep -q .; then systemctl daemon-reload; fi
+  [ -e "$UNITS/$HOOK" ] || [ -L "$WANTS/$HOOK" ] || return 0
+  rm -f "$WANTS/$HOOK" "$UNITS/$HOOK" && sync "$WANTS" "$UNITS" || return
+  undo_dir "$WANTS"
+  [ -z "$(systemctl list-units --all --plain --no-legend "$HOOK")" ] || systemctl daemon-reload
 }
 
 arm() { # SECONDS
-  extend "$1" && hook && write_state armed && timer "$1" && journal "$(run_id)" armed checkpoint
+  extend "$1" && hook && write_state armed && timer "$1" && run_id && journal "$run" armed checkpoint
 }
 
-# The id of the run whose files are here.
-run_id() { sed -n 's/.*"run":"\([0-9a-f]*\)".*/\1/p' "$R/run.json"; }
+run_id() { # of the run whose files are here, in $run
+  read -r run <"$R/run.json" && run=${run#*'"run":"'} && run=${run%%'"'*}
+}
+
+read_state() { # of that run, in $state; nothing while it has none
+  state=
+  [ ! -e "$R/state" ] || read -r state <"$R/state"
+}
 
 disarm() { # RUN
-  [ "$(cat "$R/state")" = armed ] || { err "the checkpoint is not armed"; return 76; }
+  read_state
+  [ "$state" = armed ] || { err "the checkpoint is not armed"; return 76; }
   journal "$1" confirmed checkpoint && write_state confirmed || return
   systemctl stop "$UNIT.timer"
 }
@@ -200,9 +214,11 @@ started() { # STAGE
 
 # --- files ------------------------------------------------------------------------------------------------------
 
-place() { # SOURCE PATH: like mv over PATH, but never half a file, and flushed; keeps mode, owner and times of SOURCE
-  temp=$(dirname "$2")/.sparkctl.new
-  if cp -a "$1" "$temp" && sync "$temp" && mv -f "$temp" "$2"; then sync "$(dirname "$2")"; return; fi
+# Like mv over PATH, but never half a file, and flushed; keeps mode, owner and times of SOURCE, or has MODE and is root's.
+place() { # SOURCE PATH [MODE]
+  temp=${2%/*}/.sparkctl.new
+  if [ $# = 3 ]; then install -p -o 0 -g 0 -m "$3" "$1" "$temp"; else cp -a "$1" "$temp"; fi &&
+    sync "$temp" && mv -f "$temp" "$2" && sync "${2%/*}" && return
   rm -f "$temp"
   return 1
 }
@@ -213,16 +229,16 @@ made_dir() { # DIRECTORY: written down first, so that it goes again
 
 undo_dir() { # DIRECTORY: away with it when sparkctl made it and nobody uses it
   [ -d "$1" ] || return 0
-  if grep -qsxF -- "$1" "$R/made" "$S/baseline/made"; then rmdir --ignore-fail-on-non-empty "$1" && sync "$(dirname "$1")"; fi
+  if grep -qsxF -- "$1" "$R/made" "$S/baseline/made"; then rmdir --ignore-fail-on-non-empty "$1" && sync "${1%/*}"; fi
 }
 
 put_file() { # PATH MODE BLOB
-  [ -d "$(dirname "$1")" ] || made_dir "$(dirname "$1")" || return
-  chown 0:0 "$S/$3" && chmod "$2" "$S/$3" && place "$S/$3" "$1"
+  [ -d "${1%/*}" ] || made_dir "${1%/*}" || return
+  place "$S/$3" "$1" "$2"
 }
 
 drop_file() { # PATH
-  dir=$(dirname "$1")
+  dir=${1%/*}
   [ -d "$dir" ] || return 0
   rm -f "$1" "$dir/.sparkctl.new" && sync "$dir" && undo_dir "$dir"
 }
@@ -234,85 +250,50 @@ set_aside() { # PATH NUMBER DIGEST OURS NETDEV...
   python3 "$R/foreign.py" excise "$path" "$@" >"$R/after/$number"
   rc=$?
   if [ "$rc" = 44 ]; then rm -f "$R/after/$number"; elif [ "$rc" != 0 ]; then return "$rc"; fi
-  now=$(digest "$R/after/$number")
-  if [ "$now" != "$planned" ]; then
+  if ! has_digest "$R/after/$number" "$planned"; then
     err "$path: what would be left of it is not what was planned"
     return 78
   fi
 }
 
 intact() { # IMAGE DIGEST: never put back what a bad disk or another hand made of an image
-  [ "$(digest "$1")" = "$2" ] || { err "$1 is not what was kept (digest differs): not put back"; return 1; }
+  has_digest "$1" "$2" || { err "$1 is not what was kept (digest differs): not put back"; return 1; }
 }
 
 restore_file() { # PATH NAME DIGEST: as it was before sparkctl first touched it
   intact "$S/baseline/$2" "$3" || return
-  if [ ! -d "$(dirname "$1")" ]; then mkdir -m 0755 "$(dirname "$1")" || return; fi
+  if [ ! -d "${1%/*}" ]; then mkdir -m 0755 "${1%/*}" || return; fi
   place "$S/baseline/$2" "$1"
 }
 
 # A directory that the failed run made goes with its files.
 undo_file() { # PATH NUMBER DIGEST
-  rm -f "$(dirname "$1")/.sparkctl.new"
+  rm -f "${1%/*}/.sparkctl.new"
   if [ "$3" = absent ]; then
     drop_file "$1"
     return
   fi
   intact "$R/before/$2" "$3" || return
-  if [ "$(digest "$1")" != "$3" ] || [ "$(stat -c %u:%g:%a "$1")" != "$(stat -c %u:%g:%a "$R/before/$2")" ]; then
-    [ -d "$(dirname "$1")" ] || mkdir -m 0755 "$(dirname "$1")"
+  if ! has_digest "$1" "$3" || [ "$(stat -c %u:%g:%a "$1")" != "$(stat -c %u:%g:%a "$R/before/$2")" ]; then
+    [ -d "${1%/*}" ] || mkdir -m 0755 "${1%/*}"
     place "$R/before/$2" "$1"
   fi
-}
-
-# --- units ------------------------------------------------------------------------------------------------------
-
-start_unit() { # UNIT
-  systemctl daemon-reload && systemctl reset-failed "$1" 2>/dev/null
-  systemctl enable --quiet "$1" && sync_wants && systemctl start "$1"
-}
-
-# systemd does not flush the links that it makes and removes.
-sync_wants() { [ ! -d "$UNITS/multi-user.target.wants" ] || sync "$UNITS/multi-user.target.wants"; }
-
-# Stopped means that nothing of it is left: a stale rank blocks the next start (EADDRINUSE on the master port).
-stop_unit() { # UNIT CONTAINER
-  if systemctl cat "$1" >/dev/null 2>&1; then
-    systemctl disable --quiet "$1" 2>/dev/null
-    sync_wants
-    systemctl stop "$1" || { systemctl kill --signal=KILL "$1"; systemctl stop "$1"; }
-    systemctl reset-failed "$1" 2>/dev/null
-  fi
-  if [ -n "$2" ] && command -v docker >/dev/null && [ -n "$(docker ps -aq --filter "name=^$2\$" 2>/dev/null)" ]; then
-    docker rm -f "$2" >/dev/null || return
-  fi
-  case $(systemctl is-active "$1") in active | activating | deactivating) err "$1 does not stop"; return 1 ;; esac
-}
-
-undo_unit() { # UNIT CONTAINER ENABLED ACTIVE (as they were before the run); its files are back already
-  systemctl daemon-reload
-  if [ "$3" = enabled ]; then systemctl enable --quiet "$1" && sync_wants; fi
-  if [ "$4" = active ]; then systemctl start "$1"; fi
-}
-
-pull_image() { # IMAGE
-  docker image inspect "$1" >/dev/null 2>&1 || docker pull --quiet "$1"
 }
 
 # --- the end of a run -------------------------------------------------------------------------------------------
 
 # What was there before sparkctl first touched it is kept until teardown; a later run never replaces it.
 keep() { # IMAGE NAME (IMAGE below run/before, NAME below baseline)
-  mkdir -p "$S/baseline" || return
+  [ -d "$S/baseline" ] || mkdir "$S/baseline" || return
   if [ -e "$S/baseline/$2" ] || [ ! -e "$R/before/$1" ]; then return 0; fi
-  cp -a "$R/before/$1" "$S/baseline/.new" && sync "$S/baseline/.new" && mv -f "$S/baseline/.new" "$S/baseline/$2" &&
-    sync "$S/baseline"
+  # The content was flushed when it was saved, and keep_made flushes the name.
+  ln "$R/before/$1" "$S/baseline/$2"
 }
 
 # Teardown leaves an edited file alone; what was there before sparkctl goes beside it, never over anything.
 spare() { # PATH NAME
   if [ ! -e "$S/baseline/$2" ] || [ -e "$1.before-sparkctl" ]; then return 0; fi
-  cp -a "$S/baseline/$2" "$1.before-sparkctl" && sync "$1.before-sparkctl" "$(dirname "$1")"
+  cp -a "$S/baseline/$2" "$1.before-sparkctl" && sync "$1.before-sparkctl" "${1%/*}"
 }
 
 # A netdev that is as it was before sparkctl came: its next history begins anew.
@@ -322,15 +303,18 @@ forget_netdev() { # DEV
 
 # Each directory once: a node may die in the middle of this and finish again.
 keep_made() {
-  mkdir -p "$S/baseline" || return
-  { cat "$S/baseline/made" 2>/dev/null; cat "$R/made"; } | sort -u >"$S/baseline/.new" &&
+  [ -d "$S/baseline" ] || mkdir "$S/baseline" || return
+  set -- "$R/made"
+  [ ! -e "$S/baseline/made" ] || set -- "$@" "$S/baseline/made"
+  sort -u "$@" >"$S/baseline/.new" &&
     sync "$S/baseline/.new" && mv -f "$S/baseline/.new" "$S/baseline/made" && sync "$S/baseline"
 }
 
 finish() { # RUN
-  keep_made && journal "$1" "finished" run && unhook &&
-    cp "$R/record.json" "$S/record.json.new" && sync "$S/record.json.new" && mv -f "$S/record.json.new" "$S/record.json" &&
-    sync "$S" && rm -rf "$R" && sync "$S" && unlock "$1"
+  keep_made && journal "$1" "finished" run && unhook || return
+  # Flushed since the run began; a node that dies after this finishes without it.
+  [ ! -e "$R/record.json" ] || mv -f "$R/record.json" "$S/record.json" || return
+  sync "$S" && rm -rf "$R" && sync "$S" && unlock "$1"
 }
 
 # After a teardown nothing of sparkctl is left, the record included.
@@ -344,7 +328,8 @@ conclude() { # RUN LOCK LEASE recorded|forgotten
     if [ "$4" = forgotten ]; then [ -d "$S" ]; else ! grep -qs "\"run\": *\"$1\"" "$S/record.json"; fi || return 0
   fi
   hold "$2" "$3" || return
-  [ "$(cat "$R/state" 2>/dev/null)" = confirmed ] || { err "run $1 was not confirmed on this node"; return 78; }
+  read_state
+  [ "$state" = confirmed ] || { err "run $1 was not confirmed on this node"; return 78; }
   /bin/sh "$R/finish.sh" || return
   unlock "$2"
 }
@@ -355,8 +340,9 @@ revert_begins() { # RUN WHO(timer|boot|controller)
   guard 20 || err "going on without the guard"
   [ -d "$R" ] || exit 0
   if [ "$2" != controller ]; then
-    case $(cat "$R/state") in armed | reverting) ;; *) exit 0 ;; esac
-    if [ "$2" = timer ] && [ "$(cat "$R/until")" -gt "$(uptime_s)" ]; then exit 0; fi
+    read_state
+    case $state in armed | reverting) ;; *) exit 0 ;; esac
+    if [ "$2" = timer ] && read -r until <"$R/until" && uptime_s && [ "$until" -gt "$up" ]; then exit 0; fi
   fi
   # A confirmed run has no timer any more; should this controller die too, the node goes on alone.
   if [ "$2" = controller ] && ! systemctl is-active --quiet "$UNIT.timer"; then extend 60 && timer 60; fi

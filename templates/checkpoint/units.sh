@@ -1,0 +1,34 @@
+# Steps on units and images, part of every script of sparkctl that has any (POSIX sh, run as root; node.sh comes first).
+# Each ends with 0, or says on stderr what is wrong and ends with another status.
+
+start_unit() { # UNIT
+  systemctl daemon-reload && systemctl reset-failed "$1" 2>/dev/null
+  systemctl enable --quiet "$1" && sync_wants && systemctl start "$1"
+}
+
+# systemd does not flush the links that it makes and removes.
+sync_wants() { [ ! -d "$WANTS" ] || sync "$WANTS"; }
+
+# Stopped means that nothing of it is left: a stale rank blocks the next start (EADDRINUSE on the master port).
+stop_unit() { # UNIT CONTAINER
+  if systemctl cat "$1" >/dev/null 2>&1; then
+    systemctl disable --quiet "$1" 2>/dev/null
+    sync_wants
+    systemctl stop "$1" || { systemctl kill --signal=KILL "$1"; systemctl stop "$1"; }
+    systemctl reset-failed "$1" 2>/dev/null
+  fi
+  if [ -n "$2" ] && command -v docker >/dev/null && [ -n "$(docker ps -aq --filter "name=^$2\$" 2>/dev/null)" ]; then
+    docker rm -f "$2" >/dev/null || return
+  fi
+  case $(systemctl is-active "$1") in active | activating | deactivating) err "$1 does not stop"; return 1 ;; esac
+}
+
+undo_unit() { # UNIT CONTAINER ENABLED ACTIVE (as they were before the run); its files are back already
+  systemctl daemon-reload
+  if [ "$3" = enabled ]; then systemctl enable --quiet "$1" && sync_wants; fi
+  if [ "$4" = active ]; then systemctl start "$1"; fi
+}
+
+pull_image() { # IMAGE
+  docker image inspect "$1" >/dev/null 2>&1 || docker pull --quiet "$1"
+}
