@@ -9,6 +9,7 @@ much longer the whole command takes for each second that a way there and back ta
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -106,9 +107,8 @@ def machines() -> dict[str, int]:
 
 def sent(inventory: Path) -> dict[str, int]:
     """Bytes that each node's management cable has carried to it: all layers, from Ethernet up."""
-    script = "cd /sys/class/net; for wire in m[0-9]*; do echo $wire $(cat $wire/statistics/tx_bytes); done"
-    rows = ran([*inside(state(inventory)), "sh", "-c", script]).splitlines()
-    return {wire: int(size) for wire, size in map(str.split, rows)}
+    links = json.loads(ran([*inside(state(inventory)), "ip", "-json", "-statistics", "link"]))
+    return {x["ifname"]: x["stats64"]["tx"]["bytes"] for x in links if re.fullmatch(r"m\d+", x["ifname"])}
 
 
 def down(inventory: Path) -> None:

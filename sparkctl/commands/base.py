@@ -49,7 +49,7 @@ def functions(relative: str) -> str:
 @cache
 def _parts() -> tuple[str, dict[str, str]]:
     """What every script begins with, and the functions and constants of `templates/checkpoint/`, without comments."""
-    text = _COMMENT.sub("", "".join(functions(f"checkpoint/{name}.sh") for name in ("node", "units", "network")))
+    text = _COMMENT.sub("", "".join(functions(f"checkpoint/{name}.sh") for name in ("node", "files", "units", "network")))
     return _PART.sub("", text), {found[1]: found[0] for found in _PART.finditer(text)}
 
 

@@ -1,4 +1,4 @@
-"""Steps on files; each is a call of a function of `templates/checkpoint/node.sh`."""
+"""Steps on files; each is a call of a function of `templates/checkpoint/files.sh`."""
 
 from __future__ import annotations
 

@@ -34,13 +34,14 @@ class Probe:
     """One question to a node: its name in the batch and the words that answer it on stdout.
 
     `sources` are the templates that define the words: shell functions, or a Python program that goes into the
-    variable of its name (`facts/hello.py`: HELLO).
+    variable of its name (`facts/hello.py`: HELLO). `begin` is called before all others, beside which it then runs.
     """
 
     name: str
     words: Words
     sources: tuple[str, ...] = ()
     moment: Moment = "then"
+    begin: Words = ()
 
 
 def batch(probes: Iterable[Probe]) -> Command:
@@ -50,7 +51,8 @@ def batch(probes: Iterable[Probe]) -> Command:
     for probe in asked:
         at[probe.moment].append(probe)
     sources = ("facts/foreign.py", *dict.fromkeys(source for probe in asked for source in probe.sources))
-    body = _beside(at["early"], _calls(at["then"])) + _calls(at["last"])
+    begun = "".join(quote(probe.begin) + "\n" for probe in asked if probe.begin)
+    body = _beside(at["early"], begun + _calls(at["then"])) + _calls(at["last"])
     script = functions("facts/probe.sh") + "".join(map(_source, sources)) + "{\n" + body + "} | base64 -w0\n"
     return Command("read facts", script, Effect.READ, timeout=PATIENCE if len(sources) > 1 else QUICK)
 

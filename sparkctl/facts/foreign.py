@@ -9,7 +9,6 @@ from typing import Any
 from sparkctl.facts.base import Probe
 from sparkctl.facts.files import FileState
 
-FILES_PROBE = Probe("netplan-files", ("netplan_files",))
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,11 @@ class ForeignFile:
     movable: bool
     why_not: str
     after: str
+
+
+def files_probe(others: tuple[str, ...]) -> Probe:
+    """Asks for the state of every netplan file; `others` are looked at with them, for the probes that follow."""
+    return Probe("netplan-files", ("netplan_files", *others))
 
 
 def probe(ours: str, netdevs: tuple[str, ...]) -> Probe:

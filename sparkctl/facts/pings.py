@@ -13,8 +13,8 @@ HEADERS = 28
 
 def probe(mtu: int, rails: Sequence[tuple[str, str]]) -> Probe:
     """Asks whether each (netdev, address of a peer) answers a packet of `mtu` bytes."""
-    words = ("ping_rails", str(mtu - HEADERS), *(f"{netdev}={peer}" for netdev, peer in rails))
-    return Probe("pings", words, moment="early")
+    ways = tuple(f"{netdev}={peer}" for netdev, peer in rails)
+    return Probe("pings", ("ping_answers", *ways), begin=("ping_rails", str(mtu - HEADERS), *ways))
 
 
 def parse(text: str) -> dict[tuple[str, str], bool]:

@@ -46,7 +46,10 @@ class Questions:
         fixed = (system_facts.PROBE, links.PROBE, *state, system_facts.RDMA_PROBE)
         shown = tuple(file_facts.probe(path) for path in self.paths)
         hidden = tuple(file_facts.probe(path, secret=True) for path in self.secrets)
-        netplan = (foreign_facts.FILES_PROBE, foreign_facts.probe(self.netplan_path, self.netdevs))
+        netplan = (
+            foreign_facts.files_probe((*self.paths, *self.secrets)),
+            foreign_facts.probe(self.netplan_path, self.netdevs),
+        )
         engine = (units.image_probe(self.image), units.container_probe()) if self.image else ()
         tools = system_facts.tools_probe(("docker",) if self.image else ())
         rails = (pings.probe(self.mtu, self.rails),) if self.rails else ()
@@ -149,7 +152,7 @@ def snapshot(node: str, questions: Questions, stdout: str) -> NodeFacts:
         lock=parsed(answer("lock"), record_facts.parse_lock),
         journal=parsed(answer("journal"), record_facts.parse_journal) if questions.journal else NOT_ASKED,
         foreign=parsed(answer("foreign"), foreign_facts.parse),
-        netplan_files=parsed(answer(foreign_facts.FILES_PROBE.name), foreign_facts.parse_files),
+        netplan_files=parsed(answer("netplan-files"), foreign_facts.parse_files),
         missing_tools=parsed(answer("tools"), system_facts.parse_tools),
         rdma=parsed(answer("rdma"), system_facts.parse_rdma),
         unit=parsed(answer("unit"), units.parse_unit),

@@ -1,30 +1,30 @@
-# Steps on the network of a node, part of every script of sparkctl (POSIX sh, run as root; node.sh comes first).
+# Steps on the network of a node (POSIX sh, run as root; node.sh comes first).
 # Each ends with 0, or says on stderr what is wrong and ends with another status.
 
-# All sysctls of a netdev in one reading: `sysctl FILE VALUE`. The shell's own `read` would get one digit of each.
-sysctls() { # DEV
-  grep -Hs '' "/proc/sys/net/ipv4/conf/$1"/* "/proc/sys/net/ipv6/conf/$1"/* | sed 's/:/ /; s/^/sysctl /'
-}
-
+# The shell's own `read` would get one digit of each sysctl.
 save_netdev() { # DEV: everything that netplan changes and does not put back
   [ -d "/sys/class/net/$1" ] || { err "no such netdev: $1"; return 78; }
   read -r mtu <"/sys/class/net/$1/mtu" && read -r flags <"/sys/class/net/$1/flags" || return
-  shown=$(ip -o addr show dev "$1" scope global) || return
-  if [ -z "${networkd:-}" ]; then if systemctl is-active --quiet systemd-networkd; then networkd=active; else networkd=idle; fi; fi
+  # One question for all of them.
+  if [ -z "${networkd:-}" ]; then
+    addresses=$(ip -o addr show scope global) || return
+    if systemctl is-active --quiet systemd-networkd; then networkd=active; else networkd=idle; fi
+  fi
+  grep -Hs '' "/proc/sys/net/ipv4/conf/$1"/* "/proc/sys/net/ipv6/conf/$1"/* >"$R/sysctls"
   {
     printf 'mtu %s\n' "$mtu"
     if [ $((flags & 1)) = 1 ]; then echo 'link up'; else echo 'link down'; fi
-    while read -r _ _ family addr brd _; do
-      [ -n "$family" ] || continue
+    while read -r _ dev family addr brd _; do
+      [ "$dev" = "$1" ] || continue
       printf 'addr %s %s\n' "$family" "$addr"
       if [ "$brd" = brd ]; then printf 'brd %s\n' "$addr"; fi
     done <<END
-$shown
+$addresses
 END
     nm_state "$1"
     [ "$networkd" = active ] || echo 'networkd idle'
-    sysctls "$1"
-  } >"$R/before/net.$1" && sync "$R/before/net.$1"
+    while IFS=: read -r file value; do printf 'sysctl %s %s\n' "$file" "$value"; done <"$R/sysctls"
+  } >"$R/before/net.$1"
 }
 
 # Bound on one call of a tool that answers in 0.1 s or less (measured).
@@ -58,14 +58,13 @@ netplan_generate() { # FOLDER: instead of the root; empty: none
   return $rc
 }
 
-# netplan's own opinion of the node's files as they will be, on a scratch copy.
+# netplan's own opinion of the node's files as they will be, on a scratch copy; it goes with the run's folder.
 scratch_netplan() {
-  copy_netplan "$R/scratch"
+  for dir in etc run lib; do set -- "$@" "$R/scratch/$dir/netplan" "$R/scratch.now/$dir/netplan"; done
+  mkdir -p "$@" && copy_netplan "$R/scratch"
 }
 
 copy_netplan() { # FOLDER
-  [ ! -e "$1" ] || rm -rf "$1" || return
-  mkdir -p "$1/etc/netplan" "$1/run/netplan" "$1/lib/netplan" || return
   for dir in etc run lib; do
     set -- "$1"
     for file in "/$dir"/netplan/*.yaml; do [ ! -f "$file" ] || set -- "$@" "$file"; done
@@ -84,15 +83,11 @@ scratch_file() { # PATH BLOB (BLOB empty: the file goes)
 }
 
 check_netplan() { # [DEV...]: the fabric's netdevs
-  out=$(netplan_generate "$R/scratch" 2>&1)
-  rc=$?
-  if [ "$rc" != 0 ]; then err "netplan generate refuses the node's files as they would be: $out"
-  elif [ $# -gt 0 ]; then
-    nothing_pending "$@"
-    rc=$?
+  if ! netplan_generate "$R/scratch" >"$R/refusal" 2>&1; then
+    err "netplan generate refuses the node's files as they would be: $(cat "$R/refusal")"
+    return 1
   fi
-  rm -rf "$R/scratch" "$R/scratch.now"
-  [ "$rc" = 0 ] || return 1
+  [ $# = 0 ] || nothing_pending "$@"
 }
 
 # An edit that nobody applied yet would come alive with ours: half a management stanza locks everybody out.
@@ -242,12 +237,11 @@ apply_nm() { # FACTS DEV...
 
 # 3 seconds are ten times what it takes (measured); without a cable the address comes with the cable.
 await_written() { # OLD NEW DEV...
-  old=$1
-  new=$2
+  old=$1 new=$2
   shift 2
   tries=0
   while [ $tries -lt 60 ]; do
-    behind=
+    behind='' shown=''
     for dev in "$@"; do as_written "$old" "$new" "$dev" $((tries >= 20)) || behind=$dev; done
     [ -n "$behind" ] || return 0
     sleep 0.05
@@ -257,26 +251,38 @@ await_written() { # OLD NEW DEV...
   return 1
 }
 
-# Nothing more of what the file said before, and all that it says now.
+# Nothing more of what the file said before, and all that it says now. The MTU comes before the address, and is cheap to read.
 as_written() { # OLD NEW DEV PATIENT
   [ -d "/sys/class/net/$3" ] || return 0
-  shown=$(ip -o addr show dev "$3")
+  if [ "$4" = 1 ] && { read -r carrier <"/sys/class/net/$3/carrier"; } 2>/dev/null && [ "$carrier" = 0 ]; then
+    set -- "$1" '' "$3" "$2"
+  else
+    read -r mtu <"/sys/class/net/$3/mtu"
+    case "$2" in *"$3 networkd mtu $mtu"* | *"$3 nm mtu $mtu"*) ;; *"$3 networkd mtu "* | *"$3 nm mtu "*) return 1 ;; esac
+    set -- "$1" "$2" "$3" "$2"
+  fi
+  addresses_of_all
   while read -r dev _ key value _; do
-    if [ "$dev $key" = "$3 addr" ] && ! says "$2" "$3" addr "$value"; then
-      case $shown in *" $value "*) return 1 ;; esac
+    if [ "$dev $key" = "$3 addr" ] && ! says "$4" "$3" addr "$value"; then
+      case $shown in *" $3,$value "*) return 1 ;; esac
     fi
   done <<END
 $1
 END
-  if [ "$4" = 1 ] && { read -r carrier <"/sys/class/net/$3/carrier"; } 2>/dev/null && [ "$carrier" = 0 ]; then return 0; fi
-  read -r mtu <"/sys/class/net/$3/mtu"
   while read -r dev _ key value _; do
-    case "$dev $key" in
-    "$3 addr") case $shown in *" $value "*) ;; *) return 1 ;; esac ;;
-    "$3 mtu") [ "$mtu" = "$value" ] || return 1 ;;
-    esac
+    if [ "$dev $key" = "$3 addr" ]; then
+      case $shown in *" $3,$value "*) ;; *) return 1 ;; esac
+    fi
   done <<END
 $2
+END
+}
+
+addresses_of_all() { # in $shown, once for all netdevs: DEV,ADDRESS
+  [ -z "${shown:-}" ] || return 0
+  shown=' '
+  while read -r _ dev _ value _; do shown="$shown$dev,$value "; done <<END
+$(ip -o addr show)
 END
 }
 
@@ -293,8 +299,10 @@ await_netdev() { # DEV MTU ADDRESS SECONDS: the address may come a moment after 
   left=$(($4 * 10))
   while [ "$left" -gt 0 ]; do
     if { read -r mtu <"/sys/class/net/$1/mtu"; } 2>/dev/null && [ "$mtu" = "$2" ]; then
-      case $(ip -o -4 addr show dev "$1") in *" $3 "*) return 0 ;; esac
+      addresses_of_all
+      case $shown in *" $1,$3 "*) return 0 ;; esac
     fi
+    shown=''
     sleep 0.1
     left=$((left - 1))
   done
@@ -335,7 +343,7 @@ add_address() { # DEV ADDRESS ADDRESSES-WITH-BROADCAST
 }
 
 undo_sysctls() { # DEV SAVED
-  sysctls "$1" >"$2.now"
+  grep -Hs '' "/proc/sys/net/ipv4/conf/$1"/* "/proc/sys/net/ipv6/conf/$1"/* | sed 's/:/ /; s/^/sysctl /' >"$2.now"
   grep '^sysctl ' "$2" | grep -vxFf "$2.now" | while read -r _ name value; do printf '%s' "$value" >"$name"; done
   rm -f "$2.now"
 }

@@ -55,17 +55,23 @@ has_digest() { # FILE DIGEST
   [ "$sum" = "$2" ]
 }
 
+listed() { # LINE FILE: whether it is one of its lines
+  [ -f "$2" ] || return 1
+  while IFS= read -r line; do [ "$line" != "$1" ] || return 0; done <"$2"
+  return 1
+}
+
 # --- lock -------------------------------------------------------------------------------------------------------
 
-write_lock() { # RUN LEASE SINCE OWNER
+write_lock() { # RUN LEASE SINCE OWNER; not flushed, for a boot makes it void
   boot && uptime_s && printf '%s %s %s %s %s\n' "$boot" $((up + $2)) "$1" "$3" "$4" >"$S/lock.new" || return
-  sync "$S/lock.new" && mv -f "$S/lock.new" "$S/lock" && sync "$S"
+  mv -f "$S/lock.new" "$S/lock"
 }
 
 # A run that died leaves its folder; only `recover` may lock a node that has one, and `break` takes a lease that has not ended.
 lock() { # RUN LEASE OWNER new|recover|break
-  if [ ! -d "$S" ]; then mkdir -m 0700 "$S" || return 1; fi
-  if [ -L "$S" ] || [ "$(stat -c %u:%a "$S")" != 0:700 ]; then
+  if [ ! -d "$S" ]; then mkdir -m 0700 "$S" || return 1
+  elif [ -L "$S" ] || [ "$(stat -c %u:%a "$S")" != 0:700 ]; then
     err "$S is not a directory of root with mode 0700"
     return 78
   fi
@@ -82,13 +88,14 @@ lock() { # RUN LEASE OWNER new|recover|break
     err "an interrupted run is on this node"
     return 77
   fi
-  write_lock "$1" "$2" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$3"
+  now=$(date -u '+%Y-%m-%dT%H:%M:%SZ %s') && write_lock "$1" "$2" "${now% *}" "$3"
 }
 
-# Every later script begins here: proves that the lock is still ours, and extends lease and revert timer together.
+# Every later script begins here: proves that the lock is still ours, and extends lease and revert timer together, once an
+# eighth of it has passed.
 hold() { # RUN LEASE
   guard 30 || return
-  if [ -f "$S/lock" ]; then read -r on _ run since owner <"$S/lock"; else run=none; fi
+  if [ -f "$S/lock" ]; then read -r on until run since owner <"$S/lock"; else run=none; fi
   if [ "$run" != "$1" ]; then
     err "the lock of run $1 is gone (now: $run): the node has put itself back, or another run took over"
     return 76
@@ -98,6 +105,7 @@ hold() { # RUN LEASE
     err "the node was booted again since run $1 locked it"
     return 76
   fi
+  uptime_s && [ $((until - up)) -lt $(($2 - $2 / 8)) ] || return 0
   write_lock "$1" "$2" "$since" "$owner" || return
   if [ -f "$R/until" ]; then extend "$2"; fi
 }
@@ -128,10 +136,12 @@ unlock() { # RUN
 
 # --- journal ----------------------------------------------------------------------------------------------------
 
-# One line before each act, flushed; a new run begins a new journal.
+# One line before each act, flushed together with what the functions before it left in $dirty; a new run begins a new journal.
+dirty=
 journal() { # RUN STATE STEP
   if [ "$2" = intended ]; then : >"$S/journal" || return; fi
-  printf '{"version":1,"run":"%s","state":"%s","step":"%s"}\n' "$1" "$2" "$3" >>"$S/journal" && sync "$S/journal" "$S"
+  printf '{"version":1,"run":"%s","state":"%s","step":"%s"}\n' "$1" "$2" "$3" >>"$S/journal" || return
+  flush "$S/journal" "$S"
 }
 
 # --- checkpoint -------------------------------------------------------------------------------------------------
@@ -140,13 +150,12 @@ HOOK=sparkctl-boot-revert.service
 UNITS=/etc/systemd/system
 WANTS=$UNITS/multi-user.target.wants
 
-begin() { # the run's files come on stdin as a tar; `state` is written last: without it nothing has been touched
-  mkdir "$R" "$R/before" && tar -x -m -f - -C "$R" --no-same-owner && : >"$R/made" &&
-    find "$R" -exec sync {} + && write_state prepared
+begin() { # the run's files come on stdin as a tar; as long as they have no `state`, nothing has been touched
+  mkdir "$R" "$R/before" && tar -x -m -f - -C "$R" --no-same-owner && : >"$R/made"
 }
 
-write_state() { # STATE
-  echo "$1" >"$R/state.new" && sync "$R/state.new" && mv -f "$R/state.new" "$R/state" && sync "$R"
+enter() { # RUN STATE STEP: into the journal, then in force
+  echo "$2" >"$R/state.new" && dirty="$dirty $R/state.new" && journal "$@" && mv -f "$R/state.new" "$R/state" && sync "$R"
 }
 
 save_file() { # PATH NUMBER DIGEST: the before-image, refused when it is not what the plan was made from
@@ -154,11 +163,13 @@ save_file() { # PATH NUMBER DIGEST: the before-image, refused when it is not wha
     err "$1 changed since the plan was made (now $sum)"
     return 78
   fi
-  if [ "$sum" != absent ]; then cp -a "$1" "$R/before/$2" && sync "$R/before/$2" "$R/before"; fi
+  if [ "$sum" != absent ]; then cp -a "$1" "$R/before/$2"
+  elif [ ! -d "${1%/*}" ] && ! listed "${1%/*}" "$R/made"; then printf '%s\n' "${1%/*}" >>"$R/made"
+  fi
 }
 
 extend() { # SECONDS
-  uptime_s && printf '%s\n' $((up + $1)) >"$R/until.new" && sync "$R/until.new" && mv -f "$R/until.new" "$R/until"
+  uptime_s && printf '%s\n' $((up + $1)) >"$R/until.new" && mv -f "$R/until.new" "$R/until"
 }
 
 # Looks every few seconds once the lease could have ended: a lease that was extended, or a revert that failed, is seen
@@ -180,16 +191,25 @@ hook() {
   [ $rc = 0 ] && ln -sf "../$HOOK" "$WANTS/$HOOK" && sync "$UNITS/$HOOK" "$UNITS" "$WANTS"
 }
 
-# Nothing of the hook is left; systemd is told only where it has read it.
+# Nothing of the hook is left, which is to be flushed yet; systemd is told only where it has read it.
 unhook() {
   [ -e "$UNITS/$HOOK" ] || [ -L "$WANTS/$HOOK" ] || return 0
-  rm -f "$WANTS/$HOOK" "$UNITS/$HOOK" && sync "$WANTS" "$UNITS" || return
+  rm -f "$WANTS/$HOOK" "$UNITS/$HOOK" || return
   undo_dir "$WANTS"
+  dirty="$dirty $UNITS"
+  [ ! -d "$WANTS" ] || dirty="$dirty $WANTS"
   [ -z "$(systemctl list-units --all --plain --no-legend "$HOOK")" ] || systemctl daemon-reload
 }
 
+# One sync for the name of what was made or removed, and for what is in $dirty.
+flush() { # FILE...
+  # shellcheck disable=SC2086  # words
+  sync "$@" $dirty && dirty=
+}
+
+# All that the way back needs is on disk before the first change, and nothing is put in hand that a run with no state leaves.
 arm() { # SECONDS
-  extend "$1" && hook && write_state armed && timer "$1" && run_id && journal "$run" armed checkpoint
+  extend "$1" && find "$R" -exec sync {} + && run_id && enter "$run" armed checkpoint && hook && timer "$1"
 }
 
 run_id() { # of the run whose files are here, in $run
@@ -204,89 +224,21 @@ read_state() { # of that run, in $state; nothing while it has none
 disarm() { # RUN
   read_state
   [ "$state" = armed ] || { err "the checkpoint is not armed"; return 76; }
-  journal "$1" confirmed checkpoint && write_state confirmed || return
+  enter "$1" confirmed checkpoint || return
   systemctl stop "$UNIT.timer"
 }
 
 started() { # STAGE
-  : >"$R/started.$1" && sync "$R/started.$1" "$R"
-}
-
-# --- files ------------------------------------------------------------------------------------------------------
-
-# Like mv over PATH, but never half a file, and flushed; keeps mode, owner and times of SOURCE, or has MODE and is root's.
-place() { # SOURCE PATH [MODE]
-  temp=${2%/*}/.sparkctl.new
-  if [ $# = 3 ]; then install -p -o 0 -g 0 -m "$3" "$1" "$temp"; else cp -a "$1" "$temp"; fi &&
-    sync "$temp" && mv -f "$temp" "$2" && sync "${2%/*}" && return
-  rm -f "$temp"
-  return 1
-}
-
-made_dir() { # DIRECTORY: written down first, so that it goes again
-  printf '%s\n' "$1" >>"$R/made" && sync "$R/made" && mkdir -m 0755 "$1"
-}
-
-undo_dir() { # DIRECTORY: away with it when sparkctl made it and nobody uses it
-  [ -d "$1" ] || return 0
-  if grep -qsxF -- "$1" "$R/made" "$S/baseline/made"; then rmdir --ignore-fail-on-non-empty "$1" && sync "${1%/*}"; fi
-}
-
-put_file() { # PATH MODE BLOB
-  [ -d "${1%/*}" ] || made_dir "${1%/*}" || return
-  place "$S/$3" "$1" "$2"
-}
-
-drop_file() { # PATH
-  dir=${1%/*}
-  [ -d "$dir" ] || return 0
-  rm -f "$1" "$dir/.sparkctl.new" && sync "$dir" && undo_dir "$dir"
-}
-
-# What of PATH is not the fabric's, as the run's file NUMBER; refused when it is not what the plan was made from.
-set_aside() { # PATH NUMBER DIGEST OURS NETDEV...
-  path=$1 number=$2 planned=$3
-  shift 3
-  python3 "$R/foreign.py" excise "$path" "$@" >"$R/after/$number"
-  rc=$?
-  if [ "$rc" = 44 ]; then rm -f "$R/after/$number"; elif [ "$rc" != 0 ]; then return "$rc"; fi
-  if ! has_digest "$R/after/$number" "$planned"; then
-    err "$path: what would be left of it is not what was planned"
-    return 78
-  fi
-}
-
-intact() { # IMAGE DIGEST: never put back what a bad disk or another hand made of an image
-  has_digest "$1" "$2" || { err "$1 is not what was kept (digest differs): not put back"; return 1; }
-}
-
-restore_file() { # PATH NAME DIGEST: as it was before sparkctl first touched it
-  intact "$S/baseline/$2" "$3" || return
-  if [ ! -d "${1%/*}" ]; then mkdir -m 0755 "${1%/*}" || return; fi
-  place "$S/baseline/$2" "$1"
-}
-
-# A directory that the failed run made goes with its files.
-undo_file() { # PATH NUMBER DIGEST
-  rm -f "${1%/*}/.sparkctl.new"
-  if [ "$3" = absent ]; then
-    drop_file "$1"
-    return
-  fi
-  intact "$R/before/$2" "$3" || return
-  if ! has_digest "$1" "$3" || [ "$(stat -c %u:%g:%a "$1")" != "$(stat -c %u:%g:%a "$R/before/$2")" ]; then
-    [ -d "${1%/*}" ] || mkdir -m 0755 "${1%/*}"
-    place "$R/before/$2" "$1"
-  fi
+  : >"$R/started.$1" && dirty="$dirty $R/started.$1 $R"
 }
 
 # --- the end of a run -------------------------------------------------------------------------------------------
 
-# What was there before sparkctl first touched it is kept until teardown; a later run never replaces it.
+# What was there before sparkctl first touched it is kept until teardown; a later run never replaces it. The content was
+# flushed before the first change, and keep_made flushes the name.
 keep() { # IMAGE NAME (IMAGE below run/before, NAME below baseline)
   [ -d "$S/baseline" ] || mkdir "$S/baseline" || return
   if [ -e "$S/baseline/$2" ] || [ ! -e "$R/before/$1" ]; then return 0; fi
-  # The content was flushed when it was saved, and keep_made flushes the name.
   ln "$R/before/$1" "$S/baseline/$2"
 }
 
@@ -304,22 +256,25 @@ forget_netdev() { # DEV
 # Each directory once: a node may die in the middle of this and finish again.
 keep_made() {
   [ -d "$S/baseline" ] || mkdir "$S/baseline" || return
-  set -- "$R/made"
-  [ ! -e "$S/baseline/made" ] || set -- "$@" "$S/baseline/made"
-  sort -u "$@" >"$S/baseline/.new" &&
-    sync "$S/baseline/.new" && mv -f "$S/baseline/.new" "$S/baseline/made" && sync "$S/baseline"
+  while IFS= read -r dir; do
+    listed "$dir" "$S/baseline/made" || printf '%s\n' "$dir" >>"$S/baseline/made" || return
+  done <"$R/made"
+  : >>"$S/baseline/made" && dirty="$dirty $S/baseline/made $S/baseline"
 }
 
 finish() { # RUN
   keep_made && journal "$1" "finished" run && unhook || return
   # Flushed since the run began; a node that dies after this finishes without it.
   [ ! -e "$R/record.json" ] || mv -f "$R/record.json" "$S/record.json" || return
-  sync "$S" && rm -rf "$R" && sync "$S" && unlock "$1"
+  set -- "$1" "$R"
+  foreign_lock "$1" || set -- "$@" "$S/lock" "$S/lock.new"
+  shift
+  flush "$S" && rm -rf "$@" && sync "$S"
 }
 
 # After a teardown nothing of sparkctl is left, the record included.
 forget() { # RUN
-  unhook && rm -rf "$S" && sync "${S%/*}"
+  unhook && rm -rf "$S" && flush "${S%/*}"
 }
 
 # Finish a confirmed run with the script that it left here; once more does no harm, for an answer may be lost.
@@ -347,8 +302,7 @@ revert_begins() { # RUN WHO(timer|boot|controller)
   # A confirmed run has no timer any more; should this controller die too, the node goes on alone.
   if [ "$2" = controller ] && ! systemctl is-active --quiet "$UNIT.timer"; then extend 60 && timer 60; fi
   systemctl stop sparkctl-netplan.service 2>/dev/null
-  journal "$1" reverting "$2"
-  write_state reverting
+  enter "$1" reverting "$2"
 }
 
 # Undo on the controller's word: a run that died before it had a state touched nothing.
@@ -376,9 +330,9 @@ revert_ends() { # RUN FAILURES
   unhook || err "$UNITS/$HOOK could not be removed"
   if [ -f "$S/record.json" ]; then
     journal "$1" reverted run
-    rm -rf "$R" "$S/lock" && sync "$S"
+    rm -rf "$R" "$S/lock" && flush "$S"
   else
-    rm -rf "$S" && sync "${S%/*}"
+    rm -rf "$S" && flush "${S%/*}"
   fi
   systemctl stop "$UNIT.timer" 2>/dev/null
   exit 0

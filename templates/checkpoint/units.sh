@@ -1,4 +1,4 @@
-# Steps on units and images, part of every script of sparkctl that has any (POSIX sh, run as root; node.sh comes first).
+# Steps on units and images (POSIX sh, run as root; node.sh comes first).
 # Each ends with 0, or says on stderr what is wrong and ends with another status.
 
 start_unit() { # UNIT

@@ -4,76 +4,117 @@
 LC_ALL=C
 export LC_ALL
 
+nl='
+'
+
+# Those that are named here answer in $out, for every $( ) is a fork; all others on stdout.
 probe() { # NAME COMMAND...
-  name=$1
+  asked=$1 out=
   shift
-  if command -v "$1" >/dev/null 2>&1; then out=$("$@" 2>/dev/null; printf 'x%s' $?); else out=x127; fi
+  case $1 in
+  system_state | read_file | run_state | file_state | netplan_files | foreign_netplan | unit_state | tools | rdma_devices | ping_answers)
+    "$@" 2>/dev/null
+    out=${out}x$?
+    ;;
+  *) if command -v "$1" >/dev/null 2>&1; then out=$("$@" 2>/dev/null; printf 'x%s' $?); else out=x127; fi ;;
+  esac
   body=${out%x*}
-  printf '%s %s %s\n%s\n' "$name" "${out##*x}" ${#body} "$body"
+  printf '%s %s %s\n%s\n' "$asked" "${out##*x}" ${#body} "$body"
 }
 
 read_file() { # PATH
   [ -e "$1" ] || return 44
-  cat "$1"
+  [ ! -d "$1" ] || return 1
+  while IFS= read -r line; do out=$out$line$nl; done <"$1" || return
+  out=$out$line
 }
 
 # First line: state (`begun` while there is none) and the stages that were begun; then the run's header.
 run_state() {
   run=/var/lib/sparkctl/run
   [ -d "$run" ] || return 44
-  printf '%s' "$(cat "$run/state" 2>/dev/null || echo begun)"
-  for stage in "$run"/started.*; do [ ! -e "$stage" ] || printf ' %s' "${stage##*/started.}"; done
-  printf '\n'
-  cat "$run/run.json" 2>/dev/null || :
+  { read -r out <"$run/state"; } || out=begun
+  for stage in "$run"/started.*; do [ ! -e "$stage" ] || out="$out ${stage##*/started.}"; done
+  out=$out$nl
+  [ ! -e "$run/run.json" ] || read_file "$run/run.json"
 }
 
 # First line: mode, uid, gid, digest; then the content in base64 where it may be shown.
 file_state() { # PATH shown|secret
   [ -e "$1" ] || [ -L "$1" ] || return 44
   if [ -L "$1" ] || [ ! -f "$1" ]; then
-    echo "0 0 0 special"
+    out="0 0 0 special$nl"
     return
   fi
-  printf '%s %s\n' "$(stat -c '%a %u %g' "$1")" "$(sha256sum <"$1" | cut -d ' ' -f 1)"
-  if [ "$2" = shown ]; then head -c 65536 "$1" | base64 -w0; fi
+  looked_at "$1" || look_at "$1" && looked_at "$1" || return
+  out="$mode $sum$nl"
+  [ "$2" = shown ] || return 0
+  if [ "$size" -le 65536 ]; then out=$out$(base64 -w0 "$1"); else out=$out$(head -c 65536 "$1" | base64 -w0); fi
+}
+
+states='' sums=''
+look_at() { # FILE...: all of them with two programs
+  states=$(stat -c '%s %a %u %g %n' "$@") && sums=$(sha256sum "$@")
+}
+
+looked_at() { # FILE: what that look found, in $size, $mode (with uid and gid) and $sum; false when it was not among them
+  mode='' sum=''
+  while read -r bytes bits uid gid file; do
+    [ "$file" != "$1" ] || { size=$bytes mode="$bits $uid $gid"; }
+  done <<END
+$states
+END
+  while read -r digest file; do
+    [ "$file" != "$1" ] || sum=$digest
+  done <<END
+$sums
+END
+  [ -n "$mode" ] && [ -n "$sum" ]
 }
 
 # A cheap look first: Python (0.15 s of a core) starts only where a file names a fabric netdev, matches, or hides ours.
 # FOREIGN is the program facts/foreign.py: the content of netplan files (Wi-Fi passwords) never leaves the node.
 foreign_netplan() { # OURS NETDEV...
-  ours=$1
+  ours=$1 found='' words=match
   shift
-  found=
+  for word in "$@"; do words=$words$nl$word; done
+  naming=$(grep -lswF -D skip -e "$words" /etc/netplan/*.yaml /run/netplan/*.yaml /lib/netplan/*.yaml)
   for file in /etc/netplan/*.yaml /run/netplan/*.yaml /lib/netplan/*.yaml; do
     if [ ! -f "$file" ] || [ "$file" = "$ours" ]; then continue; fi
-    if [ "${file##*/}" = "${ours##*/}" ] || names_any "$file" match "$@"; then found=yes; fi
+    case "/${file##*/}$nl$nl$naming$nl" in "/${ours##*/}$nl"* | *"$nl$file$nl"*) found=yes ;; esac
   done
-  if [ -n "$found" ]; then
-    python3 -c "$FOREIGN" scan "$ours" "$@" || return 1
-  fi
-}
-
-names_any() { # FILE WORD...
-  file=$1
-  shift
-  for word in "$@"; do set -- "$@" -e "$word"; shift; done
-  grep -qwF "$@" "$file"
+  [ -n "$found" ] || return 0
+  out=$(python3 -c "$FOREIGN" scan "$ours" "$@") || return 1
+  [ -z "$out" ] || out=$out$nl
 }
 
 # Of every netplan file: `link PATH`, or `state MODE UID GID PATH` and `digest SHA256  PATH`.
-netplan_files() {
-  set --
+netplan_files() { # PATH...: other files that will be asked about
+  for file in "$@"; do
+    shift
+    case $file in /etc/netplan/*.yaml) continue ;; esac
+    if [ -f "$file" ] && [ ! -L "$file" ]; then set -- "$@" "$file"; fi
+  done
   for file in /etc/netplan/*.yaml /run/netplan/*.yaml /lib/netplan/*.yaml; do
-    if [ -L "$file" ]; then printf 'link %s\n' "$file"; elif [ -f "$file" ]; then set -- "$@" "$file"; fi
+    if [ -L "$file" ]; then out="${out}link $file$nl"; elif [ -f "$file" ]; then set -- "$@" "$file"; fi
   done
   [ $# = 0 ] && return
-  stat -c 'state %a %u %g %n' "$@" || return 1
-  sha256sum "$@" >/dev/null || return 1
-  sha256sum "$@" | sed 's/^/digest /'
+  look_at "$@" || return 1
+  while read -r _ state; do
+    case $state in */netplan/*.yaml) out="${out}state $state$nl" ;; esac
+  done <<END
+$states
+END
+  while read -r digest file; do
+    case $file in */netplan/*.yaml) out="${out}digest $digest  $file$nl" ;; esac
+  done <<END
+$sums
+END
 }
 
 unit_state() { # UNIT
-  systemctl show "$1" --property=LoadState,ActiveState,SubState,UnitFileState,NRestarts,ActiveEnterTimestampMonotonic
+  out=$(systemctl show "$1" --property=LoadState,ActiveState,SubState,UnitFileState,NRestarts,ActiveEnterTimestampMonotonic) &&
+    out=$out$nl
 }
 
 # Not there is what Docker itself says is not there: its status is the same where it cannot be reached.
@@ -91,7 +132,7 @@ container_state() { # NAME
 }
 
 tools() { # NAME...: those that are missing
-  for tool in "$@"; do command -v "$tool" >/dev/null 2>&1 || printf '%s\n' "$tool"; done
+  for tool in "$@"; do command -v "$tool" >/dev/null 2>&1 || out=$out$tool$nl; done
 }
 
 rdma_devices() {
@@ -101,27 +142,34 @@ rdma_devices() {
     state=
     layer=
     { IFS= read -r state <"$dev/state" && IFS= read -r layer <"$dev/link_layer"; } 2>/dev/null
-    printf '%s|%s|%s\n' "${name%%/*}" "$state" "$layer"
+    out="$out${name%%/*}|$state|$layer$nl"
   done
 }
 
 system_state() {
-  printf '%s\n' "$(cat /proc/sys/kernel/random/boot_id)"
-  uname -r
-  sed -n 's/^MemAvailable: *\([0-9]*\) kB/\1/p' /proc/meminfo
-  df -Pk /var/lib | awk 'NR == 2 { print $4 }'
-  date +%s
+  read -r line </proc/sys/kernel/random/boot_id && out=$line$nl
+  read -r line </proc/sys/kernel/osrelease && out=$out$line$nl
+  while read -r key value _; do [ "$key" != MemAvailable: ] || out=$out$value$nl; done </proc/meminfo
+  line=$(stat -f -c '%a %S' /var/lib) && out=$out$((${line% *} * ${line#* } / 1024))$nl
+  now=${now:-$(date +%s)} # where the lock was taken by the same script, a moment ago
+  out=$out${now#* }$nl
 }
 
-# Full-size, unfragmented pings out of one netdev each, all at once: "DEV=ADDRESS status" per line.
+# Full-size, unfragmented pings out of one netdev each, all at once.
 ping_rails() { # PAYLOAD DEV=ADDRESS...
-  size=$1
+  size=$1 pids=
   shift
   for rail in "$@"; do
-    {
-      ping -n -q -M "do" -s "$size" -c 2 -i 0.2 -W 1 -I "${rail%%=*}" "${rail#*=}" >/dev/null 2>&1
-      printf '%s %s\n' "$rail" $?
-    } &
+    ping -n -q -M "do" -s "$size" -c 2 -i 0.2 -W 1 -I "${rail%%=*}" "${rail#*=}" >/dev/null 2>&1 &
+    pids="$pids $!"
   done
-  wait
+}
+
+ping_answers() { # DEV=ADDRESS...: the same, "DEV=ADDRESS status" per line
+  for rail in "$@"; do
+    pids=${pids# }
+    wait "${pids%% *}"
+    out="$out$rail $?$nl"
+    pids=${pids#"${pids%% *}"}
+  done
 }
