@@ -2,9 +2,9 @@
 
 python benchmarks/forks.py [--json] [--only processes|trips]  root; nothing else may run; exit 1 when a limit is broken
 
-Processes: /proc/stat counts all that this machine started; the kernel's trace of forks tells whose each was, so that the
-controller's own are left out, and which of a node's were started by a shell, that is by our scripts. Round trips: how
-much longer the whole command takes for each second that a way there and back takes.
+Processes: /proc/stat counts all that this machine started; the kernel's trace of forks tells whose each was, so that
+the controller's own are left out, and which of a node's a shell started, that is one of our scripts. Round trips: how
+much longer the whole command takes for each second that the way there and back takes.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Family:
 
 def started() -> int:
     """Processes and threads that this machine has started since it was booted."""
-    return int(next(line for line in Path("/proc/stat").read_text().splitlines() if line.startswith("processes")).split()[1])
+    return int(re.findall(r"^processes (\d+)", Path("/proc/stat").read_text(), re.MULTILINE)[0])
 
 
 def alive() -> dict[int, int]:
@@ -61,8 +61,8 @@ def alive() -> dict[int, int]:
     found: dict[int, int] = {}
     for status in Path("/proc").glob("[0-9]*/status"):
         try:
-            pid, parent = int(status.parent.name), int(re.findall(r"^PPid:\t(\d+)", status.read_text(), re.MULTILINE)[0])
-            found |= {int(task.name): parent for task in (status.parent / "task").iterdir()} | {pid: parent}
+            parent = int(re.findall(r"^PPid:\t(\d+)", status.read_text(), re.MULTILINE)[0])
+            found |= {int(task.name): parent for task in (status.parent / "task").iterdir()}
         except OSError:
             continue  # it has just ended
     return found

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
 from sparkctl.commands.base import Command, Effect
 from sparkctl.commands.canary import Answer
 from sparkctl.commands.lock import HELD, INTERRUPTED, STALE
-from sparkctl.errors import Locked, Refused, SparkctlError, StalePlan, Unfinished
+from sparkctl.errors import AccessRefused, Locked, Refused, SparkctlError, StalePlan, Unfinished
 from sparkctl.execute.undo import Undo
 from sparkctl.fabric.ports import NETDEVS
 from sparkctl.facts.snapshot import NodeFacts, Questions, snapshot
@@ -64,6 +65,7 @@ class Runner:
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     before: dict[str, NodeFacts] = field(default_factory=dict)
     locked: bool = False
+    fresh: bool = False
     confirmed: bool = False
     applied: Applied = Applied()
 
@@ -131,8 +133,30 @@ class Runner:
             commands = {node: compiled.commit(self.plan, self.run, step, node) for node in step.changes}
             await self._all(step.title, commands)
             if _last_of_stage(self.plan.steps, position) and step.stage in self.prove:
-                self.applied = await self.prove[step.stage](self, self.applied)
+                last = position == len(self.plan.steps) - 1
+                self.applied = await self._proved(step, early=last and step.stage == "network")
         await self._confirm()
+
+    async def _proved(self, step: Step, *, early: bool) -> Applied:
+        """What the stage of `step` proves. `early`: it is the last, and the new connections are opened beside it."""
+        connecting = asyncio.create_task(self._connect_early()) if early else None
+        try:
+            applied = await self.prove[step.stage](self, self.applied)
+        except BaseException:
+            if connecting is not None:
+                connecting.cancel()
+            raise
+        if connecting is not None:
+            await connecting
+        return applied
+
+    async def _connect_early(self) -> None:
+        with suppress(AccessRefused):  # the network may be settling yet: the confirmation tries again
+            await self._connect()
+
+    async def _connect(self) -> None:
+        await self.fleet.connect(self.nodes)
+        self.fresh = True
 
     def _prepare(self, node: str) -> Command:
         return compiled.prepare(self.plan, self.run, node, self.secrets.get(node, {}))
@@ -151,7 +175,8 @@ class Runner:
     async def _confirm(self) -> None:
         """All or none: new connections to all nodes first, then disarm; the before-images are still there."""
         await self.checkpoint()
-        await self.fleet.connect(self.nodes)
+        if not self.fresh:
+            await self._connect()
         await self._all("confirm", {n: compiled.disarm(self.run) for n in self.nodes})
         self.confirmed = True
         await self._close_books()

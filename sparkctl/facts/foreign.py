@@ -10,7 +10,6 @@ from sparkctl.facts.base import Probe
 from sparkctl.facts.files import FileState
 
 
-
 @dataclass(frozen=True)
 class ForeignStanza:
     """One stanza: how it concerns `netdevs` (and `others`, which are not of the fabric), and what it says."""

@@ -42,11 +42,12 @@ class Ear(asyncssh.SSHClient):
 
 @dataclass
 class Line:
-    """An open connection, and those to the jump hosts that carry it, nearest first."""
+    """An open connection, and those to the jump hosts that carry it, nearest first; `busy`: commands that run on it."""
 
     connection: asyncssh.SSHClientConnection
     ear: Ear
     hops: list[asyncssh.SSHClientConnection] = field(default_factory=list)
+    busy: int = 0
 
     async def close(self) -> None:
         """Drop it at once: a dead one would not answer a polite farewell."""
@@ -142,6 +143,7 @@ async def _attempt(
         x509_trusted_certs=None,  # neither those nor Kerberos may vouch for a host in place of its pinned key
         gss_host=None,
         config=() if route.own_config else None,
+        compression_algs=("zlib@openssh.com", "none"),  # every script repeats most of the one before
         preferred_auth="publickey",
         send_env=(),
         env={},

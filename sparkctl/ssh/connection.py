@@ -42,19 +42,25 @@ class SshTransport:
 
     async def run(self, command: Command, on_line: LineSink | None = None) -> Result:
         """As Transport.run. Any loss of the connection closes it, so that the next command opens a new one."""
-        connection = await self._connected()
+        line = await self._connected()
+        line.busy += 1
         try:
-            password = await self._password(connection)
+            password = await self._password(line.connection)
             self.counters.round_trips += 1
             async with asyncio.timeout(command.timeout):
-                result = await self._executed(connection, self._words(command, password), command, on_line, password)
+                words = self._words(command, password)
+                result = await self._executed(line.connection, words, command, on_line, password)
             return self._judged(result)
         except TimeoutError:
-            await self.close()
+            await self._drop(line)
             return Lost(f"no answer within {command.timeout:.0f} s")
         except (asyncssh.Error, OSError) as error:
-            await self.close()
+            await self._drop(line)
             return Lost(f"the connection was lost: {error}")
+        finally:
+            line.busy -= 1
+            if line is not self._line and not line.busy:
+                await line.close()  # a newer one has taken its place meanwhile
 
     async def _password(self, connection: asyncssh.SSHClientConnection) -> str | None:
         """The password that sudo wants; proved on its own when first used, so that a wrong one spoils no command."""
@@ -125,27 +131,37 @@ class SshTransport:
         return result
 
     async def renew(self) -> None:
-        """As Transport.renew."""
-        await self.close()
-        await self._connected()
+        """As Transport.renew. What still runs on the old connection ends there."""
+        new = await self._dialled()
+        old, self._line = self._line, new
+        if old is not None and not old.busy:
+            await old.close()
 
     async def close(self) -> None:
         """Drop the connection at once: a dead one would not answer a polite farewell."""
-        line, self._line = self._line, None
-        if line is not None:
-            await line.close()
+        if self._line is not None:
+            await self._drop(self._line)
 
-    async def _connected(self) -> asyncssh.SSHClientConnection:
+    async def _drop(self, line: Line) -> None:
+        if self._line is line:
+            self._line = None
+        await line.close()
+
+    async def _dialled(self) -> Line:
+        self._route = self._route or await resolve(self.login)
+        line = await dial(self._route, self.login.secrets)
+        self.counters.connections += 1
+        return line
+
+    async def _connected(self) -> Line:
         if self._line is not None and self._line.connection.is_closed():
             if self._tell:
                 reason = self._line.ear.reason or "closed by the node"
                 self._tell(f"{self.login.node}: the connection was lost ({reason}); opening a new one")
             await self.close()
         if self._line is None:
-            self._route = self._route or await resolve(self.login)
-            self._line = await dial(self._route, self.login.secrets)
-            self.counters.connections += 1
-        return self._line.connection
+            self._line = await self._dialled()
+        return self._line
 
 
 def _stdin(command: Command, password: str | None) -> bytes:

@@ -31,7 +31,7 @@ class Transport(Protocol):
         """Run `command` as root; `on_line` gets each line of stdout as it comes. AccessRefused: it never started."""
 
     async def renew(self) -> None:
-        """Drop the connection and open a new one, authenticated anew; AccessRefused when that fails."""
+        """Open a new connection, authenticated anew, and drop the old one; AccessRefused when that fails."""
 
     async def close(self) -> None:
         """Drop the connection, if there is one."""
