@@ -13,7 +13,6 @@ from sparkctl.commands.shell import quote
 from sparkctl.resources import share
 
 Words: TypeAlias = tuple[str, ...]
-_TEMPLATES = ("node", "files", "units", "network")
 _PART = re.compile(r"^(\w+)(?:=.*|\(\) \{(?:.*\}|(?:\n.*)*?\n\}))\n", re.MULTILINE)
 _COMMENT = re.compile(r"^ *#(?! shellcheck).*\n|(?<=\(\) \{) #.*|^\n", re.MULTILINE)
 _WORD = re.compile(r"(?<![\w/.-])\w+")
@@ -47,10 +46,15 @@ def functions(relative: str) -> str:
     return (share("templates") / relative).read_text(encoding="utf-8")
 
 
+def node_functions() -> str:
+    """All shell functions of `templates/checkpoint/`."""
+    return "".join(functions(f"checkpoint/{name}.sh") for name in ("node", "files", "units", "network"))
+
+
 @cache
 def _parts() -> tuple[str, dict[str, str]]:
-    """What every script begins with, and the functions and constants of `templates/checkpoint/`, without comments."""
-    text = _COMMENT.sub("", "".join(functions(f"checkpoint/{name}.sh") for name in _TEMPLATES))
+    """What every script begins with, and the functions and constants by their names, without comments."""
+    text = _COMMENT.sub("", node_functions())
     return _PART.sub("", text), {found[1]: found[0] for found in _PART.finditer(text)}
 
 
