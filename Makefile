@@ -134,6 +134,7 @@ bench: venv  ## start-up, large inventories and many files, against what the pac
 bench-lab: apt venv  ## what the cluster commands cost on emulated nodes (as root, some minutes)
 	@$(BIN)/python benchmarks/cluster.py
 	@$(BIN)/python benchmarks/transaction.py
+	@$(BIN)/python benchmarks/forks.py
 	@$(BIN)/python benchmarks/verify.py
 
 bench-network: apt venv  ## the network part of up: over netplan apply, 2 to 8 nodes, by ansible-core, undone (as root)

@@ -23,7 +23,7 @@ SUDO_SECONDS = 30.0
 SENTINEL = "--sparkctl-stdin-begins--"
 DRAIN = f'while IFS= read -r line && [ "$line" != {SENTINEL} ]; do :; done\n'
 READ = 'eval "$(dd bs={} count=1 iflag=fullblock status=none)"\n'
-"""The program comes on stdin, for sudo logs its words: 30 KB a round (measured), and one word has at most 128 KiB."""
+"""The program comes on stdin, for sudo logs its words, and one word has at most 128 KiB."""
 ASKING = ("sudo", "-k", "-S", "-p", "", "--")
 """-k asks even when a password is cached, so that stdin is read the same way every time."""
 WRONG = ("incorrect password", "Sorry, try again", "no password was provided")
