@@ -234,12 +234,11 @@ started() { # STAGE
 
 # --- the end of a run -------------------------------------------------------------------------------------------
 
-# What was there before sparkctl first touched it is kept until teardown; a later run never replaces it. The content was
-# flushed before the first change, and keep_made flushes the name.
+# What was there before sparkctl first touched it is kept until teardown; a later run never replaces it.
 keep() { # IMAGE NAME (IMAGE below run/before, NAME below baseline)
   [ -d "$S/baseline" ] || mkdir "$S/baseline" || return
   if [ -e "$S/baseline/$2" ] || [ ! -e "$R/before/$1" ]; then return 0; fi
-  ln "$R/before/$1" "$S/baseline/$2"
+  ln "$R/before/$1" "$S/baseline/$2" && dirty="$dirty $S/baseline/$2"
 }
 
 # Teardown leaves an edited file alone; what was there before sparkctl goes beside it, never over anything.
@@ -264,12 +263,12 @@ keep_made() {
 
 finish() { # RUN
   keep_made && journal "$1" "finished" run && unhook || return
-  # Flushed since the run began; a node that dies after this finishes without it.
+  # A node that dies after this finishes without it.
   [ ! -e "$R/record.json" ] || mv -f "$R/record.json" "$S/record.json" || return
   set -- "$1" "$R"
   foreign_lock "$1" || set -- "$@" "$S/lock" "$S/lock.new"
   shift
-  flush "$S" && rm -rf "$@" && sync "$S"
+  flush "$S/record.json" "$S" && rm -rf "$@" && sync "$S"
 }
 
 # After a teardown nothing of sparkctl is left, the record included.
