@@ -148,56 +148,42 @@ apply_gently() { # DEV...
   old=$facts
   generate_keeping || return
   written "$@"
-  new=$facts
-  renderer_of networkd "$old$new"
-  links=$devs
-  renderer_of nm "$old$new"
-  profiles=$devs
+  new=$facts links='' profiles=''
+  for dev in "$@"; do
+    case "$old$new" in *" $dev,networkd "*) links="$links $dev" ;; esac
+    case "$old$new" in *" $dev,nm "*) profiles="$profiles $dev" ;; esac
+  done
   [ -n "$links$profiles" ] || return
   # Two would fight for it: `netplan apply` also tells NetworkManager's udev rules.
-  if [ -d /run/NetworkManager ]; then
-    for dev in $links; do
-      case $(nm_state "$dev") in *"nm managed yes"*) return 1 ;; esac
-    done
-  fi
+  for dev in $links; do
+    [ ! -d /run/NetworkManager ] || case $(nm_state "$dev") in *"nm managed yes"*) return 1 ;; esac
+  done
   # shellcheck disable=SC2086  # words
   { [ -z "$links" ] || apply_networkd $links; } && { [ -z "$profiles" ] || apply_nm "$new" $profiles; } &&
     await_written "$old" "$new" "$@"
 }
 
-# What netplan generated for the netdevs, in $facts, one a line: `DEV networkd|nm mtu|addr VALUE`, `DEV networkd|nm file yes`.
+# What netplan generated for the netdevs, in $facts: for each of its files `DEV,networkd` or `DEV,nm`, then `DEV,mtu,VALUE`
+# and `DEV,addr,VALUE`.
 written() { # DEV...
-  facts=
+  facts=' '
   for dev in "$@"; do
-    of_file networkd "/run/systemd/network/10-netplan-$dev.network"
-    of_file nm "/run/NetworkManager/system-connections/netplan-$dev.nmconnection"
+    file=/run/systemd/network/10-netplan-$dev.network
+    [ ! -f "$file" ] || of_file networkd
+    file=/run/NetworkManager/system-connections/netplan-$dev.nmconnection
+    [ ! -f "$file" ] || of_file nm
   done
 }
 
-of_file() { # networkd|nm FILE
-  [ -f "$2" ] || return 0
-  facts="$facts$dev $1 file yes
-"
+of_file() { # networkd|nm
+  facts="$facts$dev,$1 "
   while IFS= read -r line; do
     value=${line#*=}
     case $line in
-    MTUBytes=* | mtu=*) key=mtu ;;
-    Address=*) key=addr ;;
-    address=* | address[0-9]*=*) key=addr value=${value%%[,;]*} ;;
-    *) continue ;;
+    MTUBytes=* | mtu=*) facts="$facts$dev,mtu,$value " ;;
+    Address=* | address=* | address[0-9]*=*) facts="$facts$dev,addr,${value%%[,;]*} " ;;
     esac
-    facts="$facts$dev $1 $key $value
-"
-  done <"$2"
-}
-
-renderer_of() { # networkd|nm FACTS: the netdevs that it has, or had, in $devs
-  devs=
-  while read -r dev of key _; do
-    case "$of $key $devs " in "$1 file"*" $dev "*) ;; "$1 file"*) devs="$devs $dev" ;; esac
-  done <<END
-$2
-END
+  done <"$file"
 }
 
 # networkd takes an unchanged file with a new inode for a changed one, and sets its netdev up anew: management was away
@@ -230,7 +216,7 @@ apply_nm() { # FACTS DEV...
   shift
   briefly nmcli connection reload 2>/dev/null || return
   for dev in "$@"; do
-    case $facts in *"$dev nm file yes"*) briefly nmcli --wait 10 connection up "netplan-$dev" ifname "$dev" >/dev/null 2>&1 & ;; esac
+    case $facts in *" $dev,nm "*) briefly nmcli --wait 10 connection up "netplan-$dev" ifname "$dev" >/dev/null 2>&1 & ;; esac
   done
   wait
 }
@@ -241,7 +227,8 @@ await_written() { # OLD NEW DEV...
   shift 2
   tries=0
   while [ $tries -lt 60 ]; do
-    behind='' shown=''
+    behind=
+    look "$@"
     for dev in "$@"; do as_written "$old" "$new" "$dev" $((tries >= 20)) || behind=$dev; done
     [ -n "$behind" ] || return 0
     sleep 0.05
@@ -251,59 +238,41 @@ await_written() { # OLD NEW DEV...
   return 1
 }
 
-# Nothing more of what the file said before, and all that it says now. The MTU comes before the address, and is cheap to read.
+# Nothing more of what the file said before, and all that it says now.
 as_written() { # OLD NEW DEV PATIENT
   [ -d "/sys/class/net/$3" ] || return 0
-  if [ "$4" = 1 ] && { read -r carrier <"/sys/class/net/$3/carrier"; } 2>/dev/null && [ "$carrier" = 0 ]; then
-    set -- "$1" '' "$3" "$2"
-  else
-    read -r mtu <"/sys/class/net/$3/mtu"
-    case "$2" in *"$3 networkd mtu $mtu"* | *"$3 nm mtu $mtu"*) ;; *"$3 networkd mtu "* | *"$3 nm mtu "*) return 1 ;; esac
-    set -- "$1" "$2" "$3" "$2"
-  fi
-  addresses_of_all
-  while read -r dev _ key value _; do
-    if [ "$dev $key" = "$3 addr" ] && ! says "$4" "$3" addr "$value"; then
-      case $shown in *" $3,$value "*) return 1 ;; esac
-    fi
-  done <<END
-$1
-END
-  while read -r dev _ key value _; do
-    if [ "$dev $key" = "$3 addr" ]; then
-      case $shown in *" $3,$value "*) ;; *) return 1 ;; esac
-    fi
-  done <<END
-$2
-END
+  for fact in $1; do
+    case "$fact$2" in "$3,addr,"*" $fact "*) ;; "$3,addr,"*) case $shown in *" $fact "*) return 1 ;; esac ;; esac
+  done
+  [ "$4" = 0 ] || has_carrier "$3" || return 0
+  for fact in $2; do
+    case $fact in "$3,mtu,"* | "$3,addr,"*) case $shown in *" $fact "*) ;; *) return 1 ;; esac ;; esac
+  done
 }
 
-addresses_of_all() { # in $shown, once for all netdevs: DEV,ADDRESS
-  [ -z "${shown:-}" ] || return 0
+has_carrier() { # DEV: or nobody can say
+  carrier=
+  { read -r carrier <"/sys/class/net/$1/carrier"; } 2>/dev/null
+  [ "$carrier" != 0 ]
+}
+
+look() { # DEV...: what they have, in the words of `written`, in $shown
   shown=' '
-  while read -r _ dev _ value _; do shown="$shown$dev,$value "; done <<END
+  for dev in "$@"; do
+    { read -r mtu <"/sys/class/net/$dev/mtu"; } 2>/dev/null && shown="$shown$dev,mtu,$mtu "
+  done
+  while read -r _ dev _ value _; do shown="$shown$dev,addr,$value "; done <<END
 $(ip -o addr show)
 END
 }
 
-says() { # FACTS DEV KEY VALUE
-  case "
-$1" in *"
-$2 networkd $3 $4
-"* | *"
-$2 nm $3 $4
-"*) ;; *) return 1 ;; esac
-}
-
 await_netdev() { # DEV MTU ADDRESS SECONDS: the address may come a moment after netplan returns
   left=$(($4 * 10))
+  [ -n "${shown:-}" ] || look "$1"
   while [ "$left" -gt 0 ]; do
-    if { read -r mtu <"/sys/class/net/$1/mtu"; } 2>/dev/null && [ "$mtu" = "$2" ]; then
-      addresses_of_all
-      case $shown in *" $1,$3 "*) return 0 ;; esac
-    fi
-    shown=''
+    case "${shown:-}" in *" $1,mtu,$2 "*" $1,addr,$3 "*) return 0 ;; esac
     sleep 0.1
+    look "$1"
     left=$((left - 1))
   done
   return 0
@@ -364,7 +333,7 @@ undo_nm() { # DEV SAVED
   briefly nmcli connection show "$uuid" >/dev/null 2>&1 || return 0
   briefly nmcli --wait 10 connection up uuid "$uuid" ifname "$1" >/dev/null || {
     # Without a cable nothing comes up, and it comes by itself with the cable.
-    [ "$(cat "/sys/class/net/$1/carrier" 2>/dev/null)" = 0 ]
+    ! has_carrier "$1"
   }
 }
 
