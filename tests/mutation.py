@@ -226,14 +226,9 @@ def holds(word: str) -> Callable[[str], Edit]:
     return _shell(_test(word), "true")
 
 
-def without(command: str, word: str = "") -> Callable[[str], Edit]:
-    """The one call of `command` in a shell function (with `word` in it) does nothing, and says that it did."""
-    return _shell(rf"{_here(command)}(?=[ ;\n])(?:(?![;&|>\n]).)*?{re.escape(word)}(?:(?! ?[;&|>\n]).)*", "true")
-
-
-def unpiped(command: str) -> Callable[[str], Edit]:
-    """The one `| command ...` of a shell function hands everything on."""
-    return _shell(rf"(?<=\| ){re.escape(command)}\b(?:(?! ?[;&|>\n]).)*", "cat")
+def without(command: str, word: str = "", left: str = "true") -> Callable[[str], Edit]:
+    """The one call of `command` in a shell function (with `word` in it) does nothing, and says that it did (or `left`)."""
+    return _shell(rf"{_here(command)}(?=[ ;\n])(?:(?![;&|>\n]).)*?{re.escape(word)}(?:(?! ?[;&|>\n]).)*", left)
 
 
 def bare(command: str) -> Callable[[str], Edit]:
@@ -268,23 +263,23 @@ MUTANTS = (
     Mutant("timer", of_node, "arm", without("timer"), "test_checkpoint_is_armed_before_the_first_change"),
     Mutant("timer's revert", of_node, "timer", without("/bin/sh"), "test_checkpoint_puts_a_node_back_alone"),
     Mutant("boot hook", of_node, "arm", without("hook"), "test_boot_hook"),
-    Mutant("fsync of before-images", of_node, "save_file", without("sync"), "test_fsync_of_what_is_put_back"),
-    Mutant("fsync of the state", of_node, "write_state", without("sync", "state.new"), "test_fsync_of_the_checkpoint"),
+    Mutant("fsync of before-images", of_node, "arm", without("find"), "test_fsync_of_what_is_put_back"),
+    Mutant("fsync of the state", of_node, "enter", without("sync"), "test_fsync_of_the_checkpoint"),
     Mutant("head first", of_program, "Undo.all", backwards("head"), "test_reverse_order_of_nodes"),
     Mutant("last first", of_program, "_undo", drop("stop"), "test_reverse_order_on_a_node"),
     Mutant("digest check on teardown", of_program, "given_back", never("_edited"), "test_digest_check_on_teardown"),
-    Mutant("digest check of before-images", of_node, "intact", holds("digest"), "test_digest_check_of_before_images"),
-    Mutant("new connections", of_program, "Runner._confirm", drop("connect"), "test_confirm_over_new_connections"),
+    Mutant("digest check of before-images", of_node, "intact", without("has_digest"), "test_digest_check_of_before_images"),
+    Mutant("new connections", of_program, "Runner._connect", drop("connect"), "test_confirm_over_new_connections"),
     Mutant("journal of the intention", of_program, "prepare", drop("journal"), "test_journal_of_the_intention"),
     Mutant("journal of the step", of_program, "commit", drop("journal", "started"), "test_journal_of_every_step"),
-    Mutant("fsync of the journal", of_node, "journal", without("sync"), "test_journal_of_every_step"),
+    Mutant("fsync of the journal", of_node, "journal", without("flush"), "test_journal_of_every_step"),
     Mutant("redaction", of_program, "files.probe", never("secret"), "test_redaction"),
     Mutant("hold", of_node, "hold", fails("$run"), "test_hold"),
     Mutant("hold after a boot", of_node, "hold", fails("$on"), "test_hold_after_a_boot"),
     Mutant("confirmed for good", of_program, "Runner.execute", never("confirmed"), "test_nothing_is_undone_after_the_confirmation"),
     Mutant("keepalive", of_program, "Runner.kept_alive", drop("_keep_alive"), "test_keepalive"),
     Mutant("keepalive of the look", of_program, "_right_roce", unwrap("kept_alive"), "test_keepalive_while_looking_at_roce"),
-    Mutant("book", of_node, "keep_made", unpiped("sort"), "test_a_run_finished_twice_keeps_the_same_book"),
+    Mutant("book", of_node, "keep_made", without("listed", left="false"), "test_a_run_finished_twice_keeps_the_same_book"),
     Mutant("wrong RoCE", of_program, "_right_roce", drop("StepFailed"), "test_wrong_roce_is_undone"),
     Mutant("detached apply", of_node, "apply_fully", bare("systemd-run"), "test_detached_apply"),
 )
