@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from sparkctl.checks.base import NOT_ASKED, View, see
 from sparkctl.loadtest.results import Lane, Load, Measure, Tool, Trial
-from sparkctl.outcome import Absent, Cause, Fact, Known, RailEnd, Unknown, Verdict
+from sparkctl.outcome import Absent, Cause, Fact, RailEnd, Unknown, Verdict
 
 CAUSES = (
     "rail-carrier", "cabling", "rail-address", "rail-ping", "roce-device", "rail-gid", "rail-path", "rail-speed",
@@ -46,7 +46,7 @@ def ends_of(lanes: Iterable[Lane]) -> tuple[RailEnd, ...]:
 def unmeasured(view: View, id: str, where: str, fact: Absent | Unknown, lanes: tuple[Lane, ...]) -> Verdict:
     """A test that gave no number: Absent where RDMA certainly does not work, which is a failure of its own."""
     about = ends_of(lanes)
-    cause = _cause(view, fact, lanes)
+    cause = _cause(view, lanes)
     if cause:
         return see(id, where, fact.reason, cause, about)
     if isinstance(fact, Unknown):
@@ -65,12 +65,10 @@ def clockless(id: str, where: str, lanes: Iterable[Lane]) -> Verdict:
     return Verdict(id, "unknown", where, "perftest could not calibrate its clock", remedy=remedy, ends=ends_of(lanes))
 
 
-def _cause(view: View, fact: Absent | Unknown, lanes: tuple[Lane, ...]) -> Cause | None:
-    """The check of a host whose failure explains it, and where: a tool that is not there, a packet filter."""
+def _cause(view: View, lanes: tuple[Lane, ...]) -> Cause | None:
+    """The node without perftest, as the check that says so names it."""
     for node in dict.fromkeys(end.node for lane in lanes for end in (lane.client, lane.server)):
         survey = view.facts[node].survey
         if isinstance(survey.perftest, Absent) and survey.perftest != NOT_ASKED:
             return Cause("perftest", node)
-        if isinstance(fact, Absent) and isinstance(survey.firewall, Known) and survey.firewall.value.drops:
-            return Cause("firewall", node)
     return None

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import secrets as entropy
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from sparkctl.engines import engine_of
 from sparkctl.errors import AccessRefused, Unreachable
 from sparkctl.fabric.model import Fabric
 from sparkctl.fabric.ports import NETDEVS
 from sparkctl.facts import survey as survey_facts
 from sparkctl.facts.base import batch
+from sparkctl.facts.perftest_tool import PORT
 from sparkctl.facts.snapshot import NodeFacts, Questions, snapshot
 from sparkctl.facts.survey import Inquiry
 from sparkctl.inventory.model import Cluster, EngineIntent
@@ -55,11 +58,27 @@ def _inquiry(cluster: Cluster, fabric: Fabric, node: str, token: str) -> Inquiry
         token=token,
         ears=tuple((planned | {netdev: () for netdev in NETDEVS if netdev not in planned}).items()),
         ways=tuple((str(a.address.ip), str(p.address.ip)) for a in fabric.of(node) for p in fabric.peers(a)),
-        rails=_rails(fabric, node),
+        meetings=tuple(_meetings(fabric, node)),
+        lent={fabric.endpoints[cluster.head.name].address: _lent(cluster.engine)} if cluster.engine else {},
+        called={str(a.address.ip): (PORT,) for a in fabric.attachments} if cluster.fabric.transport == "roce" else {},
         folders=tuple(dict.fromkeys(_folders(cluster.engine))) if cluster.engine else (),
         image=cluster.engine.runtime.docker if cluster.engine else None,
         venv=cluster.engine.runtime.venv if cluster.engine else None,
     )
+
+
+def _meetings(fabric: Fabric, node: str) -> Iterator[tuple[str, str, str]]:
+    """Every rail to every peer; and management, where the ranks meet there (a host name is none to listen at)."""
+    rails, here = fabric.of(node), fabric.endpoints[node]
+    yield from ((a.netdev, str(a.address.ip), str(p.address.ip)) for a in rails for p in fabric.peers(a))
+    if here.netdev not in {a.netdev for a in rails}:
+        others = (each.address for name, each in fabric.endpoints.items() if name != node)
+        yield from ((here.netdev, here.address, at) for at in others if re.fullmatch(r"[\d.]+", at + here.address))
+
+
+def _lent(engine: EngineIntent) -> tuple[int, ...]:
+    """Where peers call the head; not the port that serves, which no rank calls."""
+    return (engine_of(engine.kind).rendezvous_port(engine),)
 
 
 def _folders(engine: EngineIntent) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sparkctl.facts import (
@@ -12,6 +12,7 @@ from sparkctl.facts import (
     firewall,
     gids,
     host,
+    knock,
     nccl,
     neighbours,
     netdevs,
@@ -24,6 +25,7 @@ from sparkctl.facts.counters import Counters
 from sparkctl.facts.firewall import Firewall
 from sparkctl.facts.gids import Gid
 from sparkctl.facts.host import Earlyoom, Gpu, Kernel, Memory, Release, Space
+from sparkctl.facts.knock import Knocks
 from sparkctl.facts.nccl import Nccl
 from sparkctl.facts.neighbours import Hello, Lldp
 from sparkctl.facts.netdevs import Ethernet
@@ -39,7 +41,8 @@ class Inquiry:
     """What the survey of one node needs to know.
 
     `token`: marks the hellos of this run. `ears`: (netdev, names of the nodes that should be at its other end), with
-    the ports that nothing is planned for. `ways`: (own address, a peer's). `rails`: (netdev, a peer's address).
+    the ports that nothing is planned for. `ways`: (own address, a peer's). `meetings`: (netdev, own
+    address, a peer's) wherever ranks talk, which is to be knocked along. `lent`, `called`: see knock.probe.
     `folders`: where the engine keeps what is large. `image`, `venv`: where the engine's libraries are.
     """
 
@@ -47,7 +50,9 @@ class Inquiry:
     token: str
     ears: tuple[tuple[str, tuple[str, ...]], ...] = ()
     ways: tuple[tuple[str, str], ...] = ()
-    rails: tuple[tuple[str, str], ...] = ()
+    meetings: tuple[knock.Way, ...] = ()
+    lent: knock.Ports = field(default_factory=dict)
+    called: knock.Ports = field(default_factory=dict)
     folders: tuple[str, ...] = ()
     image: str | None = None
     venv: str | None = None
@@ -69,6 +74,7 @@ class Survey:
     release: Fact[Release] = _NOT_ASKED
     gpus: Fact[tuple[Gpu, ...]] = _NOT_ASKED
     profiles: Fact[tuple[Profile, ...]] = _NOT_ASKED
+    knocks: Fact[Knocks] = _NOT_ASKED
     firewall: Fact[Firewall] = _NOT_ASKED
     docker: Fact[str] = _NOT_ASKED
     """Version of the Docker server."""
@@ -95,6 +101,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "lldp": neighbours.parse_lldp,
     **host.PARSERS,
     "profiles": profiles.parse,
+    "knocks": knock.parse,
     "firewall": firewall.parse,
     "nccl": nccl.parse,
     "clock": clock.parse,
@@ -107,11 +114,12 @@ def probes(asked: Inquiry) -> tuple[Probe, ...]:
     """The part of the batch that only a survey has."""
     fabric = (netdevs.PROBE, gids.PROBE, counters.PROBE, neighbours.LLDP_PROBE, paths.probe(asked.ways))
     hellos = neighbours.probe(asked.token, asked.node, dict(asked.ears))
-    return (clock.PROBE, hellos, *_engine(asked), *fabric, *_machine(asked), CLOCK_AGAIN)
+    knocks = knock.probe(asked.token, asked.meetings, asked.lent, asked.called)
+    return (clock.PROBE, hellos, knocks, *_engine(asked), *fabric, *_machine(asked), CLOCK_AGAIN)
 
 
 def _machine(asked: Inquiry) -> tuple[Probe, ...]:
-    tools = (perftest_tool.PROBE, profiles.PROBE, firewall.probe(asked.rails))
+    tools = (perftest_tool.PROBE, profiles.PROBE, firewall.PROBE)
     return (*host.PROBES, *tools, host.space_probe(asked.folders))
 
 

@@ -97,22 +97,21 @@ perftest_version() { # every release ends with status 1 here, some write to stde
   timeout 5 ib_write_bw --version </dev/null 2>&1 | head -c 4096
 }
 
-# First line: what ufw is set to. Then one `fabric NETDEV PEER` a rail, and the rules as iptables-save and nft have them.
-firewall_state() { # NETDEV=PEER...
+# First line: what ufw is set to. Then the rules as iptables-save and nft have them.
+firewall_state() {
   ufw=absent
   if [ -e /etc/ufw/ufw.conf ]; then
     ufw=inactive
     if grep -qi '^ENABLED=["'\'']*yes' /etc/ufw/ufw.conf; then ufw=active; fi
   fi
   printf 'ufw %s\n' "$ufw"
-  for rail in "$@"; do printf 'fabric %s %s\n' "${rail%%=*}" "${rail#*=}"; done
   shown=
   for tool in iptables-save iptables-legacy-save nft; do
     command -v "$tool" >/dev/null || continue
     case $tool in
     iptables-save) set -- ;;
     iptables-legacy-save) [ -s /proc/net/ip_tables_names ] || continue ;;
-    nft) set -- -j -t list ruleset ;;
+    nft) set -- -s -t list ruleset ;;
     esac
     shown=yes
     rules=$(timeout 5 "$tool" "$@" 2>/dev/null) || {

@@ -103,11 +103,19 @@ lldp_neighbours() {
   timeout 3 lldpctl -f json
 }
 
-# HELLO is the program facts/hello.py. What it cannot do it says on stdout.
+# HELLO and KNOCK are the programs facts/hello.py and facts/knock.py. What they cannot do they say on stdout.
 call_hello() { # TOKEN NODE SECONDS NETDEV=PEER,PEER...
+  in_python "$HELLO" "$@"
+}
+
+call_knock() { # WHAT-TO-DO
+  in_python "$KNOCK" "$@"
+}
+
+in_python() { # PROGRAM WORD...
   if ! command -v python3 >/dev/null; then
     echo '{"why": "python3 is not installed"}'
     return 0
   fi
-  timeout 10 python3 -I -S -c "$HELLO" "$@"
+  timeout 10 python3 -I -S -c "$@"
 }
