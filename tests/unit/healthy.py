@@ -11,12 +11,14 @@ from typing import Literal
 
 from sparkctl.checks import View
 from sparkctl.commands.canary import Answer
+from sparkctl.execute.read_facts import questions
 from sparkctl.fabric.model import Attachment, Fabric
 from sparkctl.fabric.ports import HALVES, MANAGEMENT, half
 from sparkctl.facts.files import FileState
 from sparkctl.facts.firewall import Firewall
 from sparkctl.facts.gids import Gid
 from sparkctl.facts.host import Gpu, Kernel, Memory, Release, Space
+from sparkctl.facts.knock import Knocks
 from sparkctl.facts.links import Netdev
 from sparkctl.facts.nccl import Nccl
 from sparkctl.facts.neighbours import Hello, Lldp
@@ -40,6 +42,7 @@ INVENTORIES = Path(__file__).resolve().parents[2] / "inventories"
 SHIPPED = tuple(sorted(path.stem for path in INVENTORIES.glob("*.yaml")))
 GIB = 1024 * 1024  # in KiB
 IMAGE = "sha256:" + "5a" * 32
+KNOCKED = (40000, 50000, 60000)
 PCI = {"A": "0000:01:00", "B": "0002:01:00"}
 
 
@@ -102,6 +105,7 @@ def survey(cluster: Cluster, fabric: Fabric, node: str) -> Survey:
         release=Known(Release("Ubuntu", "24.04", "7.5.0")),
         gpus=Known((Gpu("NVIDIA GB10", "580.178.04", 2411, 3003, 11.4, None, ()),)),
         profiles=Known((Profile(f"netplan-{MANAGEMENT}", MANAGEMENT, MANAGEMENT, "auto"),)),
+        knocks=Known(knocks(cluster, fabric, node)),
         firewall=Known(Firewall("inactive", ())),
         docker=Known("28.5.1"),
         nccl=Known(Nccl("/usr/lib/aarch64-linux-gnu/libnccl.so.2", "2.30.7", "7c" * 32)),
@@ -206,6 +210,18 @@ def hellos(fabric: Fabric, node: str) -> Iterator[Hello]:
         for there in fabric.attachments:
             if there.node != node and there.segment == here.segment:
                 yield Hello(here.netdev, there.node, there.netdev)
+
+
+def knocks(cluster: Cluster, fabric: Fabric, node: str) -> Knocks:
+    """As `questions` asks: all answered, by the program that knocks back, an engine that serves, and perftest's closed port."""
+    asked = questions(cluster, fabric, survey=True)[node].survey
+    assert asked is not None
+    own = {address for _, address, _ in asked.meetings}
+    said = {}
+    for _, here, peer in asked.meetings:
+        ports = dict.fromkeys((*KNOCKED, *asked.lent.get(peer, ())), "accepted")
+        said[here, peer] = ports | dict.fromkeys(asked.called.get(peer, ()), "refused")
+    return Knocks(said, tuple((address, port) for address in sorted(own) for port in KNOCKED))
 
 
 def lldp(fabric: Fabric, node: str) -> Iterator[Lldp]:

@@ -77,7 +77,7 @@ def test_a_tool_that_is_not_there(probe: Probe, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("probe", "tool"),
     [(host.GPUS_PROBE, "nvidia-smi"), (host.DOCKER_PROBE, "docker"), (profiles.PROBE, "nmcli"), (perftest_tool.PROBE, "ib_write_bw"),
-     (host.PCIE_ERRORS_PROBE, "dmesg"), (firewall.probe([]), "iptables-save"), (firewall.probe([]), "nft"), (host.space_probe([]), "df")],
+     (host.PCIE_ERRORS_PROBE, "dmesg"), (firewall.PROBE, "iptables-save"), (firewall.PROBE, "nft"), (host.space_probe([]), "df")],
     ids=lambda value: value if isinstance(value, str) else value.name,
 )  # fmt: skip
 def test_a_tool_that_fails_is_unknown(probe: Probe, tool: str, tmp_path: Path) -> None:
@@ -87,12 +87,12 @@ def test_a_tool_that_fails_is_unknown(probe: Probe, tool: str, tmp_path: Path) -
 
 @pytest.mark.parametrize("tools", [{}, {"iptables-save": "exit 1"}, {"iptables-save": "exit 1", "nft": "exit 1"}])
 def test_a_kernel_without_a_packet_filter_drops_nothing(tools: dict[str, str], tmp_path: Path) -> None:
-    found = asked(firewall.probe([]), tmp_path, tools | {"grep": KALLSYMS % 1})
+    found = asked(firewall.PROBE, tmp_path, tools | {"grep": KALLSYMS % 1})
     assert found == Known(firewall.Firewall("absent", ()))
 
 
 def test_rules_that_no_tool_can_show_are_unknown(tmp_path: Path) -> None:
-    assert isinstance(asked(firewall.probe([]), tmp_path, {"grep": KALLSYMS % 0}), Unknown)
+    assert isinstance(asked(firewall.PROBE, tmp_path, {"grep": KALLSYMS % 0}), Unknown)
 
 
 @pytest.mark.parametrize("old", ["", "yes"])
@@ -220,19 +220,18 @@ def test_an_image_and_what_it_was_pulled_by(shown: str, pulled: tuple[str, ...],
 
 def test_rules_of_iptables_are_not_read_twice(tmp_path: Path) -> None:
     """What iptables-nft made, nft shows too, and worse."""
-    worse = '{"nftables": [{"chain": {"family": "ip", "table": "filter", "name": "INPUT", "hook": "input", "policy": "drop"}}]}'
-    probe = firewall.probe([("enp1s0f1np1", "10.20.0.12")])
-    found = asked(probe, tmp_path, {"iptables-save": f"printf '{DROP}'", "nft": f"echo '{worse}'"})
+    worse = "table ip filter {\\nchain INPUT {\\ntype filter hook input priority filter; policy drop;\\n}\\n}\\n"
+    found = asked(firewall.PROBE, tmp_path, {"iptables-save": f"printf '{DROP}'", "nft": f"printf '{worse}'"})
     assert isinstance(found, Known)
-    assert found.value.drops == ("iptables -t filter -P INPUT DROP",)
+    assert found.value.drops == ("iptables -P INPUT DROP",)
     (tmp_path / "again").mkdir()
-    alone = asked(probe, tmp_path / "again", {"nft": f"echo '{worse}'"})
+    alone = asked(firewall.PROBE, tmp_path / "again", {"nft": f"printf '{worse}'"})
     assert isinstance(alone, Known)
-    assert alone.value.drops == ("nft ip filter INPUT: policy drop",)
+    assert alone.value.drops == ("nft ip filter INPUT: type filter hook input priority filter; policy drop;",)
 
 
 def test_too_many_rules_are_unknown(tmp_path: Path) -> None:
-    assert isinstance(asked(firewall.probe([]), tmp_path, {"nft": "head -c 1100000 /dev/zero | tr '\\0' x"}), Unknown)
+    assert isinstance(asked(firewall.PROBE, tmp_path, {"nft": "head -c 1100000 /dev/zero | tr '\\0' x"}), Unknown)
 
 
 def test_words_of_a_probe_are_quoted() -> None:
@@ -240,7 +239,7 @@ def test_words_of_a_probe_are_quoted() -> None:
     assert quote(words) == "space_state '/srv/a b' '/srv/$(reboot)'"
 
 
-@pytest.mark.parametrize("name", sorted({*host.PARSERS, "firewall", "profiles", "nccl", "clock", "perftest"}))
+@pytest.mark.parametrize("name", sorted({*host.PARSERS, "firewall", "knocks", "profiles", "nccl", "clock", "perftest"}))
 @pytest.mark.parametrize(
     "text", ["x" * 1_000_000, "1 " * 500_000, "\n" * 1_000_000, "a:b\n" * 250_000, "== nft\n" * 100_000]
 )

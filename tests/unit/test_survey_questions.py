@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import time
 from dataclasses import dataclass, field
 
 from sparkctl.commands.base import Command, Effect
 from sparkctl.execute.read_facts import gather, questions
 from sparkctl.fabric.ports import NETDEVS
+from sparkctl.facts import knock
 from sparkctl.facts.base import batch
 from sparkctl.facts.survey import NOTHING
 from sparkctl.outcome import Absent, Known, Ok, Result, Unknown
@@ -56,7 +58,7 @@ def test_without_a_survey_nothing_of_it_is_asked_or_known() -> None:
     plain = questions(CLUSTER, FABRIC)
     facts = asyncio.run(gather(Fleet({node: Clock(0.0) for node in plain}), plain))
     assert all(fact.survey is NOTHING and isinstance(fact.skew, Absent) for fact in facts.values())
-    assert {probe.name for probe in plain["spark-1"].probes()} & {"clock", "hellos", "ethernet", "firewall"} == set()
+    assert {probe.name for probe in plain["spark-1"].probes()} & {"clock", "hellos", "knocks", "ethernet", "firewall"} == set()
 
 
 def test_a_survey_only_reads() -> None:
@@ -85,4 +87,33 @@ def test_the_ways_are_those_of_every_rail_to_every_peer() -> None:
     assert survey is not None
     here = {str(a.address.ip): {str(p.address.ip) for p in FABRIC.peers(a)} for a in FABRIC.of("spark-2")}
     assert {(own, peer) for own, peers in here.items() for peer in peers} == set(survey.ways)
-    assert {peer for _, peer in survey.rails} == {peer for _, peer in survey.ways}
+    assert {(own, peer) for _, own, peer in survey.meetings} == set(survey.ways)
+
+
+def test_nodes_knock_at_one_another_where_the_ranks_meet() -> None:
+    """On rails of their own between two nodes; over management on a mesh, where no rail joins all."""
+    for name, met in (("dual", "enp1s0f1np1"), ("mesh-3", "enP7s7")):
+        cluster, fabric, _ = studied(name)
+        asked = [q.survey for q in questions(cluster, fabric, survey=True).values() if q.survey]
+        netdevs = {netdev for survey in asked for netdev, _, _ in survey.meetings}
+        assert netdevs == {a.netdev for a in fabric.attachments} | {met}
+        both = {(own, peer) for survey in asked for _, own, peer in survey.meetings}
+        assert both == {(peer, own) for own, peer in both}, "who is knocked at knocks back"
+        assert all(survey.lent == {fabric.endpoints[cluster.head.name].address: (29501,)} for survey in asked)
+
+
+def test_the_ports_of_a_run_are_three_that_no_program_is_given() -> None:
+    """One in each third of the range of the kernel, even (a program that listens gets odd ones), others in each run."""
+    for token in ("0" * 16, "f" * 16, "0123456789abcdef"):
+        found = knock.ports(token)
+        assert [(port - knock.FIRST) // 9410 for port in found] == [0, 1, 2]
+        assert all(port % 2 == 0 and knock.FIRST <= port <= knock.LAST for port in found)
+    assert knock.ports("0123456789abcdef") != knock.ports("fedcba9876543210")
+
+
+def test_only_the_port_of_the_engine_is_lent_and_only_on_the_head() -> None:
+    for node, lent in (("spark-1", [["enp1s0f1np1", "10.20.0.11", 29501, True]]), ("spark-2", [])):
+        (probe,) = (probe for probe in ASKED[node].probes() if probe.name == "knocks")
+        words = json.loads(probe.words[-1])
+        assert [door for door in words["doors"] if door[3]] == lent
+        assert len(words["doors"]) == len(lent) + 2 * 3
