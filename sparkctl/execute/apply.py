@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
 
-from sparkctl.checks import OF_HARDWARE, judge, words
+from sparkctl.checks import CHECKS, OF_HARDWARE, judge, words
 from sparkctl.errors import AccessRefused
 from sparkctl.execute.load import LoadLevel, measured
 from sparkctl.execute.plan_verbs import Planned
@@ -52,6 +52,8 @@ def _proofs_up(site: Site, planned: Planned) -> dict[str, Prove]:
 
     async def fabric(runner: Runner, applied: Applied) -> Applied:
         verdicts = await _settled(site, network.settle_timeout if network else 15)
+        if site.cluster.engine and engine:
+            await runner.kept_alive(_unfiltered(site))
         if network and network.load != "none" and site.cluster.fabric.transport == "roce":
             return await _right_roce(site, runner, network.load)
         return replace(applied, verdicts=verdicts)
@@ -100,6 +102,14 @@ async def _settled(site: Site, seconds: float) -> tuple[Verdict, ...]:
 
     await _nothing_wrong(seconds, "not right within", look)
     return verdicts
+
+
+async def _unfiltered(site: Site) -> None:
+    """StepFailed where a packet filter keeps ranks apart: they would wait for one another until their time is up."""
+    facts = await site.facts(knock=True, title="knock")
+    wrong = [words(v) for v in CHECKS["firewall"](site.view(facts)) if v.state == "fail"]
+    if wrong:
+        raise StepFailed("ranks cannot reach one another:\n  " + "\n  ".join(wrong))
 
 
 async def _right_roce(site: Site, runner: Runner, level: LoadLevel) -> Applied:

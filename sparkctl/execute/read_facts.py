@@ -25,9 +25,18 @@ SHOWN = (NETPLAN, NCCL_ENV, ENGINE_ENV, ENGINE_SCRIPT, ENGINE_UNIT)
 
 
 def questions(
-    cluster: Cluster, fabric: Fabric, *, pings: bool = False, journal: bool = False, survey: bool = False
+    cluster: Cluster,
+    fabric: Fabric,
+    *,
+    pings: bool = False,
+    journal: bool = False,
+    survey: bool = False,
+    knock: bool = False,
 ) -> dict[str, Questions]:
-    """What to ask each node; always about every path that sparkctl may own, so that leftovers are seen too."""
+    """What to ask each node; always about every path that sparkctl may own, so that leftovers are seen too.
+
+    `knock`: of a survey only what packet filters let through.
+    """
     image = cluster.engine.runtime.docker if cluster.engine else None
     token = entropy.token_hex(8)
     return {
@@ -41,7 +50,7 @@ def questions(
             rails=_rails(fabric, node.name) if pings else (),
             journal=journal,
             routes=survey,
-            survey=_inquiry(cluster, fabric, node.name, token) if survey else None,
+            survey=replace(_inquiry(cluster, fabric, node.name, token), whole=survey) if survey or knock else None,
         )
         for node in cluster.nodes
     }

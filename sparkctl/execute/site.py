@@ -53,10 +53,11 @@ class Site:
         *,
         pings: bool = False,
         survey: bool = False,
+        knock: bool = False,
         title: str = "read facts",
     ) -> dict[str, NodeFacts]:
         """One round trip per node (of `nodes`; all); the gates let only READ pass. AccessRefused: one is silent."""
-        asked = questions(self.cluster, self.fabric, pings=pings, survey=survey)
+        asked = questions(self.cluster, self.fabric, pings=pings, survey=survey, knock=knock)
         return await gather(self.fleet, {n: asked[n] for n in (asked if nodes is None else nodes)}, title)
 
     def secrets(self, node: str) -> Mapping[str, bytes]:

@@ -41,15 +41,16 @@ class Inquiry:
     """What the survey of one node needs to know.
 
     `token`: marks the hellos of this run. `ears`: (netdev, names of the nodes that should be at its other end), with
-    the ports that nothing is planned for. `ways`: (own address, a peer's). `meetings`: (netdev, own
-    address, a peer's) wherever ranks talk, which is to be knocked along. `lent`, `called`: see knock.probe.
-    `folders`: where the engine keeps what is large. `image`, `venv`: where the engine's libraries are.
+    the ports that nothing is planned for. `ways`: (own address, a peer's). `meetings`: (netdev, own address, a peer's)
+    wherever ranks talk; `lent`, `called`: see knock.probe; `whole` False: only to knock. `folders`: where the engine
+    keeps what is large. `image`, `venv`: where the engine's libraries are.
     """
 
     node: str
     token: str
     ears: tuple[tuple[str, tuple[str, ...]], ...] = ()
     ways: tuple[tuple[str, str], ...] = ()
+    whole: bool = True
     meetings: tuple[knock.Way, ...] = ()
     lent: knock.Ports = field(default_factory=dict)
     called: knock.Ports = field(default_factory=dict)
@@ -115,6 +116,8 @@ def probes(asked: Inquiry) -> tuple[Probe, ...]:
     fabric = (netdevs.PROBE, gids.PROBE, counters.PROBE, neighbours.LLDP_PROBE, paths.probe(asked.ways))
     hellos = neighbours.probe(asked.token, asked.node, dict(asked.ears))
     knocks = knock.probe(asked.token, asked.meetings, asked.lent, asked.called)
+    if not asked.whole:
+        return (knocks, firewall.PROBE)
     return (clock.PROBE, hellos, knocks, *_engine(asked), *fabric, *_machine(asked), CLOCK_AGAIN)
 
 

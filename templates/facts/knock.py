@@ -60,7 +60,7 @@ class Knock:
         self.said, self.line, self.due = "", None, 0.0 if opened else BEHIND
 
     def ask(self):
-        self.due = None
+        self.due, self.said = None, self.said or "silent"
         try:
             self.line = bound(self.netdev, self.own, 0)
             self.line.connect((self.peer, self.port))
@@ -147,7 +147,7 @@ def main(words):
     started = STARTED + os.path.basename(asked["unit"])
     knocks = [Knock(*each) for each in asked["knocks"]]
     doors = converse(list(opened(asked["doors"], started)), knocks, started, min(asked["seconds"], 10.0))
-    said = [[knock.own, knock.peer, knock.port, knock.said or "silent"] for knock in knocks]
+    said = [[knock.own, knock.peer, knock.port, knock.said or "not sent: no time"] for knock in knocks]
     places = [[door.address, door.port] for door in doors]
     print(json.dumps({"said": said, "opened": places, "half": list(half_open(doors))}))
 
