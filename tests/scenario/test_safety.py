@@ -7,6 +7,7 @@ import base64
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -14,6 +15,8 @@ from sparkctl.commands import lock
 from sparkctl.commands.base import Effect, functions, write
 from sparkctl.errors import AccessRefused, ApplyFailed, EffectRefused, Locked, RollbackIncomplete, StalePlan, Unfinished
 from sparkctl.execute.site import Site
+from sparkctl.facts import survey
+from sparkctl.facts.knock import Knocks
 from sparkctl.outcome import Ok
 from sparkctl.ssh.fleet import Phase
 from sparkctl.study import study
@@ -437,6 +440,18 @@ def test_a_run_finished_twice_keeps_the_same_book(rig: Rig, grown: dict[str, str
     said = rig.world.run(HEAD, again)
     assert said.status == 0, said
     assert files(rig, HEAD)[book] == before and before[-1]
+
+
+def test_knock_before_the_engine(rig: Rig) -> None:
+    """Where knocks are not answered, no engine is started to wait for its peers: the nodes are as before."""
+    ends = [str(a.address.ip) for a in rig.fabric.attachments if a.rail == "A"]
+    silent = Knocks({(own, peer): {40000: "silent"} for own in ends for peer in ends if own != peer})
+    with patch.dict(survey.PARSERS, knocks=lambda text: silent):
+        outcome = rig.run(up)
+    assert isinstance(outcome.error, ApplyFailed), outcome.error
+    assert "ranks cannot reach one another" in outcome.error.message and "TCP 40000" in outcome.error.message
+    assert not [e.title for e in outcome.events if e.title.startswith("engine")]
+    assert unchanged(rig, rig.base) == []
 
 
 @pytest.fixture(scope="module")

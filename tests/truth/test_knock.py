@@ -14,7 +14,7 @@ from sparkctl.checks import CHECKS, View
 from sparkctl.execute.read_facts import questions
 from sparkctl.facts import firewall, knock
 from sparkctl.facts.base import answers, batch, parsed
-from sparkctl.outcome import Known, Verdict
+from sparkctl.outcome import Known, RailEnd, Verdict
 from tests.truth.test_hello import P1, Q1, ROOT, Ground, ip
 from tests.unit.healthy import healthy, studied
 
@@ -144,7 +144,7 @@ def test_a_filter_before_all_tables_is_seen(ground: Ground) -> None:
     rules(ground, TWO, f'type filter hook ingress device "{P1}" priority 0;', "ip protocol tcp drop", family="netdev")
     found = judged(ground)
     assert (found[ONE].state, found[TWO].state) == ("pass", "fail"), found
-    assert found[TWO].ends == ("spark-1:p1:A", "spark-2:p1:A")
+    assert found[TWO].ends == (RailEnd("spark-1", "p1", "A"), RailEnd("spark-2", "p1", "A"))
 
 
 def test_a_rule_of_iptables_and_how_to_let_rails_in(ground: Ground) -> None:
