@@ -260,6 +260,7 @@ MUTANTS = (
     Mutant("lock", of_node, "lock", fails("until"), "test_lock"),
     Mutant("end of a lease", of_node, "lock", holds("until"), "test_lock_of_a_dead_controller_ends"),
     Mutant("stale check", of_program, "Runner._refuse_stale", never("moved"), "test_stale_check"),
+    Mutant("knock", of_program, "_proofs_up", drop("kept_alive", "_unfiltered"), "test_knock_before_the_engine"),
     Mutant("timer", of_node, "arm", without("timer"), "test_checkpoint_is_armed_before_the_first_change"),
     Mutant("timer's revert", of_node, "timer", without("/bin/sh"), "test_checkpoint_puts_a_node_back_alone"),
     Mutant("boot hook", of_node, "arm", without("hook"), "test_boot_hook"),
