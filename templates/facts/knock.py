@@ -26,10 +26,10 @@ MANY = 64
 
 
 def bound(netdev, address, port):
-    """A socket of this netdev alone. Who closes it resets: no port is kept in TIME_WAIT."""
+    """A socket of this netdev alone. No port that is opened stays in TIME_WAIT: whoever came in there is reset."""
     made = socket.socket()
     made.setblocking(False)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, bytes((port != 0, *bytes(7))))
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, netdev.encode())
     made.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
