@@ -66,11 +66,11 @@ class Recabling:
     def _in_the_way(self, turn: Turn) -> Iterator[str]:
         away = {move.source: move.target for each in self.turns for move in each.moves}
         idle = {port for cable in self.surplus for port in cable}
-        for _, target in turn.moves:
+        for source, target in turn.moves:
             if target in away:
                 yield f", and the one that is in {target} to {away[target]}"
-            elif target in idle:
-                yield f", after pulling the one that is in {target}, which is not needed"
+            elif target in idle and source.owner:  # else it may be the very plug that is looked for
+                yield ", in place of the one that is there"
 
 
 def fewest_moves(there: Iterable[Pair], wanted: Iterable[Pair], alike: Alike | None = None) -> Recabling:

@@ -121,7 +121,7 @@ def test_a_stranger_is_followed_and_what_is_in_the_way_is_pulled() -> None:
         f"{first[0]} - {first[1]}": f"follow the cable in {first[0]}: its other end belongs into {first[1]}, "
         f"and the one that is in {first[1]} to {third[1]}",
         f"{third[0]} - {third[1]}": f"move the cable end from {first[1]} to {third[1]} (its other end stays in "
-        f"{third[0]}), after pulling the one that is in {third[1]}, which is not needed",
+        f"{third[0]}), in place of the one that is there",
     }
 
 
