@@ -61,16 +61,21 @@ _REGISTRY: dict[str, Rule] = {}
 
 def declare(id: str, severity: Severity, title: str, source: str) -> None:
     """A rule that parse and judge enforce while they read the file."""
-    _register(Rule(id, severity, title, source, "file", None))
+    _register(Rule(id, severity, title, source, "file", None), _REGISTRY)
 
 
 def rule(
-    id: str, severity: Severity, title: str, source: str, layer: Layer = "intent"
+    id: str,
+    severity: Severity,
+    title: str,
+    source: str,
+    layer: Layer = "intent",
+    book: dict[str, Rule] = _REGISTRY,
 ) -> Callable[[IntentCheck], IntentCheck]:
-    """Register a rule about what is written."""
+    """Register a rule about what is written; `book` is that of an engine with rules of its own."""
 
     def add(check: IntentCheck) -> IntentCheck:
-        _register(Rule(id, severity, title, source, layer, check))
+        _register(Rule(id, severity, title, source, layer, check), book)
         return check
 
     return add
@@ -80,21 +85,21 @@ def fabric_rule(id: str, severity: Severity, title: str, source: str) -> Callabl
     """Register a rule about the expanded fabric."""
 
     def add(check: FabricCheck) -> FabricCheck:
-        _register(Rule(id, severity, title, source, "fabric", check))
+        _register(Rule(id, severity, title, source, "fabric", check), _REGISTRY)
         return check
 
     return add
 
 
-def rules() -> tuple[Rule, ...]:
-    """Every rule, by id."""
+def shared() -> tuple[Rule, ...]:
+    """Every rule that is no engine's own, by id."""
     return tuple(_REGISTRY[id] for id in sorted(_REGISTRY))
 
 
-def _register(rule: Rule) -> None:
-    if rule.id in _REGISTRY:
+def _register(rule: Rule, book: dict[str, Rule]) -> None:
+    if rule.id in book:
         raise ValueError(f"rule {rule.id} is registered twice")
-    _REGISTRY[rule.id] = rule
+    book[rule.id] = rule
 
 
 def end_path(cluster: Cluster, index: int, side: Literal["a", "b"]) -> Path:

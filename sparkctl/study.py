@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from sparkctl import engines
+from sparkctl.engines import kinds
 from sparkctl.fabric.model import Fabric
 from sparkctl.fabric.topologies import expand, topology_of
 from sparkctl.inventory.compose import Unreadable
@@ -17,7 +17,8 @@ from sparkctl.inventory.model import Cluster
 from sparkctl.inventory.parse import SIZE, parse, unreadable
 from sparkctl.inventory.resolve import Controller, resolve
 from sparkctl.outcome import Finding
-from sparkctl.rule import Layer, rules
+from sparkctl.rule import Layer
+from sparkctl.rules import rules
 from sparkctl.rules.ignore import without_ignored
 
 # After these neither the shape of the cables nor an address means anything; MTU, PAR and the like do not end a study.
@@ -58,7 +59,7 @@ def study_text(content: bytes, path: str, controller: Controller) -> Study:
     parsed = parse(content, path)
     if parsed.document is None:
         return Study(None, None, parsed.findings)
-    raw, findings = judge(parsed)
+    raw, findings = judge(parsed, kinds())
     if raw is None or findings:
         return Study(None, None, _sorted(findings))
     found, complete = _judged(resolve(raw, parsed.source, controller))
@@ -89,8 +90,6 @@ def _judged(cluster: Cluster) -> tuple[Study, bool]:
         if layer == "fabric":
             topology = topology_of(cluster)
             fabric = expand(topology, cluster) if topology else None
-        if layer == "intent":
-            findings += engines.findings(cluster)
         findings += [finding for rule in rules() if rule.layer == layer for finding in rule.judge(cluster, fabric)]
         if any(f.severity == "error" and f.id.startswith(_STRUCTURAL) for f in findings):
             return Study(cluster, fabric, tuple(findings)), False

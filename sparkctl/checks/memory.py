@@ -7,9 +7,8 @@ from collections.abc import Iterator
 
 from sparkctl.checks.base import View, check, state
 from sparkctl.checks.hosts import KIB_PER_GIB, STAGE, known, skipped, surveyed, unread
+from sparkctl.engines import engine_of
 from sparkctl.facts.host import Memory
-from sparkctl.models import argument
-from sparkctl.models.fit import utilisation
 from sparkctl.outcome import Absent, Known, State, Verdict
 
 ID = "memory-floor"
@@ -37,7 +36,7 @@ def _at_rest(view: View, node: str) -> bool:
 
 
 def _before(view: View, node: str, it: Memory, measured: str) -> Verdict:
-    """What an engine takes at its start must be free: vLLM refuses to start with less (facts F)."""
+    """What an engine claims at its start must be free: it refuses to start with less (facts F)."""
     floor, share = view.thresholds.memory_floor * KIB_PER_GIB, _share(view)
     need = max(floor, math.ceil(it.total * share))
     right = it.available >= need
@@ -50,11 +49,12 @@ def _before(view: View, node: str, it: Memory, measured: str) -> Verdict:
 
 
 def _share(view: View) -> float:
-    """Of the memory, what the engine asks for at once; 0 where there is none, or it is told bytes instead."""
+    """Of the memory, what the engine asks for at once; 0 where there is none, or it takes what it finds."""
     engine = view.cluster.engine
-    if engine is None or engine.accelerator == "cpu" or argument(engine, "kv-cache-memory-bytes") is not None:
+    if engine is None or engine.accelerator == "cpu":
         return 0.0
-    return utilisation(engine)
+    memory = engine_of(engine.kind).memory(engine)
+    return memory.share if memory.claimed and memory.of == "total" else 0.0
 
 
 def _beside(view: View, node: str, it: Memory, measured: str) -> Verdict:

@@ -37,6 +37,7 @@ def _schema(which: Subject) -> dict[str, Any]:
         from sparkctl.plan import playbook
 
         return playbook.schema()
+    from sparkctl.engines import kinds
     from sparkctl.inventory import raw
 
-    return raw.schema()
+    return raw.schema(kinds())

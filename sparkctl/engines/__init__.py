@@ -1,34 +1,40 @@
-"""The registry of engines, and what is wrong with an inventory's choice of one."""
+"""The registry of engines: every kind that the format knows, and what renders those that this version supports."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from importlib import import_module
 
 from sparkctl.engines.base import Engine, EngineProbe, Rank
-from sparkctl.engines.vllm.engine import Vllm
 from sparkctl.errors import SparkctlError
-from sparkctl.inventory.model import Cluster, EngineKind
-from sparkctl.outcome import Finding
 
-__all__ = ["ENGINES", "Engine", "EngineProbe", "Rank", "engine_of", "findings"]
+__all__ = ["ENGINES", "Engine", "EngineProbe", "Rank", "engine_of", "kinds", "remedy", "variables"]
 
-ENGINES: Mapping[EngineKind, Engine] = {engine.kind: engine for engine in (Vllm(),)}
+# One name is one engine: the folder here whose engine.py has ENGINE. The format knows those of later versions too.
+_FOLDERS = ("vllm",)
+_LATER = ("vllm-ray", "sglang", "trtllm", "torchrun")
+
+_FOUND: tuple[Engine, ...] = tuple(import_module(f"{__name__}.{folder}.engine").ENGINE for folder in _FOLDERS)
+ENGINES: dict[str, Engine] = {engine.kind: engine for engine in _FOUND}
 
 
-def engine_of(kind: EngineKind) -> Engine:
+def kinds() -> tuple[str, ...]:
+    """What `engine.kind` may be, in the order in which people are told."""
+    return tuple(dict.fromkeys((*ENGINES, *_LATER)))
+
+
+def remedy() -> str:
+    """What to do about a kind that is not supported."""
+    return f"use one of: {', '.join(sorted(ENGINES))}"
+
+
+def engine_of(kind: str) -> Engine:
     """The engine called `kind`; validation has refused unknown ones (ENG001)."""
     if kind not in ENGINES:
-        raise SparkctlError(f"engine kind {kind} is not yet supported", f"use one of: {', '.join(sorted(ENGINES))}")
+        raise SparkctlError(f"engine kind {kind} is not yet supported", remedy())
     return ENGINES[kind]
 
 
-def findings(cluster: Cluster) -> tuple[Finding, ...]:
-    """ENG001 for a kind that the format knows and this version does not; else what the engine itself finds."""
-    intent = cluster.engine
-    if intent is None:
-        return ()
-    if intent.kind in ENGINES:
-        return ENGINES[intent.kind].findings(cluster, intent)
-    remedy = f"use one of: {', '.join(sorted(ENGINES))}"
-    message = f"engine kind {intent.kind} is not yet supported"
-    return (cluster.source.finding("ENG001", "error", ("engine", "kind"), message, remedy),)
+def variables(rank: Rank) -> dict[str, str]:
+    """Its engine's whole environment but secrets and what the fabric says (nccl.env); the inventory's own wins."""
+    engine = engine_of(rank.intent.kind)
+    return dict.fromkeys(engine.address_variables, rank.address) | engine.environment(rank)

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, Protocol
 
+from sparkctl.errors import SparkctlError
 from sparkctl.fabric.model import Fabric
-from sparkctl.inventory.model import Cluster, EngineIntent, EngineKind, Node
-from sparkctl.outcome import Finding
+from sparkctl.inventory.model import ArgValue, Cluster, EngineIntent, Node
+from sparkctl.inventory.names import ONLY, EngineNames
+from sparkctl.rule import Rule
+
+LAB_FOLDER = "/opt/sparkctl-lab/engine"
+"""Where emulated nodes and their containers see the folder of a twin, read-only."""
+_INSIDE = re.compile(r"[A-Za-z_]\w*(\.\w+)*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -31,14 +39,28 @@ class Rank:
         return self.node.user if written else "root"
 
     @property
+    def names(self) -> EngineNames:
+        """What its engine is called on the node."""
+        return ONLY
+
+    @property
+    def address(self) -> str:
+        """Its own address where the ranks talk to one another: on the fabric, or management on a mesh or ring."""
+        return self.fabric.endpoints[self.node.name].address
+
+    @property
     def meeting_place(self) -> str:
-        """The address at which the ranks find the head: its end of the fabric, or management on a mesh or ring."""
+        """The address at which the ranks find the head."""
         return self.fabric.endpoints[self.cluster.head.name].address
 
 
 @dataclass(frozen=True)
 class EngineProbe:
-    """How to ask the head whether it serves. Paths are of HTTP on `host`:`port`, as seen on the head itself."""
+    """How to ask the head whether it serves, and where in the answers (JSON) that is said.
+
+    The first three paths are of HTTP on `host`:`port`, as seen on the head itself; no `version_path`: it tells none.
+    `text`, `tokens` and `version` name a value inside: keys and indexes with dots between, as in `choices.0.text`.
+    """
 
     host: str
     port: int
@@ -46,33 +68,171 @@ class EngineProbe:
     version_path: str
     completion_path: str
     completion: dict[str, object]
+    text: str = "choices.0.text"
+    tokens: str = "usage.completion_tokens"
+    version: str = "version"
+
+    def __post_init__(self) -> None:
+        for place in (self.text, self.tokens, self.version):
+            if not _INSIDE.fullmatch(place):
+                raise SparkctlError(f"{place!r} names no place in an answer", "write keys and indexes, as `a.0.b`")
+
+
+class Port(NamedTuple):
+    """A TCP port where ranks find one another; `flag` of `engine.args` moves it, and `everywhere`: all ranks listen."""
+
+    number: int
+    use: str
+    flag: str = ""
+    everywhere: bool = False
+
+
+class Wave(NamedTuple):
+    """Nodes that start together. The next wave starts when their units are up and all of them listen at `ready`."""
+
+    nodes: tuple[str, ...]
+    ready: tuple[int, ...] = ()
+
+
+class RestartPolicy(NamedTuple):
+    """What systemd does about a rank that ended (seconds between tries), how long a stop may take, and why both."""
+
+    restart: Literal["always", "on-failure", "no"]
+    why: str
+    pause: int
+    stop: int
+    why_stop: str
+
+
+class Argument(NamedTuple):
+    """One of `engine.args`: its flag as the file spells it, and its value."""
+
+    flag: str
+    value: ArgValue
+
+
+class Memory(NamedTuple):
+    """What an engine does with a node's memory and with a model's files, as far as its section says it.
+
+    share: of all the memory, or of what the weights leave. claimed: it refuses to start with less available.
+    quantised: the format that it makes of a bf16 checkpoint. altered: what makes another model of the files.
+    requests: how many it works on at a time. spread: routed experts are divided over data-parallel ranks too.
+    """
+
+    share: float
+    of: Literal["total", "left"] = "total"
+    claimed: bool = True
+    kv_dtype: str = "auto"
+    quantised: Argument | None = None
+    altered: Argument | None = None
+    requests: Argument | None = None
+    spread: bool = False
+
+
+class CarriedNccl(NamedTuple):
+    """A release of an engine, such as `vLLM 0.33.0`, and the version of NCCL inside its image."""
+
+    release: str
+    version: str
+
+
+@dataclass(frozen=True)
+class TwinBuild:
+    """How the folder of a twin is made, once for a machine: an environment for the Python of the emulated nodes.
+
+    image: its name as a container image there. about: what people are told while it is built. packages: pinned; the
+    first without what it asks for, then the others and that, but for what begins as in `left_out`; the first finds
+    its own version as the distribution `known_as`. files: text by path; those in bin/ are programs, others are for
+    `finish` alone: shell without single quotes, run in the folder on a node's root, where "$0" is Python. made: a
+    file that is there in the end.
+    """
+
+    image: str
+    about: str
+    packages: tuple[str, ...] = ()
+    known_as: str = ""
+    left_out: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+    finish: str = ""
+    made: str = ""
+
+
+class LabTwin(NamedTuple):
+    """What plays an engine on emulated nodes: the section it runs by, what it is in words, and how it is made."""
+
+    intent: EngineIntent
+    said: str
 
 
 class Engine(Protocol):
     """One kind of engine; pure, and it never sees a transport."""
 
     @property
-    def kind(self) -> EngineKind:
+    def kind(self) -> str:
         """As in the inventory."""
 
     @property
-    def owned(self) -> frozenset[str]:
-        """Flags (without dashes, short forms too) that only sparkctl sets: a user's `args` must not name them."""
+    def api_key_variable(self) -> str:
+        """The variable that it reads its API key from."""
 
-    def findings(self, cluster: Cluster, intent: EngineIntent) -> tuple[Finding, ...]:
-        """What is wrong with the section that only this engine can know."""
+    @property
+    def address_variables(self) -> tuple[str, ...]:
+        """Variables that hold the rank's own address; sparkctl sets them."""
+
+    @property
+    def nccl_releases(self) -> Mapping[str, str]:
+        """Releases, such as `vLLM 0.33`, and the version of NCCL that each carries; oldest first."""
+
+    @property
+    def nccl_path_variables(self) -> tuple[str, ...]:
+        """Variables of its images that name the libnccl it loads."""
+
+    @property
+    def restart_policy(self) -> RestartPolicy:
+        """What becomes of a rank that ended."""
+
+    @property
+    def lab_build(self) -> TwinBuild:
+        """How the lab makes the folder of its twin."""
+
+    def rules(self) -> tuple[Rule, ...]:
+        """Its own reasons to refuse or to warn. They see every cluster, and look at the kind themselves."""
+
+    def owned(self, intent: EngineIntent) -> Mapping[str, str]:
+        """Flags (canonical, short forms too) that only sparkctl sets, and the key to write instead; or an empty text.
+
+        Without those that the engine's own rules refuse with a better reason.
+        """
 
     def words(self, rank: Rank) -> tuple[str, ...]:
         """Program and arguments of the rank. No two ranks differ but where the engine's own roles need it."""
 
     def environment(self, rank: Rank) -> dict[str, str]:
-        """The engine's own variables, without those of the fabric (nccl.env) and without secrets."""
+        """Variables with one value for all ranks, without those of the fabric (nccl.env) and without secrets."""
 
-    def start_order(self, cluster: Cluster) -> tuple[tuple[str, ...], ...]:
-        """Names of nodes in waves; a wave starts when the units of the one before it are up."""
+    def start_order(self, cluster: Cluster, intent: EngineIntent) -> tuple[Wave, ...]:
+        """Every node once, in the order of their starts."""
 
-    def rendezvous_port(self, intent: EngineIntent) -> int:
-        """TCP port of the head where the ranks meet; must differ from the port that serves."""
+    def ports(self, intent: EngineIntent) -> tuple[Port, ...]:
+        """Beside the one that serves. At the first the ranks meet. Never raises for an argument that is no port."""
 
-    def probe(self, intent: EngineIntent) -> EngineProbe:
-        """The canary: one real token, because a health page answers 200 with a dead worker (facts A10)."""
+    def listens_at(self, intent: EngineIntent) -> str:
+        """The address or name that the API is bound to."""
+
+    def probe(self, intent: EngineIntent, tokens: int = 1) -> EngineProbe:
+        """The canary: a real completion of at most `tokens`, because a health page answers 200 with a dead worker."""
+
+    def memory(self, intent: EngineIntent) -> Memory:
+        """What it does with memory."""
+
+    def stage_layers(self, intent: EngineIntent, layers: int) -> list[int]:
+        """How many of a model's layers each stage of the pipeline holds."""
+
+    def carried_nccl(self, intent: EngineIntent) -> CarriedNccl | None:
+        """The NCCL inside the image; None when its name does not tell."""
+
+    def python_for_tests(self, intent: EngineIntent) -> str | None:
+        """A program of its image or venv whose interpreter has torch with NCCL; None when there is none."""
+
+    def lab_twin(self, intent: EngineIntent) -> LabTwin:
+        """Its stand-in on nodes without a GPU, with the same layout, port and model name."""

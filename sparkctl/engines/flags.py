@@ -5,13 +5,25 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from sparkctl.engines.base import Argument
 from sparkctl.errors import SparkctlError
-from sparkctl.inventory.model import ArgValue, Scalar
+from sparkctl.inventory.model import ArgValue, EngineIntent, Scalar
 
 
 def canonical(flag: str) -> str:
     """The name for comparing: `--max_model_len` and `max-model-len` are one flag, and `-tp` is `tp`."""
     return flag.lstrip("-").replace("_", "-")
+
+
+def flag_name(flag: str) -> str:
+    """The name for rules, which take no notice of case either."""
+    return canonical(flag).lower()
+
+
+def argument(intent: EngineIntent, name: str) -> Argument | None:
+    """The flag of `engine.args` called `name`, however it is spelled there; None when it is not set, or null."""
+    found = [Argument(flag, value) for flag, value in intent.args.items() if canonical(flag) == name]
+    return next((item for item in found if item.value is not None), None)
 
 
 def spelled(flag: str) -> str:
@@ -52,7 +64,7 @@ def _flag(name: str, value: ArgValue) -> list[str]:
 
 
 def _switched_off(flag: str) -> str:
-    """vLLM takes `--no-X` for every boolean X, but has no such form of a short flag."""
+    """`--no-X`, as argparse has it for a boolean X; there is no such form of a short flag."""
     if not flag.startswith("--"):
         raise SparkctlError(f"engine argument {flag} cannot be false", "write the long name of the flag")
     return f"--no-{flag[2:]}"

@@ -16,7 +16,7 @@ from sparkctl.inventory.model import Cluster, EngineIntent
 from sparkctl.loadtest import allgather
 from sparkctl.loadtest.allgather import Place
 from sparkctl.loadtest.allgather_output import together
-from sparkctl.loadtest.in_engine import trial_script
+from sparkctl.loadtest.in_engine import NO_PYTHON, trial_script
 from sparkctl.loadtest.results import Gathered
 from sparkctl.outcome import Absent, Fact, Known, Lost, Ok, Result, Unknown
 from sparkctl.render.artifact import ENGINE_ENV, NCCL_ENV, UNIT_NAME
@@ -95,7 +95,7 @@ def _commands(
     cluster: Cluster, fabric: Fabric, intent: EngineIntent, steps: tuple[int, ...], token: str
 ) -> dict[str, Command]:
     head = fabric.endpoints[cluster.head.name].address
-    port = engine_of(intent.kind).rendezvous_port(intent)
+    port = engine_of(intent.kind).ports(intent)[0].number
     found: dict[str, Command] = {}
     for node in cluster.nodes:
         rank = Rank(cluster, fabric, node, intent)
@@ -112,6 +112,8 @@ def obstacles(cluster: Cluster, facts: Mapping[str, NodeFacts]) -> Absent | Unkn
         return Absent("the inventory has no engine, whose environment it would be measured in")
     if len(cluster.nodes) < 2:
         return Absent("one node: nothing to gather")
+    if engine_of(cluster.engine.kind).python_for_tests(cluster.engine) is None:
+        return Absent(NO_PYTHON)
     for node, known in facts.items():
         found = _obstacle(node, known, cluster.engine)
         if found is not None:

@@ -78,9 +78,7 @@ def watch(site: Site, node: str, facts: NodeFacts | None = None, tokens: int = 1
     intent = site.cluster.engine
     if intent is None:
         raise ValueError("the inventory has no engine")
-    probe = dict(vars(engine_of(intent.kind).probe(intent))) if node == site.head else {}
-    if probe:
-        probe["completion"] = {**probe["completion"], "max_tokens": tokens}
+    probe = vars(engine_of(intent.kind).probe(intent, tokens)) if node == site.head else {}
     restarts = facts.unit.value.restarts if facts and isinstance(facts.unit, Known) else 0
     return Watch(UNIT_NAME, probe, API_KEY if intent.api_key_file else None, restarts)
 

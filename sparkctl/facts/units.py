@@ -6,9 +6,8 @@ import re
 from dataclasses import dataclass
 
 from sparkctl.facts.base import Probe
+from sparkctl.inventory.names import ONLY
 
-UNIT = "sparkctl-engine.service"
-CONTAINER = "sparkctl-engine"
 MOST_PULLED = 100
 """Digests of one image: one a registry and tag that it was pulled from."""
 
@@ -37,7 +36,7 @@ class ContainerState:
     image: str
 
 
-def unit_probe(unit: str = UNIT) -> Probe:
+def unit_probe(unit: str = ONLY.unit) -> Probe:
     """Asks for the state of `unit`."""
     return Probe("unit", ("unit_state", unit))
 
@@ -69,7 +68,7 @@ def parse_pulled(text: str) -> tuple[str, ...]:
     return tuple(re.findall(r"@(sha256:[0-9a-f]{64})(?!\S)", text)[:MOST_PULLED])
 
 
-def container_probe(name: str = CONTAINER) -> Probe:
+def container_probe(name: str = ONLY.container) -> Probe:
     """Asks for the state of the engine's container."""
     return Probe("container", ("container_state", name))
 

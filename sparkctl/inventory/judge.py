@@ -51,10 +51,10 @@ _EXPECTED = {
 }
 
 
-def judge(parsed: Parsed) -> tuple[RawInventory | None, tuple[Finding, ...]]:
-    """The raw inventory, or None and why; one finding per place, those of the parser first."""
+def judge(parsed: Parsed, kinds: tuple[str, ...]) -> tuple[RawInventory | None, tuple[Finding, ...]]:
+    """The raw inventory, or None and why; one finding per place, those of the parser first. `kinds`: of engines."""
     try:
-        return RawInventory.model_validate(parsed.document), parsed.findings
+        return RawInventory.model_validate(parsed.document, context=kinds), parsed.findings
     except ValidationError as error:
         details = error.errors(include_url=False)[:FINDINGS]
     seen = {finding.where for finding in parsed.findings}

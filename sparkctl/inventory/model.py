@@ -15,7 +15,6 @@ Scalar: TypeAlias = str | int | float | bool | None
 ArgValue: TypeAlias = Scalar | list[Scalar] | dict[str, object]
 
 TopologyName = Literal["direct", "mesh", "ring", "switch"]
-EngineKind = Literal["vllm", "vllm-ray", "sglang", "trtllm", "torchrun"]
 Transport = Literal["roce", "tcp"]
 Rails = Literal["both", "A"]
 PortName = Literal["p0", "p1"]
@@ -149,7 +148,7 @@ class Parallel:
 class EngineIntent:
     """The `engine` section. `accelerator` is `gpu` but for the lab's overlay, which has none."""
 
-    kind: EngineKind
+    kind: str
     runtime: Runtime
     model: str
     parallel: Parallel

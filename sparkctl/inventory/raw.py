@@ -13,9 +13,11 @@ from pydantic import (
     Discriminator,
     Field,
     Tag,
+    ValidationInfo,
     WithJsonSchema,
     model_validator,
 )
+from pydantic_core import PydanticKnownError
 
 from sparkctl.inventory.words import visible
 
@@ -70,6 +72,15 @@ def _are_distinct(args: dict[str, Any]) -> dict[str, Any]:
         if first != flag:
             raise ValueError(f"expected each flag once; {visible(first)} and {visible(flag)} are the same flag")
     return args
+
+
+def _is_kind(value: object, info: ValidationInfo) -> object:
+    """One of those that the engines give as context."""
+    kinds = info.context or (value,)
+    if value not in kinds:
+        *others, last = map(repr, kinds)
+        raise PydanticKnownError("literal_error", {"expected": f"{', '.join(others)} or {last}"})
+    return value
 
 
 def _shape(value: object) -> str:
@@ -200,7 +211,7 @@ Cable = Annotated[
 class RawEngine(_Section):
     """The inference engine that runs over all nodes."""
 
-    kind: Literal["vllm", "vllm-ray", "sglang", "trtllm", "torchrun"] = Field(description="Which engine.")
+    kind: Annotated[str, BeforeValidator(_is_kind)] = Field(description="Which engine.")
     runtime: RawRuntime
     model: Text = Field(description="Hub name, or absolute path on the nodes.", examples=["openai/gpt-oss-120b"])
     parallel: Layout = Field(description="Layout of the ranks.")
@@ -238,6 +249,9 @@ class RawInventory(_Section):
     engine: RawEngine | None = Field(None, description="Left out: a fabric without an engine.")
 
 
-def schema() -> dict[str, Any]:
-    """The JSON Schema of an inventory, for editors."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **RawInventory.model_json_schema()}
+def schema(kinds: tuple[str, ...]) -> dict[str, Any]:
+    """The JSON Schema of an inventory, for editors; `kinds`: of engines."""
+    made = RawInventory.model_json_schema()
+    engine = made["$defs"]["RawEngine"]["properties"]
+    engine["kind"] = dict(sorted({**engine["kind"], "enum": list(kinds)}.items()))
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}

@@ -14,8 +14,6 @@ from sparkctl.lab.spec import LabSpec, NodeSpec
 NETPLAN = "etc/netplan/50-lab.yaml"
 # Ubuntu Desktop's, and so DGX OS's.
 NETPLAN_DESKTOP = "etc/netplan/01-network-manager-all.yaml"
-ENGINE_FOLDER = "/opt/sparkctl-lab/engine"
-ENGINE_IMAGE = "sparkctl-lab/vllm-cpu:0.32.0"
 _IMPORT = "sparkctl-lab-image.service"
 # Nobody on a node waits for the network, and on a busy machine it fails although the network is there (seen).
 _WAITS = "etc/systemd/system/systemd-networkd-wait-online.service"
@@ -80,7 +78,7 @@ def furnish(root: Path, spec: LabSpec, node: NodeSpec, keys: Keys) -> None:
     _write(root / "etc/sudoers.d/90-lab", sudoers(node), 0o440)
     (root / _WAITS).symlink_to("/dev/null")
     if spec.engine:
-        _write(root / "opt/sparkctl-lab/image", ENGINE_IMAGE + "\n")
+        _write(root / "opt/sparkctl-lab/image", f"{spec.image}\n")
         wants = root / "etc/systemd/system/multi-user.target.wants"
         (wants / _IMPORT).symlink_to(f"/etc/systemd/system/{_IMPORT}")
     subprocess.run(["chroot", str(root), "/bin/sh", "-c", USER, "sh", node.user], check=True, capture_output=True)

@@ -5,26 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from sparkctl.inventory.model import Cluster, EngineIntent, Node, Runtime, SshAccess
+from sparkctl.engines import engine_of
+from sparkctl.inventory.model import Cluster, Node, SshAccess
 from sparkctl.lab.backend import BACKENDS
-from sparkctl.lab.engine import VLLM
-from sparkctl.lab.furnish import ENGINE_FOLDER, ENGINE_IMAGE
 from sparkctl.lab.order import API_KEY
 from sparkctl.lab.state import LabState
 
 Overlaid = tuple[Cluster, tuple[str, ...]]
-
-# Nodes have one small model, 23 MB of it in memory, and share the cores of one machine (lab-recipes 2).
-_ENVIRONMENT = {
-    "HF_HUB_OFFLINE": "1",
-    "OMP_NUM_THREADS": "1",
-    "TORCHDYNAMO_DISABLE": "1",
-    "VLLM_CACHE_ROOT": f"{ENGINE_FOLDER}/cache",
-    "VLLM_CPU_KVCACHE_SPACE": "1",
-    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-    "VLLM_NO_USAGE_STATS": "1",
-}
-_CONTEXT = 256
 
 
 def overlay(cluster: Cluster, state: LabState) -> Overlaid:
@@ -82,32 +69,11 @@ def _engine(cluster: Cluster) -> Overlaid:
     if intent is None:
         return cluster, ()
     was = f"{intent.kind} from {intent.runtime.docker or intent.runtime.venv} with {intent.model}"
+    twin = engine_of(intent.kind).lab_twin(intent)
     said: tuple[str, ...] = (
-        f"engine: vLLM {VLLM} on the CPU with a random model of 5 MB, same layout {intent.parallel}, instead of {was}, "
-        "because container nodes have no GPU",
+        f"engine: {twin.said}, same layout {intent.parallel}, instead of {was}, because container nodes have no GPU",
     )
     left_out = [name for name in ("args", "env", "volumes") if getattr(intent, name)]
     if left_out:
         said += (f"engine: {', '.join(left_out)} of the inventory left out, because they are for the real engine",)
-    return replace(cluster, engine=_cpu(intent)), said
-
-
-def _cpu(intent: EngineIntent) -> EngineIntent:
-    """The lab's engine in the place of `intent`: it answers at the same port, to the same model name."""
-    docker = intent.runtime.docker is not None
-    # vLLM 0.32 fails an assertion on the CPU with --enforce-eager in pipeline mode (lab-recipes 2); a compiler writes.
-    compiles = intent.parallel.pipeline > 1
-    mounts = {"/usr": "/usr:ro", ENGINE_FOLDER: f"{ENGINE_FOLDER}:ro"}
-    return replace(
-        intent,
-        kind="vllm",
-        runtime=Runtime(docker=ENGINE_IMAGE) if docker else Runtime(venv=ENGINE_FOLDER),
-        model=f"{ENGINE_FOLDER}/model",
-        served_model_name=intent.served_model_name or intent.model,
-        max_model_len=_CONTEXT,
-        gpu_memory_utilization=None,
-        volumes=mounts if docker else {},
-        env=_ENVIRONMENT | ({"VLLM_CACHE_ROOT": "/tmp/vllm", "VLLM_USE_AOT_COMPILE": "0"} if compiles else {}),
-        args={"dtype": "bfloat16"} | ({} if compiles else {"enforce-eager": True}),
-        accelerator="cpu",
-    )
+    return replace(cluster, engine=twin.intent), said

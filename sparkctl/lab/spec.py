@@ -7,6 +7,7 @@ from ipaddress import IPv4Network
 from itertools import chain
 from pathlib import Path
 
+from sparkctl.engines import engine_of
 from sparkctl.errors import Refused
 from sparkctl.fabric.model import Cable, Fabric
 from sparkctl.fabric.ports import Rail, half
@@ -73,7 +74,7 @@ class Trunk(Frozen):
 
 
 class LabSpec(Frozen):
-    """Everything that the supervisor needs to know."""
+    """Everything that the supervisor needs to know; `image` is what nodes call their engine, of the kind `kind`."""
 
     cluster: str
     inventory: str
@@ -85,6 +86,8 @@ class LabSpec(Frozen):
     engine: bool
     renderer: Renderer = "networkd"
     backend: BackendName = "container"
+    kind: str = ""
+    image: str = ""
 
     @property
     def gateway(self) -> str:
@@ -117,6 +120,7 @@ def specify(
     if len(cluster.nodes) > network.num_addresses - _FIRST_HOST - 1:
         raise Refused("the lab's management network has no room for so many nodes", "use an inventory with fewer nodes")
     layers = [_cable(cable, rail, cluster) for cable in fabric.cables for rail in RAILS]
+    kind = cluster.engine.kind if cluster.engine is not None and backend == "container" else ""
     return LabSpec(
         cluster=cluster.name,
         inventory=str(Path(cluster.source.path).absolute()),
@@ -125,9 +129,11 @@ def specify(
         bridges=(*_switches(cluster), *chain.from_iterable(bridges for bridges, _, _ in layers)),
         wires=tuple(chain.from_iterable(wires for _, wires, _ in layers)),
         trunks=tuple(chain.from_iterable(trunks for _, _, trunks in layers)),
-        engine=cluster.engine is not None and backend == "container",
+        engine=bool(kind),
         renderer=renderer,
         backend=backend,
+        kind=kind,
+        image=engine_of(kind).lab_build.image if kind else "",
     )
 
 

@@ -7,20 +7,24 @@ from pathlib import PurePosixPath
 from sparkctl.commands.base import functions
 from sparkctl.commands.shell import quote
 from sparkctl.engines import Rank, engine_of
-from sparkctl.render.artifact import ENGINE_ENV, NCCL_ENV
+from sparkctl.errors import Refused
 from sparkctl.render.container import trial_words
 from sparkctl.render.environment import text_of
 
+NO_PYTHON = "the engine has no Python with torch, which the test runs on"
+
 
 def trial_script(rank: Rank, name: str, argument: str) -> str:
-    """A script that ends as the program does; in an image it is the container `name`."""
-    program = engine_of(rank.intent.kind).words(rank)[0]
+    """A script that ends as the test does; in an image it is the container `name`. Refused where there is no Python."""
+    program = engine_of(rank.intent.kind).python_for_tests(rank.intent)
+    if program is None:
+        raise Refused(NO_PYTHON)
     inside = ["/bin/sh", "-c", functions("load/python.sh"), program, argument]
     if rank.intent.runtime.docker is not None:
         words = [word for group in trial_words(rank, name, inside) for word in group]
         return "".join(map(_there, rank.intent.volumes)) + f"exec {quote(words)}\n"
     folder = str(PurePosixPath(program).parent)
-    return text_of("load/venv.sh.j2", env_files=[NCCL_ENV, ENGINE_ENV], bin=folder, words=inside)
+    return text_of("load/venv.sh.j2", env_files=[rank.names.nccl, rank.names.environment], bin=folder, words=inside)
 
 
 def _there(volume: str) -> str:

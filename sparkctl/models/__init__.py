@@ -8,13 +8,15 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from sparkctl.inventory.model import ArgValue, EngineIntent
+from sparkctl.engines import ENGINES
+from sparkctl.engines.flags import canonical
+from sparkctl.inventory.model import EngineIntent
 from sparkctl.models.config import Config, read_config, shape_of
 from sparkctl.models.reading import ModelUnreadable, present
 from sparkctl.models.shape import Shape
 from sparkctl.models.weights import Weights, estimated, measured
 
-__all__ = ["Model", "ModelUnreadable", "Shape", "Weights", "argument", "find", "model_of", "names"]
+__all__ = ["Model", "ModelUnreadable", "Shape", "Weights", "find", "model_of", "names"]
 
 TABLE = Path(__file__).with_name("known.json")
 
@@ -39,17 +41,22 @@ class Model(NamedTuple):
 
 
 def model_of(intent: EngineIntent) -> Model | None:
-    """The model of an engine section, as vLLM will load it; None when nothing is known of it.
+    """The model of an engine section, as its engine will load it; None when nothing is known of it.
 
     ModelUnreadable when its files are there and cannot be understood, or an argument makes it another model.
     """
-    _refuse_changes(intent)
+    if intent.kind not in ENGINES:
+        return None
+    memory = ENGINES[intent.kind].memory(intent)
+    if memory.altered is not None:
+        name = canonical(memory.altered.flag)
+        raise ModelUnreadable(f"`--{name}` changes what is loaded, so the arithmetic would not hold")
     model = find(intent.model, intent)
-    quantisation = argument(intent, "quantization")
-    if model is None or model.form != "bf16" or quantisation is None:
-        return model  # of a quantised checkpoint, vLLM takes no other format than its own
-    if quantisation != "fp8" or model.weights is None:
-        raise ModelUnreadable(f"`--quantization {quantisation}` changes the size of the weights when they are loaded")
+    if model is None or model.form != "bf16" or memory.quantised is None:
+        return model  # of a quantised checkpoint, an engine takes no other format than its own
+    if memory.quantised.value != "fp8" or model.weights is None:
+        said = f"`--{canonical(memory.quantised.flag)} {memory.quantised.value}`"
+        raise ModelUnreadable(f"{said} changes the size of the weights when they are loaded")
     weights = estimated(model.shape, "fp8", "fp8", f"{model.weights.basis}, as fp8")
     return model._replace(form="fp8", weights=weights)
 
@@ -64,18 +71,6 @@ def find(name: str, intent: EngineIntent | None = None) -> Model | None:
 def names() -> tuple[str, ...]:
     """The models of the table."""
     return tuple(sorted(_table()["models"]))
-
-
-def argument(intent: EngineIntent, name: str) -> ArgValue:
-    """The value of a flag of `engine.args`, however it is spelled there; None when it is not set."""
-    spelled = {flag.lstrip("-").replace("_", "-"): value for flag, value in intent.args.items()}
-    return spelled.get(name)
-
-
-def _refuse_changes(intent: EngineIntent) -> None:
-    changing = [name for name in ("hf-overrides", "cpu-offload-gb") if argument(intent, name) not in (None, 0)]
-    if changing:
-        raise ModelUnreadable(f"`--{changing[0]}` changes what is loaded, so the arithmetic would not hold")
 
 
 def _folders(name: str, intent: EngineIntent | None) -> list[Path]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from sparkctl.engines import engine_of
+from sparkctl.engines.base import Memory
 from sparkctl.inventory.model import Cluster, EngineIntent
-from sparkctl.models import Model, ModelUnreadable, argument
+from sparkctl.models import Model, ModelUnreadable
 from sparkctl.models.shape import Shape
 from sparkctl.models.weights import Weights
 
@@ -14,7 +16,6 @@ GIB = float(1 << 30)
 INSTALLED, USABLE = 128.0, 121.69  # GiB; the system sees 121.69 of 128 (facts: engine-nccl-netplan F)
 HIGHEST = 0.95  # of the usable memory: above it the system itself does not run (PAR009)
 CAUTIOUS = 0.87  # the highest that works well (facts F: 0.80-0.87)
-VLLM_UTILISATION = 0.92  # vLLM's own default (facts A1)
 OVERHEAD = 15e9  # activations, graphs, NCCL: about 15 GB in NVIDIA's measured example (facts F); others need less
 ROOMY = 8 * GIB  # what MEM002 wants left for the KV cache (catalogue of rules)
 BANDWIDTH = 273e9  # bytes per second of a node's memory (NVIDIA's specification; facts G)
@@ -52,9 +53,8 @@ class Fit(NamedTuple):
     model: Model
     nodes: tuple[NodeFit, ...]
     usable: float
-    utilisation: float
+    memory: Memory
     replicas: int
-    kv_dtype: str
     seconds_per_token: float | None
 
     @property
@@ -116,54 +116,40 @@ def fit(cluster: Cluster, intent: EngineIntent, model: Model, installed: float =
     """The arithmetic; ModelUnreadable when the size of the weights is not known."""
     if model.weights is None:
         raise ModelUnreadable(f"the size of the weights of {model.name} is not known")
-    layout = intent.parallel
-    usable, share = usable_memory(installed), utilisation(intent)
-    stages = stage_layers(model.shape.layers, layout.pipeline, intent.env.get("VLLM_PP_LAYER_PARTITION", ""))
-    dtype = str(argument(intent, "kv-cache-dtype") or "auto")
-    per_layer = model.shape.kv_per_layer(layout.tensor, dtype)
+    layout, engine = intent.parallel, engine_of(intent.kind)
+    usable, memory = usable_memory(installed), engine.memory(intent)
+    stages = engine.stage_layers(intent, model.shape.layers)
+    per_layer = model.shape.kv_per_layer(layout.tensor, memory.kv_dtype)
+    spread = layout.tensor * (layout.data if memory.spread else 1)
     nodes = []
     for node in cluster.nodes[: layout.size]:
         stage = node.rank // layout.tensor % layout.pipeline
-        held = _held(model.weights, model.shape, stages, stage, layout.tensor, layout.data)
-        nodes.append(NodeFit(node.name, stage, stages[stage], held, usable * share, per_layer))
-    seconds = _seconds_per_token(model, layout.tensor, layout.data)
-    return Fit(model, tuple(nodes), usable, share, layout.data, dtype, seconds)
+        held = _held(model.weights, model.shape, stages, stage, layout.tensor, spread)
+        budget = _budget(memory, usable, held)
+        nodes.append(NodeFit(node.name, stage, stages[stage], held, budget, per_layer))
+    seconds = _seconds_per_token(model, layout.tensor, spread)
+    return Fit(model, tuple(nodes), usable, memory, layout.data, seconds)
 
 
-def utilisation(intent: EngineIntent) -> float:
-    """The share of the memory that the engine takes; a flag wins over the key, and vLLM has a default of its own."""
-    for name in ("gpu-memory-utilization", "device-memory-utilization"):
-        given = argument(intent, name)
-        if isinstance(given, int | float) and 0 < given <= 1:
-            return float(given)
-    return intent.gpu_memory_utilization or VLLM_UTILISATION
+def _budget(memory: Memory, usable: float, held: float) -> float:
+    """Bytes that the engine takes of a node; where it takes a share of what the weights leave, those come first."""
+    if memory.of == "total":
+        return usable * memory.share
+    return usable if held > usable else held + (usable - held) * memory.share
 
 
-def stage_layers(layers: int, pipeline: int, partition: str = "") -> list[int]:
-    """Layers of every stage, as vLLM divides them: what is left over goes to the last but one, and on to the front."""
-    written = partition.split(",")
-    if len(written) == pipeline and all(part.strip().isdecimal() for part in written):
-        given = [int(part[:9]) for part in written]
-        if sum(given) == layers:
-            return given
-    stages = [layers // pipeline] * pipeline
-    for i in range(2, layers % pipeline + 2):
-        stages[-i] += 1
-    return stages
-
-
-def _held(weights: Weights, shape: Shape, stages: list[int], stage: int, tensor: int, data: int) -> float:
-    """Bytes of weights on a rank of `stage`. vLLM divides routed experts over data-parallel ranks too."""
+def _held(weights: Weights, shape: Shape, stages: list[int], stage: int, tensor: int, spread: int) -> float:
+    """Bytes of weights on a rank of `stage`; over `spread` ranks routed experts are divided."""
     share = stages[stage] / shape.layers
     first, last = stage == 0, stage == len(stages) - 1
     ends = weights.embedding * (first or (last and shape.tied)) + weights.head * last
-    return (weights.rest * share + ends) / tensor + weights.experts * share / (tensor * data)
+    return (weights.rest * share + ends) / tensor + weights.experts * share / spread
 
 
-def _seconds_per_token(model: Model, tensor: int, data: int) -> float | None:
+def _seconds_per_token(model: Model, tensor: int, spread: int) -> float | None:
     """Stages work one after the other, so a pipeline makes one request no faster; tensor ranks read side by side."""
     active = model.active_bytes
     if active is None or model.weights is None:
         return None
     routed = model.weights.experts * model.shape.active_share
-    return ((active - routed) / tensor + routed / (tensor * data)) / BANDWIDTH
+    return ((active - routed) / tensor + routed / spread) / BANDWIDTH

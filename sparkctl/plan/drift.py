@@ -11,11 +11,10 @@ from sparkctl.facts.files import FileState
 from sparkctl.facts.foreign import ForeignFile
 from sparkctl.facts.record import FileRecord
 from sparkctl.facts.snapshot import NodeFacts
-from sparkctl.facts.units import UNIT
 from sparkctl.outcome import Absent, Fact, Known, Unknown
 from sparkctl.plan.change import ABSENT
 from sparkctl.plan.diff import INTERRUPTED, Desired, foreign, recorded
-from sparkctl.render.artifact import ENGINE_UNIT
+from sparkctl.render.artifact import ENGINE_UNIT, UNIT_NAME
 
 Kind = Literal[
     "unreadable", "no record", "other cluster", "interrupted", "edited", "outdated", "missing", "mode", "left over",
@@ -208,19 +207,19 @@ def _engine(node: str, desired: Desired, facts: NodeFacts) -> Iterator[Drift]:
     unit = facts.unit.value
     if not any(file.path == ENGINE_UNIT for file in desired.rendering.files):
         if unit.running:
-            yield Drift(node, UNIT, "unit", "no engine", f"{unit.active} ({unit.sub})", UP)
+            yield Drift(node, UNIT_NAME, "unit", "no engine", f"{unit.active} ({unit.sub})", UP)
         return
     if not unit.loaded:
-        yield Drift(node, UNIT, "unit", "loaded", "not known to systemd", UP)
+        yield Drift(node, UNIT_NAME, "unit", "loaded", "not known to systemd", UP)
         return
     if not unit.enabled:
-        yield Drift(node, UNIT, "unit", "enabled", "disabled: gone after a reboot", UP)
+        yield Drift(node, UNIT_NAME, "unit", "enabled", "disabled: gone after a reboot", UP)
     if unit.active != "active":
-        remedy = f"journalctl -u {UNIT} on the node says why; {UP}"
-        yield Drift(node, UNIT, "unit", "active", f"{unit.active} ({unit.sub})", remedy)
+        remedy = f"journalctl -u {UNIT_NAME} on the node says why; {UP}"
+        yield Drift(node, UNIT_NAME, "unit", "active", f"{unit.active} ({unit.sub})", remedy)
     if unit.restarts:
-        remedy = f"journalctl -u {UNIT} on the node says why"
-        yield Drift(node, UNIT, "restarts", "0 since it was started", str(unit.restarts), remedy)
+        remedy = f"journalctl -u {UNIT_NAME} on the node says why"
+        yield Drift(node, UNIT_NAME, "restarts", "0 since it was started", str(unit.restarts), remedy)
 
 
 def _images(desired: Mapping[str, Desired], facts: Mapping[str, NodeFacts]) -> Iterator[Drift]:

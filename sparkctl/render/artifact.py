@@ -7,19 +7,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from sparkctl.facts import units
+from sparkctl.inventory.names import ONLY
 
 Stage = Literal["network", "engine"]
 
 NETPLAN_FOLDER = "/etc/netplan/"
 NETPLAN = f"{NETPLAN_FOLDER}95-sparkctl.yaml"
-NCCL_ENV = "/etc/sparkctl/nccl.env"
-ENGINE_ENV = "/etc/sparkctl/engine.env"
-ENGINE_SCRIPT = "/etc/sparkctl/engine.sh"
-ENGINE_UNIT = "/etc/systemd/system/sparkctl-engine.service"
-API_KEY = "/etc/sparkctl/api.key"
-UNIT_NAME = units.UNIT
-CONTAINER = units.CONTAINER
+NCCL_ENV = ONLY.nccl
+ENGINE_ENV = ONLY.environment
+ENGINE_SCRIPT = ONLY.script
+ENGINE_UNIT = ONLY.unit_file
+API_KEY = ONLY.key
+UNIT_NAME = ONLY.unit
+CONTAINER = ONLY.container
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,15 @@ class SecretFile:
 
 @dataclass(frozen=True)
 class EngineCommand:
-    """One rank: the engine's own words (without container or unit around them) and its environment but secrets."""
+    """One rank: the engine's own words (without container or unit around them) and its environment but secrets.
+
+    `wave` is its place in the order of starts; ranks of the next one start when this one listens at `ready`.
+    """
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
+    wave: int = 0
+    ready: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

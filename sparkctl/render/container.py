@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sparkctl.engines import Rank
+from sparkctl.engines import Rank, engine_of
 from sparkctl.engines.flags import positional
-from sparkctl.render.artifact import CONTAINER, ENGINE_ENV, NCCL_ENV
 
 Groups = list[list[str]]
 
-# NCCL, Gloo and vLLM open dynamic ports on the node's own addresses (A4), and its ranks share memory. No --privileged.
+# NCCL, Gloo and engines open dynamic ports on the node's addresses (A4), and ranks share memory. No --privileged.
 HOST: Groups = [["--network", "host"], ["--ipc", "host"]]
 LIMITS: Groups = [["--ulimit", "memlock=-1"], ["--ulimit", "nofile=1048576:1048576"]]  # ff36
 # What RDMA needs of a container: its devices, and to pin memory (ff36).
@@ -21,7 +20,7 @@ HUB_CACHE = "/root/.cache/huggingface"
 def container_words(rank: Rank, argv: Sequence[str]) -> Groups:
     """The engine's words become the entrypoint and its arguments."""
     image = positional(rank.intent.runtime.docker or "")
-    start = [["docker", "run", "--rm", "--name", CONTAINER]]
+    start = [["docker", "run", "--rm", "--name", rank.names.container]]
     program = [["--entrypoint", argv[0]], *flag_groups([image, *argv[1:]])]
     return start + _surroundings(rank) + _secret(rank) + _volumes(volumes(rank)) + program
 
@@ -38,7 +37,7 @@ def trial_words(rank: Rank, name: str, argv: Sequence[str]) -> Groups:
 
 def _surroundings(rank: Rank) -> Groups:
     """What decides which network the ranks find, and how fast it is."""
-    return HOST + LIMITS + _devices(rank) + [["--env-file", NCCL_ENV], ["--env-file", ENGINE_ENV]]
+    return HOST + LIMITS + _devices(rank) + [["--env-file", rank.names.nccl], ["--env-file", rank.names.environment]]
 
 
 def flag_groups(words: Sequence[str]) -> Groups:
@@ -58,7 +57,7 @@ def _devices(rank: Rank) -> Groups:
 
 def _secret(rank: Rank) -> Groups:
     """The name alone: docker takes the value from the environment of engine.sh."""
-    return [["--env", "VLLM_API_KEY"]] if rank.intent.api_key_file else []
+    return [["--env", engine_of(rank.intent.kind).api_key_variable]] if rank.intent.api_key_file else []
 
 
 def volumes(rank: Rank) -> dict[str, str]:

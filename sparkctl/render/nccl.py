@@ -30,8 +30,7 @@ def hca(fabric: Fabric, node: Node) -> str:
 def interfaces(endpoint: Endpoint) -> dict[str, str]:
     """Who meets where: NCCL takes `=name` as exact, all others take bare names and break on the `=` (facts C)."""
     bare = ("GLOO_SOCKET_IFNAME", "TP_SOCKET_IFNAME", "UCX_NET_DEVICES", "OMPI_MCA_btl_tcp_if_include")
-    exact = {"NCCL_SOCKET_IFNAME": f"={endpoint.netdev}", "VLLM_HOST_IP": endpoint.address}
-    return exact | dict.fromkeys(bare, endpoint.netdev)
+    return {"NCCL_SOCKET_IFNAME": f"={endpoint.netdev}"} | dict.fromkeys(bare, endpoint.netdev)
 
 
 def nccl_file(cluster: Cluster, node: Node, variables: Mapping[str, str]) -> Artifact:

@@ -71,7 +71,7 @@ def _row(node: NodeFit) -> tuple[str, ...]:
 def _cache(asked: Question, fit: Fit) -> Iterator[str]:
     node = fit.fullest
     each = _kib(fit.kv_bytes(node, 1))
-    yield f"KV cache: {each} per token on a node, for short requests (kv-cache-dtype {fit.kv_dtype})"
+    yield f"KV cache: {each} per token on a node, for short requests (kv-cache-dtype {fit.memory.kv_dtype})"
     if fit.certain_no:
         return
     limit = f" (the model's own limit: {fit.model.shape.context})" if fit.model.shape.context else ""
@@ -116,11 +116,11 @@ def _why_not(fit: Fit) -> str:
     at = CAUTIOUS if least <= CAUTIOUS else HIGHEST
     left = _gib(fit.usable * at - node.weights)
     fits = f"at {at:g} it would, only with a small KV cache (at most {left} per node, before overhead)"
-    return f"{said}, and utilisation {fit.utilisation:g} gives {_gib(node.budget)}; {fits}"
+    return f"{said}, and utilisation {fit.memory.share:g} gives {_gib(node.budget)}; {fits}"
 
 
 def _too_long(asked: Question, fit: Fit) -> str:
-    """vLLM does not start when a single request of max_model_len has no room (facts F; v1/core/kv_cache_utils.py)."""
+    """An engine does not start when a single request of max_model_len has no room (facts F)."""
     length = asked.intent.max_model_len
     if length is None or fit.requests(length):
         return ""
@@ -132,9 +132,10 @@ def assumptions(asked: Question, fit: Fit) -> list[str]:
     reserve = sums.INSTALLED - sums.USABLE
     memory = f"a node has {asked.installed:g} GiB installed and {_gib(fit.usable)} usable"
     exact = "the common value" if asked.installed == sums.INSTALLED else f"{reserve:.2f} GiB less, as with 128"
+    part = "it" if fit.memory.of == "total" else "what the weights leave of it"
     said = [
         f"{memory} ({exact})",
-        f"the engine may take {fit.utilisation:g} of it (gpu_memory_utilization)",
+        f"the engine may take {fit.memory.share:g} of {part} (gpu_memory_utilization)",
         f"overhead (activations, graphs, NCCL): {sums.OVERHEAD / 1e9:g} GB, measured once; yours may be smaller",
         f"memory bandwidth: {sums.BANDWIDTH / 1e9:g} GB/s per node; a bound, which no engine reaches",
         "tensor ranks read side by side; stages of a pipeline take turns, so they make one request no faster",

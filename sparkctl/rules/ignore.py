@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from sparkctl.inventory.words import listed, nearest, quoted
 from sparkctl.outcome import Finding, Location, Severity
-from sparkctl.rule import MOST, declare, rules
+from sparkctl.rule import MOST, declare
+from sparkctl.rules import rules
 
 declare(
     "INV011", "info", "an ignore comment that silences nothing", "an ignore that outlives its reason hides the next one"

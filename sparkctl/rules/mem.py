@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypeGuard
 
+from sparkctl.engines.flags import canonical
 from sparkctl.inventory.model import Cluster, EngineIntent
-from sparkctl.models import ModelUnreadable, argument, model_of
+from sparkctl.models import ModelUnreadable, model_of
 from sparkctl.models.fit import CAUTIOUS, GIB, HIGHEST, ROOMY, Fit, fit
 from sparkctl.rule import Hit, arg_path, rule
-
-_SERVING = ("vllm", "vllm-ray", "sglang", "trtllm")
 
 
 @rule("MEM001", "error", "weights that are more than the memory given to them", "facts: engine-nccl-netplan F")
@@ -22,7 +21,7 @@ def weights_fit(cluster: Cluster) -> Iterator[Hit]:
     node = judged.fullest
     said = (
         f"the weights of {judged.model.name} need {_gib(node.weights)} on `{node.name}`; "
-        f"gpu_memory_utilization {judged.utilisation:g} gives {_gib(node.budget)}"
+        f"gpu_memory_utilization {judged.memory.share:g} gives {_gib(node.budget)}"
     )
     yield Hit(("engine", "model"), said, _remedy(judged))
 
@@ -55,17 +54,18 @@ def cache_has_room(cluster: Cluster) -> Iterator[Hit]:
 
 @rule("MEM003", "info", "requests that do not fit the KV cache at the same time", "facts: engine-nccl-netplan F")
 def contexts_fit(cluster: Cluster) -> Iterator[Hit]:
-    """With `max-num-seqs` given, say up to which context so many requests fit; beyond it they wait for one another."""
+    """With a number of requests given, say up to which context they fit; beyond it they wait for one another."""
     judged, engine = _judged(cluster), cluster.engine
-    users = argument(engine, "max-num-seqs") if engine else None
-    if judged is None or engine is None or judged.certain_no or not _is_count(users):
+    asked = judged.memory.requests if judged else None
+    users = asked.value if asked else None
+    if judged is None or engine is None or asked is None or judged.certain_no or not _is_count(users):
         return
     longest, wanted = judged.longest(users), engine.max_model_len or judged.model.shape.context
     if wanted <= longest:
         return
     said = f"{users} requests fit the KV cache up to {longest} tokens each, not {wanted}: longer ones wait"
-    flag = next(flag for flag in engine.args if flag.lstrip("-").replace("_", "-") == "max-num-seqs")
-    yield Hit(arg_path(cluster, flag), said, "lower max-num-seqs or max_model_len, or leave it: it costs time only")
+    cure = f"lower {canonical(asked.flag)} or max_model_len, or leave it: it costs time only"
+    yield Hit(arg_path(cluster, asked.flag), said, cure)
 
 
 def _is_count(value: object) -> TypeGuard[int]:
@@ -73,9 +73,9 @@ def _is_count(value: object) -> TypeGuard[int]:
 
 
 def _judged(cluster: Cluster) -> Fit | None:
-    """The arithmetic, where there is an engine that serves, a layout that uses every node, and a known model."""
+    """The arithmetic, where there is an engine, a layout that uses every node, and a known model."""
     engine = cluster.engine
-    if engine is None or engine.kind not in _SERVING or engine.parallel.size != len(cluster.nodes):
+    if engine is None or engine.parallel.size != len(cluster.nodes):
         return None
     return _fit(cluster, engine)
 

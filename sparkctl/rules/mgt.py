@@ -59,7 +59,7 @@ def login_is_not_root(cluster: Cluster) -> Iterator[Hit]:
 
 @rule("MGT005", "error", "a mesh or ring whose ranks would meet at a host name", "facts: engine-nccl-netplan A5")
 def meeting_place_is_an_address(cluster: Cluster) -> Iterator[Hit]:
-    """The ranks bind VLLM_HOST_IP, which must be an address of the node; a name cannot be bound."""
+    """A rank binds its own address, which must be one of the node; a name cannot be bound."""
     if cluster.fabric.topology not in ("mesh", "ring") or cluster.engine is None:
         return
     for node in cluster.nodes:

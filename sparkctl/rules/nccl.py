@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path as File
 
-from sparkctl.engines.vllm.flag_lists import version_of
+from sparkctl.engines import ENGINES
+from sparkctl.engines.base import CarriedNccl
 from sparkctl.fabric.topologies import topology_of
 from sparkctl.inventory.model import Cluster, Path
 
 NAMES = File(__file__).with_name("nccl_names.txt")  # made by tests/truth/nccl_names.py from NCCL's source
-# The NCCL that a release of vLLM pins (facts: engine-nccl-netplan A7, from the metadata of the aarch64 wheels).
-CARRIED = {"0.32": "2.29.7", "0.33": "2.30.7"}
 
 
 @dataclass(frozen=True)
@@ -50,11 +49,10 @@ def names() -> dict[str, str]:
     return {name: version for name, _, version in lines}
 
 
-def carried(cluster: Cluster) -> tuple[str, str] | None:
-    """Version of the engine, and of the NCCL inside; None when either is not known."""
-    version = version_of(cluster.engine) if cluster.engine is not None else None
-    inside = CARRIED.get(".".join(version.split(".")[:2])) if version else None
-    return (version, inside) if version and inside else None
+def carried(cluster: Cluster) -> CarriedNccl | None:
+    """The NCCL inside the engine, with the engine's release; None when it is not known."""
+    intent = cluster.engine
+    return ENGINES[intent.kind].carried_nccl(intent) if intent is not None and intent.kind in ENGINES else None
 
 
 def is_older(version: str, least: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sparkctl.engines import ENGINES
 from sparkctl.fabric.model import Fabric
 from sparkctl.fabric.ports import HALVES, MANAGEMENT, NETDEVS, WIFI
 from sparkctl.inventory.model import Cluster
@@ -170,10 +171,17 @@ def library_knows_circles(cluster: Cluster) -> Iterator[Hit]:
     known = carried(cluster)
     if known is None or cluster.fabric.topology not in _CIRCLES or cluster.fabric.transport != "roce":
         return
-    version, inside = known
-    if is_older(inside, _ROUTING_SINCE):
-        said = f"vLLM {version} has NCCL {inside} inside; a {cluster.fabric.topology} needs {_ROUTING_SINCE}"
-        yield Hit(("engine", "runtime", "docker"), said, "use vLLM 0.33 or newer: what the host has does not count")
+    if is_older(known.version, _ROUTING_SINCE):
+        needs = f"a {cluster.fabric.topology} needs {_ROUTING_SINCE}"
+        said = f"{known.release} has NCCL {known.version} inside; {needs}"
+        yield Hit(("engine", "runtime", "docker"), said, f"{_newer(cluster)}: what the host has does not count")
+
+
+def _newer(cluster: Cluster) -> str:
+    """The first release of the engine that carries one new enough."""
+    releases = ENGINES[cluster.engine.kind].nccl_releases if cluster.engine is not None else {}
+    first = next((release for release, inside in releases.items() if not is_older(inside, _ROUTING_SINCE)), None)
+    return f"use {first} or newer" if first else f"use an image with NCCL {_ROUTING_SINCE}"
 
 
 @rule(
@@ -200,6 +208,7 @@ def names_are_not_too_new(cluster: Cluster) -> Iterator[Hit]:
     known = carried(cluster)
     for setting in settings(cluster) if known is not None else ():
         since = names().get(setting.name, "-")
-        if known is not None and is_older(known[1], since):
-            said = f"`{setting.name}` is first known to NCCL {since}; vLLM {known[0]} has {known[1]} inside"
+        if known is not None and is_older(known.version, since):
+            inside = f"{known.release} has {known.version} inside"
+            said = f"`{setting.name}` is first known to NCCL {since}; {inside}"
             yield Hit(setting.path, said, "remove it, or use a newer engine")

@@ -6,36 +6,15 @@ import re
 from collections.abc import Iterator
 
 from sparkctl.engines import ENGINES
-from sparkctl.engines.vllm.flag_lists import flags_of, knows, version_of, versions
+from sparkctl.engines.base import Port
+from sparkctl.engines.flags import flag_name
 from sparkctl.inventory.model import Cluster, EngineIntent
-from sparkctl.inventory.words import nearest, quoted
+from sparkctl.inventory.words import quoted
 from sparkctl.models import ModelUnreadable, Shape, model_of
 from sparkctl.rule import Hit, arg_path, rule
 
-DATA_PARALLEL_PORT = 29550  # where ranks of data parallelism meet: facts, engine-nccl-netplan A4
-_GANG = ("nnodes", "node-rank", "master-addr", "headless", "n", "r")
-_PER_RANK = ("data-parallel-rank", "dpn", "data-parallel-start-rank", "dpr", "data-parallel-address", "dpa")
-_ELSEWHERE = {
-    "tensor-parallel-size": "engine.parallel",
-    "tp": "engine.parallel",
-    "pipeline-parallel-size": "engine.parallel",
-    "pp": "engine.parallel",
-    "data-parallel-size": "engine.parallel",
-    "dp": "engine.parallel",
-    "model": "engine.model",
-    "port": "engine.port",
-    "api-key": "engine.api_key_file",
-    "config": "engine.args, flag by flag",
-}
-_BACKEND = "distributed-executor-backend"
-_BACKENDS = {"vllm": "mp", "vllm-ray": "ray"}
 _CAUTIOUS, _HIGHEST = 0.87, 0.95  # facts: engine-nccl-netplan F (0.80-0.87 work; 0.92 usually fails to start)
 _FOREIGN = re.compile(r"(^|[^a-z0-9])(amd64|x86[-_]64|x64)([^a-z0-9]|$)", re.IGNORECASE)
-
-
-def flag_name(flag: str) -> str:
-    """A flag as programs compare it: no dashes in front, dashes within."""
-    return flag.lstrip("-").replace("_", "-").lower()
 
 
 @rule(
@@ -63,7 +42,7 @@ def _layouts_for(nodes: int) -> str:
     "PAR002",
     "error",
     "a tensor size that the model's heads do not divide by",
-    "facts: engine-nccl-netplan A2: vLLM refuses it",
+    "facts: engine-nccl-netplan A2: the engine refuses it",
 )
 def heads_divide(cluster: Cluster) -> Iterator[Hit]:
     """Each rank has whole heads; KV heads are divided, or each is copied to as many ranks."""
@@ -126,88 +105,20 @@ def layout_suits_topology(cluster: Cluster) -> Iterator[Hit]:
 
 
 @rule(
-    "PAR005",
-    "error",
-    "a backend in args that contradicts the engine's kind",
-    "facts: engine-nccl-netplan A2: nnodes and Ray exclude each other",
-)
-def backend_agrees(cluster: Cluster) -> Iterator[Hit]:
-    """vllm runs its own processes, vllm-ray runs on Ray."""
-    engine = cluster.engine
-    for flag, value in engine.args.items() if engine is not None else ():
-        name = flag_name(flag)
-        if engine is None or not _contradicts(engine, name, value):
-            continue
-        if name == _BACKEND:
-            said = (
-                f"`--{_BACKEND} {quoted(value)}` contradicts kind `{engine.kind}`, which needs {_BACKENDS[engine.kind]}"
-            )
-            yield Hit(arg_path(cluster, flag), said, "remove it, or change `engine.kind`")
-        else:
-            said = f"`--{name}` belongs to vLLM's own multi-node mode and excludes Ray"
-            yield Hit(arg_path(cluster, flag), said, "remove it, or write `kind: vllm`")
-
-
-def _contradicts(engine: EngineIntent, name: str, value: object) -> bool:
-    """PAR005 rather than PAR006: not just a repetition of what sparkctl sets."""
-    if name == _BACKEND:
-        return value is not None and engine.kind in _BACKENDS and value != _BACKENDS[engine.kind]
-    return engine.kind == "vllm-ray" and name in _GANG
-
-
-@rule(
     "PAR006", "error", "a flag that sparkctl sets itself", "facts: engine-nccl-netplan A2: all ranks need the same list"
 )
 def args_leave_owned_flags_alone(cluster: Cluster) -> Iterator[Hit]:
     """What follows from the inventory is not written a second time."""
     engine = cluster.engine
-    if engine is None:
+    if engine is None or engine.kind not in ENGINES:
         return
-    owned = _owned(engine)
-    for flag, value in engine.args.items():
+    owned = ENGINES[engine.kind].owned(engine)
+    for flag in engine.args:
         name = flag_name(flag)
-        if name in _ELSEWHERE:
-            yield Hit(arg_path(cluster, flag), f"`--{name}` is set by sparkctl", f"use `{_ELSEWHERE[name]}` instead")
-        elif name in owned and not _contradicts(engine, name, value):
-            remedy = "remove it: it follows from `nodes` and `engine.parallel`"
+        if name in owned:
+            other = owned[name]
+            remedy = f"use `{other}` instead" if other else "remove it: it follows from `nodes` and `engine.parallel`"
             yield Hit(arg_path(cluster, flag), f"`--{name}` is set by sparkctl", remedy)
-
-
-def _owned(engine: EngineIntent) -> frozenset[str]:
-    """What the engine itself says that it owns, and what no list shared by all ranks can hold."""
-    own = ENGINES[engine.kind].owned if engine.kind in ENGINES else frozenset(_GANG)
-    return own | frozenset(_PER_RANK)
-
-
-@rule(
-    "PAR007",
-    "error",
-    "a flag that the engine's version does not know",
-    "facts: engine-nccl-netplan A1; its parser",
-)
-def flags_are_known(cluster: Cluster) -> Iterator[Hit]:
-    """The engine would stop with `unrecognized arguments`, on every node."""
-    engine = cluster.engine
-    version = version_of(engine) if engine is not None else None
-    if engine is None or version is None or not engine.args:
-        return
-    flags = flags_of(version)
-    for flag, value in engine.args.items():
-        name = flag.lstrip("-").replace("_", "-")
-        asked = f"no-{name}" if value is False else name
-        if value is None or not flags or knows(flags, asked):
-            continue
-        said = f"vLLM {version} has no flag {quoted('--' + asked)}"
-        yield Hit(arg_path(cluster, flag), said, _flag_instead(name, asked, version))
-
-
-def _flag_instead(name: str, asked: str, version: str) -> str:
-    """What to do about a flag: another version has it, another flag was meant, or neither."""
-    having = [other for other in versions() if knows(flags_of(other), asked)]
-    guess = nearest(name, sorted(flags_of(version)))
-    if having:
-        return f"remove it, or use vLLM {having[-1]}, which has it"
-    return f"did you mean `{guess}`?" if guess else f"`vllm serve --help` of {version} lists what it knows"
 
 
 @rule("PAR008", "error", "a port that is already taken, or no port", "facts: engine-nccl-netplan A4")
@@ -216,8 +127,9 @@ def port_is_free(cluster: Cluster) -> Iterator[Hit]:
     engine = cluster.engine
     if engine is None:
         return
+    moved = {port.flag for port in _ports(engine)}
     for flag, value in engine.args.items():
-        if flag_name(flag) == "master-port" and value is not None and not _is_port(value):
+        if flag_name(flag) in moved and value is not None and not _is_port(value):
             said = f"`--{flag}` is {quoted(value)}, which is no port number"
             yield Hit(arg_path(cluster, flag), said, "write a number from 1 to 65535, or leave it out")
             return
@@ -230,23 +142,29 @@ def _is_port(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 65536
 
 
+def _ports(engine: EngineIntent) -> tuple[Port, ...]:
+    return ENGINES[engine.kind].ports(engine) if engine.kind in ENGINES else ()
+
+
 def _users_of_ports(cluster: Cluster, engine: EngineIntent) -> dict[int, str]:
-    taken = {22: "SSH listens there"}
-    if engine.kind in ENGINES:
-        taken[ENGINES[engine.kind].rendezvous_port(engine)] = "the ranks of the engine meet there"
-    taken |= {node.port: f"SSH of `{node.name}` listens there" for node in cluster.nodes if node.port != 22}
-    return taken | ({DATA_PARALLEL_PORT: "the data-parallel ranks meet there"} if engine.parallel.data > 1 else {})
+    taken = {22: "SSH listens there"} | {port.number: port.use for port in _ports(engine)}
+    return taken | {node.port: f"SSH of `{node.name}` listens there" for node in cluster.nodes if node.port != 22}
 
 
 @rule("PAR009", "warning", "gpu_memory_utilization is too high for unified memory", "facts: engine-nccl-netplan F")
 def memory_is_left(cluster: Cluster) -> Iterator[Hit]:
     """CPU, page cache and GPU share one memory: what the engine takes, the system lacks."""
-    share = cluster.engine.gpu_memory_utilization if cluster.engine is not None else None
-    if share is None or share <= _CAUTIOUS:
+    engine = cluster.engine
+    share = engine.gpu_memory_utilization if engine is not None else None
+    if engine is None or share is None or share <= _CAUTIOUS or _of_what_is_left(engine):
         return
     limit = _HIGHEST if share > _HIGHEST else _CAUTIOUS
     said = f"gpu_memory_utilization {share} is above {limit}: the system needs its part of the unified memory"
     yield Hit(("engine", "gpu_memory_utilization"), said, "write 0.80", "error" if share > _HIGHEST else None)
+
+
+def _of_what_is_left(engine: EngineIntent) -> bool:
+    return engine.kind in ENGINES and ENGINES[engine.kind].memory(engine).of == "left"
 
 
 @rule("PAR010", "error", "an image that is not pinned, or not for this machine", "facts: field-faults, row 15")
@@ -277,24 +195,3 @@ def image_is_pinned(cluster: Cluster) -> Iterator[Hit]:
             f"image `{image}` says that it is for x86-64; a Spark is arm64",
             "use the arm64 or multi-architecture image",
         )
-
-
-@rule(
-    "PAR011",
-    "error",
-    "context parallelism that does not fit the layout",
-    "facts: engine-nccl-netplan A2: it multiplies the ranks, or divides tensor",
-)
-def context_fits_layout(cluster: Cluster) -> Iterator[Hit]:
-    """vLLM counts ranks as tensor x pipeline x prefill context; decode context divides the tensor ranks."""
-    engine = cluster.engine
-    for flag, value in engine.args.items() if engine is not None else ():
-        name = flag_name(flag)
-        if engine is None or not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            continue
-        if name in ("prefill-context-parallel-size", "pcp") and value > 1:
-            said = f"`--{name} {value}` makes {engine.parallel.size * value} ranks of the {engine.parallel.size} nodes"
-            yield Hit(arg_path(cluster, flag), said, "remove it: a Spark has one GPU, and `engine.parallel` uses it")
-        elif name in ("decode-context-parallel-size", "dcp") and engine.parallel.tensor % value:
-            said = f"`--{name} {value}` does not divide tensor {engine.parallel.tensor}"
-            yield Hit(arg_path(cluster, flag), said, "write a divisor of the tensor size, or leave it out")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from sparkctl.engines import ENGINES
-from sparkctl.inventory.model import Cluster, EngineIntent, Path
+from sparkctl.inventory.model import Cluster, Path
 from sparkctl.inventory.shapes import TOKENS
 from sparkctl.inventory.words import quoted
 from sparkctl.rule import Hit, arg_path, rule
@@ -26,7 +26,6 @@ _NAME = re.compile(
 )
 _PLAIN = re.compile(r"|true|false|yes|no|on|off|none|null|auto|[0-9]{1,4}|~?\.{0,2}/.*", re.IGNORECASE)
 _EVERYWHERE = ("0.0.0.0", "::")
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _PRIVILEGES = ("privileged", "cap-add", "security-opt", "device", "pid", "userns")
 _GIVE_AWAY = ("/", "/dev", "/proc", "/sys", "/etc", "/root", "/boot", "/var/lib/docker")
 _SOCKET = re.compile(r"/(var/)?run/(docker|containerd/containerd|podman/podman)\.sock")
@@ -78,28 +77,12 @@ def _named_texts(name: str, value: object) -> Iterator[tuple[str, str]]:
 def api_has_a_key(cluster: Cluster) -> Iterator[Hit]:
     """The API listens on all interfaces, and without a key it answers everyone."""
     engine = cluster.engine
-    if engine is not None and _host(engine) in _EVERYWHERE and engine.api_key_file is None:
+    if engine is None or engine.kind not in ENGINES or engine.api_key_file is not None:
+        return
+    if ENGINES[engine.kind].listens_at(engine) in _EVERYWHERE:
         said = "the API listens on all interfaces and has no `api_key_file`: whoever reaches the head may use it"
         remedy = "add `api_key_file: secrets/api.key`, or listen on the head alone with `args: {host: 127.0.0.1}`"
         yield Hit(("engine", "api_key_file"), said, remedy)
-
-
-@rule("SEC003", "warning", "an engine whose key does not guard every path", "facts: engine-nccl-netplan A9")
-def key_guards_everything(cluster: Cluster) -> Iterator[Hit]:
-    """vLLM asks for its key below /v1, and not at /invocations, which infers all the same."""
-    engine = cluster.engine
-    if engine is not None and _host(engine) not in _LOOPBACK and engine.api_key_file is not None:
-        said = "vLLM's /invocations answers without the key, and it does inference; so do /tokenize and /metrics"
-        remedy = "put a proxy that passes only /v1 in front, and let vLLM listen there: `args: {host: 127.0.0.1}`"
-        yield Hit(("engine", "api_key_file"), said, remedy)
-
-
-def _host(engine: EngineIntent) -> object:
-    """Where the API listens: everywhere, unless `args` says otherwise; of engines that are not rendered, nowhere."""
-    if engine.kind not in ENGINES:
-        return _LOOPBACK[0]
-    given = next((value for flag, value in engine.args.items() if flag.lstrip("-") == "host"), None)
-    return given or "0.0.0.0"
 
 
 @rule("SEC004", "error", "a secret file that others can read", "OpenSSH: a key must be the owner's alone")

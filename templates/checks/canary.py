@@ -62,20 +62,38 @@ def request(path, body=None):
         return json.load(answer)
 
 
+def inside(answer, place):
+    """The value at `place`: keys and indexes with dots between; KeyError where there is none."""
+    for part in place.split("."):
+        if isinstance(answer, list) and part.isdigit() and int(part) < len(answer):
+            answer = answer[int(part)]
+        elif isinstance(answer, dict):
+            answer = answer[part]
+        else:
+            raise KeyError(part)
+    return answer
+
+
+def count(answer):
+    try:
+        return int(inside(answer, config["tokens"]))
+    except (KeyError, TypeError):
+        return 0
+
+
 def ask():
     """One completion: (what came, or None; why not)."""
     begun = time.monotonic()
     try:
         answer = request(config["completion_path"], config["completion"])
         seconds = time.monotonic() - begun
-        text = answer["choices"][0]["text"]
-        tokens = answer.get("usage", {}).get("completion_tokens", 0)
+        text, tokens = inside(answer, config["text"]), count(answer)
         if tokens < 1:
             return None, "the engine answered without a token"
         return {"text": text, "tokens": tokens, "seconds": round(seconds, 3), "version": version()}, ""
     except urllib.error.HTTPError as error:
         return None, "HTTP %d from %s" % (error.code, config["completion_path"])
-    except (OSError, ValueError, KeyError, IndexError) as error:
+    except (OSError, ValueError, KeyError) as error:
         return None, "%s: %s" % (type(error).__name__, error)
 
 
@@ -91,8 +109,8 @@ def causes(lines):
 
 def version():
     try:
-        return str(request(config["version_path"]).get("version", "unknown"))
-    except (OSError, ValueError):
+        return str(inside(request(config["version_path"]), config["version"])) if config["version_path"] else "unknown"
+    except (OSError, ValueError, KeyError):
         return "unknown"
 
 

@@ -8,56 +8,103 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sparkctl.engines.base import EngineProbe, Rank
-from sparkctl.engines.flags import canonical, merged, positional, spelled, words_of
+from sparkctl.engines.base import (
+    CarriedNccl,
+    Engine,
+    EngineProbe,
+    LabTwin,
+    Memory,
+    Port,
+    Rank,
+    RestartPolicy,
+    Wave,
+)
+from sparkctl.engines.flags import canonical, flag_name, merged, positional, spelled, words_of
+from sparkctl.engines.vllm import lab, memory, rules
+from sparkctl.engines.vllm.flag_lists import version_of
 from sparkctl.errors import SparkctlError
-from sparkctl.inventory.model import ArgValue, Cluster, EngineIntent, EngineKind
-from sparkctl.outcome import Finding
+from sparkctl.inventory.model import ArgValue, Cluster, EngineIntent
+from sparkctl.rule import Rule
 
 RENDEZVOUS_PORT = 29501  # vLLM's own default (A1); given all the same, so that it is the same whatever the version
+DATA_PARALLEL_PORT = 29550  # where ranks of data parallelism meet (A4)
 # Loading 100 GB, and up to 36 minutes of kernel tuning, is no hang (ff49); vLLM's own is 600 s (A6).
 READY_TIMEOUT = {"VLLM_ENGINE_READY_TIMEOUT_S": "2700"}
 ALL_INTERFACES = ("0.0.0.0", "::", "")
+# The NCCL that a release of vLLM pins (A7, from the metadata of the aarch64 wheels).
+NCCL_RELEASES = {"vLLM 0.32": "2.29.7", "vLLM 0.33": "2.30.7"}
 ROLES = ("nnodes", "n", "node-rank", "r", "master-addr", "headless", "distributed-executor-backend")
-SIZES = ("tensor-parallel-size", "tp", "pipeline-parallel-size", "pp", "data-parallel-size", "dp")
 # A rank of data parallelism follows from node-rank; a second value on one node alone would make the gang disagree.
 PER_RANK = ("data-parallel-rank", "dpn", "data-parallel-start-rank", "dpr", "data-parallel-address", "dpa")
-# Keys of their own in the inventory; the API key must not be in argv, and a file of flags could hold any of these.
-SECTION = ("model", "port", "api-key", "config")
+SIZES = ("tensor-parallel-size", "tp", "pipeline-parallel-size", "pp", "data-parallel-size", "dp")
+# The API key must not be in argv, and a file of flags could hold any of these.
+SECTION = {
+    "model": "engine.model",
+    "port": "engine.port",
+    "api-key": "engine.api_key_file",
+    "config": "engine.args, flag by flag",
+}
+OWNED = dict.fromkeys(ROLES + PER_RANK, "") | dict.fromkeys(SIZES, "engine.parallel") | SECTION
 
 
 class Vllm:
     """`kind: vllm`."""
 
-    kind: EngineKind = "vllm"
-    owned = frozenset(ROLES + SIZES + PER_RANK + SECTION)
+    kind = "vllm"
+    api_key_variable = "VLLM_API_KEY"
+    address_variables = ("VLLM_HOST_IP",)  # must be local to each node (A5)
+    nccl_releases = NCCL_RELEASES
+    nccl_path_variables = ("VLLM_NCCL_SO_PATH",)
+    restart_policy = RestartPolicy(
+        restart="always",
+        why="A vLLM whose peer died ends with status 0, so on-failure would leave it dead (seen with 0.32).",
+        pause=15,
+        stop=60,
+        why_stop="A headless rank takes 11 s to end, and one stuck in its start-up only ends by SIGKILL "
+        "(seen with 0.32).",
+    )
+    lab_build = lab.BUILD
 
-    def findings(self, cluster: Cluster, intent: EngineIntent) -> tuple[Finding, ...]:
-        """ENG002: what cannot be one value for all ranks. ENG003: a model that the container may not see."""
-        return (*_per_rank_variables(cluster, intent), *_unseen_model(cluster, intent))
+    def rules(self) -> tuple[Rule, ...]:
+        """Those of rules.py."""
+        return tuple(rules.RULES.values())
+
+    def owned(self, intent: EngineIntent) -> Mapping[str, str]:
+        """All that follows from the inventory; a backend that contradicts the kind is refused by PAR005."""
+        refused = {flag_name(flag) for flag in rules.contradictions(intent)}
+        return {flag: instead for flag, instead in OWNED.items() if flag not in refused}
 
     def words(self, rank: Rank) -> tuple[str, ...]:
         """`vllm serve MODEL`, the list that all ranks share, and the rank's role."""
-        program = "vllm" if rank.intent.runtime.venv is None else f"{rank.intent.runtime.venv.rstrip('/')}/bin/vllm"
-        return (program, "serve", positional(rank.intent.model), *words_of(_shared(rank)), *words_of(_role(rank)))
+        model = positional(rank.intent.model)
+        return (_program(rank.intent), "serve", model, *words_of(_shared(rank)), *words_of(_role(rank)))
 
     def environment(self, rank: Rank) -> dict[str, str]:
-        """VLLM_HOST_IP comes from the fabric's environment; here is what is the engine's alone."""
+        """What is the engine's alone, then what the inventory adds."""
         return READY_TIMEOUT | dict(rank.intent.env)
 
-    def start_order(self, cluster: Cluster) -> tuple[tuple[str, ...], ...]:
+    def start_order(self, cluster: Cluster, intent: EngineIntent) -> tuple[Wave, ...]:
         """Workers first: they wait for the head's store, so the head never serves a gang that is not there (A3)."""
         workers = tuple(node.name for node in cluster.nodes[1:])
-        return (workers, (cluster.head.name,)) if workers else ((cluster.head.name,),)
+        head = Wave((cluster.head.name,))
+        return (Wave(workers), head) if workers else (head,)
 
-    def rendezvous_port(self, intent: EngineIntent) -> int:
-        """`master-port` of the args, else the default."""
-        given = _args(intent).get("master-port", RENDEZVOUS_PORT)
-        return int(given) if isinstance(given, int | str) else RENDEZVOUS_PORT
+    def ports(self, intent: EngineIntent) -> tuple[Port, ...]:
+        """The store of the head, and with data parallelism the meeting point of its ranks (A4)."""
+        flag = "master-port"
+        given = str(_args(intent).get(flag) or "")
+        chosen = int(given[:9]) if given.isascii() and given.isdecimal() else RENDEZVOUS_PORT
+        meeting = Port(chosen, "the ranks of the engine meet there", flag)
+        data = (Port(DATA_PARALLEL_PORT, "the data-parallel ranks meet there"),) if intent.parallel.data > 1 else ()
+        return (meeting, *data)
 
-    def probe(self, intent: EngineIntent) -> EngineProbe:
-        """One token, greedy, through the OpenAI API."""
-        host = str(_args(intent).get("host") or "")
+    def listens_at(self, intent: EngineIntent) -> str:
+        """All interfaces, unless `args` says otherwise."""
+        return str(_args(intent).get("host") or ALL_INTERFACES[0])
+
+    def probe(self, intent: EngineIntent, tokens: int = 1) -> EngineProbe:
+        """Greedy, through the OpenAI API."""
+        host = self.listens_at(intent)
         model = _served_name(intent)
         return EngineProbe(
             host="127.0.0.1" if host in ALL_INTERFACES else host,
@@ -65,8 +112,37 @@ class Vllm:
             model=model,
             version_path="/version",
             completion_path="/v1/completions",
-            completion={"model": model, "prompt": "Hello", "max_tokens": 1, "temperature": 0},
+            completion={"model": model, "prompt": "Hello", "max_tokens": tokens, "temperature": 0},
         )
+
+    def memory(self, intent: EngineIntent) -> Memory:
+        """A share of all the memory."""
+        return memory.memory(intent)
+
+    def stage_layers(self, intent: EngineIntent, layers: int) -> list[int]:
+        """As vLLM divides them, or as VLLM_PP_LAYER_PARTITION says."""
+        return memory.stage_layers(layers, intent.parallel.pipeline, intent.env.get("VLLM_PP_LAYER_PARTITION", ""))
+
+    def carried_nccl(self, intent: EngineIntent) -> CarriedNccl | None:
+        """By the release that the image's name tells."""
+        version = version_of(intent) or ""
+        inside = NCCL_RELEASES.get(f"vLLM {'.'.join(version.split('.')[:2])}")
+        return CarriedNccl(f"vLLM {version}", inside) if inside else None
+
+    def python_for_tests(self, intent: EngineIntent) -> str | None:
+        """What the first line of `vllm` itself names."""
+        return _program(intent)
+
+    def lab_twin(self, intent: EngineIntent) -> LabTwin:
+        """vLLM on the CPU."""
+        return lab.twin(intent)
+
+
+ENGINE: Engine = Vllm()
+
+
+def _program(intent: EngineIntent) -> str:
+    return "vllm" if intent.runtime.venv is None else f"{intent.runtime.venv.rstrip('/')}/bin/vllm"
 
 
 def _args(intent: EngineIntent) -> dict[str, ArgValue]:
@@ -124,30 +200,6 @@ def _role(rank: Rank) -> dict[str, ArgValue]:
 
 def _refuse_owned(intent: EngineIntent) -> None:
     """Validation says so first (PAR006); a renderer that obeyed would make a gang that hangs."""
-    taken = sorted({canonical(flag) for flag in intent.args} & Vllm.owned)
+    taken = sorted({canonical(flag) for flag in intent.args} & OWNED.keys())
     if taken:
         raise SparkctlError(f"engine.args sets {', '.join(taken)}, which sparkctl sets", "remove it from args")
-
-
-def _per_rank_variables(cluster: Cluster, intent: EngineIntent) -> list[Finding]:
-    """VLLM_HOST_IP must be local to each node (A5), and a key in engine.env could be read by all."""
-    why: Mapping[str, str] = {
-        "VLLM_HOST_IP": "is another address on every node, and sparkctl sets it",
-        "VLLM_API_KEY": "is a secret and would stand in a file that all can read; use engine.api_key_file",
-    }
-    message = "{} {}".format
-    return [
-        cluster.source.finding("ENG002", "error", ("engine", "env", name), message(name, why[name]), f"remove {name}")
-        for name in sorted(why.keys() & intent.env.keys())
-    ]
-
-
-def _unseen_model(cluster: Cluster, intent: EngineIntent) -> list[Finding]:
-    if intent.runtime.docker is None or not intent.model.startswith("/"):
-        return []
-    targets = [target.split(":")[0].rstrip("/") for target in intent.volumes.values()]
-    if any(intent.model == target or intent.model.startswith(f"{target}/") for target in targets):
-        return []
-    message = f"{intent.model} lies on none of engine.volumes: the container sees it only if the image holds it"
-    remedy = f'add a volume, for example volumes: {{"{intent.model}": "{intent.model}:ro"}}'
-    return [cluster.source.finding("ENG003", "warning", ("engine", "model"), message, remedy)]

@@ -7,8 +7,10 @@ import shutil
 import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
+from sparkctl.engines import engine_of
 from sparkctl.errors import Refused
 from sparkctl.lab import engine, image
 from sparkctl.lab.build import Say, timed
@@ -107,8 +109,9 @@ def _parts(spec: LabSpec, say: Say) -> tuple[Path, Path | None]:
         root = pool.submit(timed, "image of the nodes (debootstrap)", image.ready(), image.image, say)
         if not spec.engine:
             return root.result(), None
-        stage = "engine (vLLM for the CPU, about 2 GB)"
-        built = pool.submit(timed, stage, engine.ready(), lambda: engine.engine(root.result), say)
+        twin = engine_of(spec.kind).lab_build
+        made = partial(engine.engine, twin, root.result)
+        built = pool.submit(timed, f"engine ({twin.about})", engine.ready(twin), made, say)
         return root.result(), built.result()
 
 

@@ -19,12 +19,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from sparkctl.engines.base import LAB_FOLDER
 from sparkctl.errors import Refused, SparkctlError
 from sparkctl.lab.container import cgroups, network
 from sparkctl.lab.container.machine import Machine, init_of
 from sparkctl.lab.control import answer, reported
 from sparkctl.lab.faults import carry_out
-from sparkctl.lab.furnish import ENGINE_FOLDER, Keys, furnish
+from sparkctl.lab.furnish import Keys, furnish
 from sparkctl.lab.namespaces import NEW_IPC, NEW_MOUNTS, NEW_NETWORK, NEW_PIDS, die_with_parent, unshare
 from sparkctl.lab.order import Order
 from sparkctl.lab.spec import LabSpec, NodeSpec
@@ -70,7 +71,7 @@ class ContainerLab:
 
     def start(self, node: NodeSpec) -> float:
         """Boot `node`; seconds until it ran."""
-        engine = (self.order.engine, ENGINE_FOLDER) if self.order.engine else None
+        engine = (self.order.engine, LAB_FOLDER) if self.order.engine else None
         homes = [cgroups.make(Path(home), network.netns(node)) for home in self.order.cgroups]
         pid = self.machine(node).start(engine, homes)
         self.running[node.name] = pid
