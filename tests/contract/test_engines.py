@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import re
+from dataclasses import replace
 from ipaddress import IPv4Interface
 from itertools import chain
 
 import pytest
+from tests.standin.engine import STANDIN
 
-from sparkctl.engines import ENGINES, Engine, Rank
+from sparkctl.engines import ENGINES, Engine, Rank, variables
+from sparkctl.engines.base import LAB_FOLDER
 from sparkctl.engines.flags import canonical
+from sparkctl.errors import SparkctlError
 from sparkctl.fabric.model import Attachment, Endpoint, Fabric
 from sparkctl.fabric.ports import half
 from sparkctl.inventory.model import Cluster, EngineIntent, FabricIntent, Node, Parallel, Runtime, Source, SshAccess
+from sparkctl.rule import shared
 
-engines = pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
+EVERY = {**ENGINES, STANDIN.kind: STANDIN}
+engines = pytest.mark.parametrize("engine", EVERY.values(), ids=EVERY)
 NAMES = ("n0", "n1", "n2", "n3")
 
 
@@ -34,7 +42,7 @@ def gang(engine: Engine, user: str = "op") -> list[Rank]:
 
 @engines
 def test_it_is_registered_under_its_own_kind(engine: Engine) -> None:
-    assert ENGINES[engine.kind] is engine
+    assert EVERY[engine.kind] is engine
 
 
 @engines
@@ -71,28 +79,105 @@ def test_no_secret_and_no_path_of_one_shows(engine: Engine) -> None:
 @engines
 def test_every_flag_it_writes_for_a_role_is_its_own(engine: Engine) -> None:
     """What differs between ranks must be owned, or a user's argument could make the gang disagree."""
-    flags = [{canonical(w.split("=")[0]) for w in engine.words(r) if w.startswith("--")} for r in gang(engine)]
+    ranks = gang(engine)
+    flags = [{canonical(w.split("=")[0]) for w in engine.words(r) if w.startswith("--")} for r in ranks]
     differing = set().union(*flags) - set.intersection(*flags)
-    assert differing - {"host"} <= engine.owned, "host is given to the head alone, and every engine takes care of it"
+    owned = engine.owned(ranks[0].intent).keys()
+    assert differing - {"host"} <= owned, "host is given to the head alone, and every engine takes care of it"
 
 
 @engines
-def test_every_node_starts_once_and_the_head_is_last(engine: Engine) -> None:
-    waves = engine.start_order(gang(engine)[0].cluster)
-    assert sorted(chain(*waves)) == sorted(NAMES)
-    assert waves[-1] == (NAMES[0],)
-
-
-@engines
-def test_the_canary_asks_for_one_token_and_not_for_a_health_page(engine: Engine) -> None:
-    probe = engine.probe(gang(engine)[0].intent)
-    assert probe.completion_path.startswith("/v1/")
-    assert "health" not in probe.completion_path
-    assert probe.completion["model"] == probe.model
-    assert probe.port != engine.rendezvous_port(gang(engine)[0].intent)
-
-
-@engines
-def test_a_plain_section_has_no_findings(engine: Engine) -> None:
+def test_every_node_starts_once(engine: Engine) -> None:
     rank = gang(engine)[0]
-    assert engine.findings(rank.cluster, rank.intent) == ()
+    waves = engine.start_order(rank.cluster, rank.intent)
+    assert sorted(chain(*(wave.nodes for wave in waves))) == sorted(NAMES)
+    assert all(wave.nodes for wave in waves)
+    assert all(0 < port < 65536 for wave in waves for port in wave.ready)
+
+
+@engines
+def test_its_ports_are_ports_and_none_is_the_one_that_serves(engine: Engine) -> None:
+    intent = gang(engine)[0].intent
+    numbers = [port.number for port in engine.ports(intent)]
+    assert numbers
+    assert len({*numbers, intent.port}) == len(numbers) + 1
+    assert all(0 < number < 65536 for number in numbers)
+    assert all(port.use for port in engine.ports(intent))
+
+
+@engines
+def test_a_port_moves_with_its_flag_and_nonsense_moves_none(engine: Engine) -> None:
+    intent = gang(engine)[0].intent
+    for flag in {port.flag for port in engine.ports(intent)} - {""}:
+        assert 30123 in [p.number for p in engine.ports(replace(intent, args={flag: 30123}))]
+        assert engine.ports(replace(intent, args={flag: "x" * 30})) == engine.ports(intent)
+
+
+@engines
+def test_the_canary_asks_for_real_tokens_and_not_for_a_health_page(engine: Engine) -> None:
+    rank = gang(engine)[0]
+    probe = engine.probe(rank.intent)
+    assert probe.completion_path.startswith("/")
+    assert "health" not in probe.completion_path
+    assert probe.port == rank.intent.port
+    assert probe.completion != engine.probe(rank.intent, 16).completion
+    assert json.loads(json.dumps(vars(probe))) == vars(probe)
+
+
+@engines
+def test_what_an_answer_holds_is_named_by_keys_and_indexes_alone(engine: Engine) -> None:
+    probe = engine.probe(gang(engine)[0].intent)
+    for place in ("", "a b", "__import__('os')", "a..b", "a[0]", ".a", "a.", "a-b", "é"):
+        with pytest.raises(SparkctlError, match="names no place"):
+            replace(probe, text=place)
+
+
+@engines
+def test_addresses_and_the_key_are_variables_that_a_user_may_not_set(engine: Engine) -> None:
+    rank = gang(engine)[0]
+    names = (*engine.address_variables, engine.api_key_variable)
+    assert all(re.fullmatch(r"[A-Z][A-Z0-9_]*", name) for name in names)
+    assert not set(names) & engine.environment(rank).keys()
+    assert [variables(r)[name] for r in gang(engine) for name in engine.address_variables] == [
+        r.address for r in gang(engine) for _ in engine.address_variables
+    ]
+
+
+@engines
+def test_memory_is_a_share_and_every_layer_has_a_stage(engine: Engine) -> None:
+    intent = replace(gang(engine)[0].intent, parallel=Parallel(1, 3))
+    assert 0 < engine.memory(intent).share <= 1
+    for layers in (3, 36, 61, 80):
+        stages = engine.stage_layers(intent, layers)
+        assert (len(stages), sum(stages)) == (3, layers)
+
+
+@engines
+def test_the_ids_of_its_rules_are_its_own(engine: Engine) -> None:
+    own = {rule.id for rule in engine.rules()}
+    others = [rule.id for other in ENGINES.values() if other is not engine for rule in other.rules()]
+    assert len(own) == len(engine.rules())
+    assert not own & {*others, *(rule.id for rule in shared())}
+
+
+@engines
+def test_its_twin_serves_the_same_name_at_the_same_port_without_a_gpu(engine: Engine) -> None:
+    intent = gang(engine)[0].intent
+    twin = engine.lab_twin(intent)
+    assert (twin.intent.kind, twin.intent.port, twin.intent.parallel) == (engine.kind, intent.port, intent.parallel)
+    assert engine.probe(twin.intent).model == engine.probe(intent).model
+    assert (twin.intent.accelerator, twin.intent.runtime.docker) == ("cpu", engine.lab_build.image)
+    assert twin.said and engine.lab_build.about and engine.lab_build.made
+    assert "'" not in engine.lab_build.finish, "it stands in quotes"
+    assert all("==" in package for package in engine.lab_build.packages)
+    venv = engine.lab_twin(replace(intent, runtime=Runtime(venv="/opt/x")))
+    assert venv.intent.runtime == Runtime(venv=LAB_FOLDER)
+    assert all(not word or word.isprintable() for word in engine.words(replace(gang(engine)[0], intent=venv.intent)))
+
+
+@engines
+def test_the_unit_says_why_it_restarts_or_not(engine: Engine) -> None:
+    policy = engine.restart_policy
+    assert policy.why.isprintable() and policy.why_stop.isprintable()
+    assert policy.stop > 0
+    assert policy.restart == "no" or policy.pause > 0

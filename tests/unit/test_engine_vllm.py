@@ -7,12 +7,13 @@ from pathlib import PurePosixPath
 import pytest
 import yaml
 
-from sparkctl.engines import ENGINES, Rank, engine_of, findings
+from sparkctl.engines import ENGINES, Rank, engine_of, kinds, variables
 from sparkctl.engines.vllm.engine import Vllm
 from sparkctl.errors import SparkctlError
 from sparkctl.fabric.model import Fabric
-from sparkctl.inventory.model import Cluster, EngineIntent, Source
+from sparkctl.inventory.model import Cluster, EngineIntent
 from sparkctl.inventory.resolve import Controller
+from sparkctl.outcome import Finding
 from sparkctl.study import study_text
 
 ROLE = {"--node-rank", "--headless", "--host", "--port"}
@@ -38,6 +39,12 @@ def text(nodes: int, **engine: object) -> bytes:
             "engine": {**section, **engine},
         }
     ).encode()
+
+
+def findings(nodes: int, **engine: object) -> list[Finding]:
+    """What the rules of engines say of it."""
+    found = study_text(text(nodes, **engine), "i.yaml", Controller("op", PurePosixPath("/"), PurePosixPath("/")))
+    return [finding for finding in found.findings if finding.id.startswith("ENG")]
 
 
 def studied(nodes: int, **engine: object) -> tuple[Cluster, Fabric, EngineIntent]:
@@ -148,8 +155,10 @@ def test_a_flag_that_is_ours_is_refused_even_if_validation_let_it_pass(flag: str
 
 
 def test_workers_start_first() -> None:
-    assert Vllm().start_order(studied(4)[0]) == (("n1", "n2", "n3"), ("n0",))
-    assert Vllm().start_order(studied(1, parallel="TP1")[0]) == (("n0",),)
+    cluster, _, intent = studied(4)
+    assert [wave.nodes for wave in Vllm().start_order(cluster, intent)] == [("n1", "n2", "n3"), ("n0",)]
+    cluster, _, intent = studied(1, parallel="TP1")
+    assert [wave.nodes for wave in Vllm().start_order(cluster, intent)] == [("n0",)]
 
 
 @pytest.mark.parametrize(
@@ -168,37 +177,49 @@ def test_the_canary_asks_where_and_what_the_head_serves(engine: dict[str, object
     assert (probe.host, probe.port, probe.model) == (host, 8000, model)
     assert probe.completion["model"] == model
     assert probe.completion["max_tokens"] == 1
+    assert Vllm().probe(studied(2, **engine)[2], 16).completion["max_tokens"] == 16
 
 
 def test_the_rendezvous_port_is_the_one_rendered() -> None:
     for args in ({}, {"master-port": 30000}, {"--master_port": "30001"}):
         intent = studied(2, args=args)[2]
-        assert options(words(2, args=args)[0])["--master-port"] == (str(Vllm().rendezvous_port(intent)),)
+        assert options(words(2, args=args)[0])["--master-port"] == (str(Vllm().ports(intent)[0].number),)
 
 
 def test_what_cannot_be_one_value_for_all_ranks_is_found() -> None:
-    cluster = studied(2, env={"VLLM_HOST_IP": "10.20.0.11"})[0]
-    found = [f for f in findings(cluster) if f.severity == "error"]
-    assert [(f.id, f.where) for f in found] == [("ENG002", "engine.env.VLLM_HOST_IP")]
+    found = findings(2, env={"VLLM_HOST_IP": "10.20.0.11", "VLLM_API_KEY": "x"})
+    assert [(f.id, f.severity) for f in found] == [("ENG002", "error")] * 2
+    assert sorted(f.where for f in found) == ["engine.env.VLLM_API_KEY", "engine.env.VLLM_HOST_IP"]
+
+
+def test_every_rank_binds_its_own_address() -> None:
+    cluster, fabric, intent = studied(2)
+    given = [variables(Rank(cluster, fabric, node, intent)) for node in cluster.nodes]
+    assert [each["VLLM_HOST_IP"] for each in given] == ["10.20.0.11", "10.20.0.12"]
 
 
 def test_a_model_that_the_container_may_not_see_is_a_warning() -> None:
-    hidden = studied(2, model="/models/x", volumes={"/srv": "/models2:ro"})[0]
-    assert [(f.id, f.severity) for f in findings(hidden)] == [("ENG003", "warning")]
-    assert findings(studied(2, model="/models/x", volumes={"/srv": "/models/:ro"})[0]) == ()
+    hidden = findings(2, model="/models/x", volumes={"/srv": "/models2:ro"})
+    assert [(f.id, f.severity) for f in hidden] == [("ENG003", "warning")]
+    assert findings(2, model="/models/x", volumes={"/srv": "/models/:ro"}) == []
 
 
-def test_a_kind_of_a_later_version_is_a_finding_and_never_a_traceback() -> None:
-    cluster, _, intent = studied(2)
-    later = EngineIntent(**{**vars(intent), "kind": "sglang"})
-    found = findings(Cluster(**{**{k: v for k, v in vars(cluster).items() if k[0] != "_"}, "engine": later}))
-    assert [(f.id, f.severity, f.where) for f in found] == [("ENG001", "error", "engine.kind")]
+@pytest.mark.parametrize("kind", [kind for kind in kinds() if kind not in ENGINES])
+def test_a_kind_of_a_later_version_is_a_finding_and_never_a_traceback(kind: str) -> None:
+    assert [(f.id, f.severity, f.where) for f in findings(2, kind=kind)] == [("ENG001", "error", "engine.kind")]
     with pytest.raises(SparkctlError, match="not yet supported"):
-        engine_of("sglang")
+        engine_of(kind)
 
 
-def test_no_engine_has_no_findings() -> None:
-    cluster = studied(2)[0]
-    bare = Cluster(cluster.name, cluster.ssh, cluster.nodes, (), (), cluster.fabric, None, Source("", {}))
-    assert findings(bare) == ()
+def test_a_kind_that_nobody_knows_is_refused_with_those_that_are() -> None:
+    found = study_text(text(2, kind="vlm"), "i.yaml", Controller("op", PurePosixPath("/"), PurePosixPath("/"))).findings
+    assert [(f.id, f.where, f.remedy) for f in found] == [("INV004", "engine.kind", "did you mean `vllm`?")]
+    assert found[0].message == "expected vllm, vllm-ray, sglang, trtllm or torchrun, got the text 'vlm'"
     assert set(ENGINES) == {"vllm"}
+
+
+def test_an_argument_that_is_no_port_is_no_traceback() -> None:
+    intent = EngineIntent(**{**vars(studied(2)[2]), "args": {"master-port": "x"}})
+    assert [port.number for port in Vllm().ports(intent)] == [29501]
+    spread = EngineIntent(**{**vars(studied(4, parallel="TP2DP2")[2])})
+    assert [port.number for port in Vllm().ports(spread)] == [29501, 29550]

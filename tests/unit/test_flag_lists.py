@@ -7,10 +7,10 @@ import json
 import pytest
 
 from sparkctl.engines.vllm.flag_lists import LISTS, flags_of, knows, version_of, versions
-from sparkctl.inventory.model import EngineIntent, EngineKind, Parallel, Runtime
+from sparkctl.inventory.model import EngineIntent, Parallel, Runtime
 
 
-def intent(docker: str | None, kind: EngineKind = "vllm") -> EngineIntent:
+def intent(docker: str | None, kind: str = "vllm") -> EngineIntent:
     return EngineIntent(kind, Runtime(docker=docker, venv=None if docker else "/opt/vllm"), "m", Parallel())
 
 

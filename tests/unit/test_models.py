@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparkctl import models
+from sparkctl.engines.vllm.memory import stage_layers
 from sparkctl.inventory.model import (
     Cluster,
     EngineIntent,
@@ -24,7 +25,7 @@ from sparkctl.inventory.model import (
 )
 from sparkctl.models import Model, ModelUnreadable, find, model_of, names
 from sparkctl.models.config import read_config
-from sparkctl.models.fit import BANDWIDTH, GIB, OVERHEAD, USABLE, Fit, fit, stage_layers, usable_memory
+from sparkctl.models.fit import BANDWIDTH, GIB, OVERHEAD, USABLE, Fit, fit, usable_memory
 from sparkctl.models.shape import Shape
 from sparkctl.models.weights import Weights
 
@@ -382,9 +383,9 @@ def test_a_64_gb_machine_lacks_as_much() -> None:
 
 
 def test_the_flag_wins_over_the_key() -> None:
-    assert judged(OSS, Parallel(2), args={"gpu_memory_utilization": 0.5}).utilisation == 0.5
-    assert judged(OSS, Parallel(2), args={"gpu-memory-utilization": "much"}).utilisation == 0.8
-    assert judged(OSS, Parallel(2), gpu_memory_utilization=None).utilisation == 0.92
+    assert judged(OSS, Parallel(2), args={"gpu_memory_utilization": 0.5}).memory.share == 0.5
+    assert judged(OSS, Parallel(2), args={"gpu-memory-utilization": "much"}).memory.share == 0.8
+    assert judged(OSS, Parallel(2), gpu_memory_utilization=None).memory.share == 0.92
 
 
 def test_without_the_experts_no_speed_is_claimed() -> None:
