@@ -85,12 +85,13 @@ def _judged(cluster: Cluster) -> tuple[Study, bool]:
     """The study of a cluster, and whether every rule has judged it."""
     fabric: Fabric | None = None
     findings: list[Finding] = []
+    every = rules()
     layers: tuple[Layer, ...] = ("intent", "shape", "room", "fabric")
     for layer in layers:
         if layer == "fabric":
             topology = topology_of(cluster)
             fabric = expand(topology, cluster) if topology else None
-        findings += [finding for rule in rules() if rule.layer == layer for finding in rule.judge(cluster, fabric)]
+        findings += [finding for rule in every if rule.layer == layer for finding in rule.judge(cluster, fabric)]
         if any(f.severity == "error" and f.id.startswith(_STRUCTURAL) for f in findings):
             return Study(cluster, fabric, tuple(findings)), False
     return Study(cluster, fabric, tuple(findings)), True

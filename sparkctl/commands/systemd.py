@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from sparkctl.commands.base import Words
 
+READY_SECONDS, BACK_SECONDS = 50, 20
+"""How long a rank may take to listen; both are parts of what a step, or a whole revert, may take."""
+
 
 def start(unit: str) -> Words:
     """Enable and start `unit`."""
     return ("start_unit", unit)
+
+
+def ready(unit: str, port: int, *, back: bool = False) -> Words:
+    """Wait until something listens at `port`, while `unit` lives; no failure on the way `back` if nothing does."""
+    seconds, way = (BACK_SECONDS, "back") if back else (READY_SECONDS, "")
+    return ("await_port", unit, str(port), str(seconds), way)
 
 
 def stop(unit: str, container: str) -> Words:

@@ -59,7 +59,8 @@ def _proofs_up(site: Site, planned: Planned) -> dict[str, Prove]:
         return replace(applied, verdicts=verdicts)
 
     async def ready(runner: Runner, applied: Applied) -> Applied:
-        watches = {node.name: watch(site, node.name) for node in site.cluster.nodes}
+        kept = {node: facts for node, facts in runner.before.items() if not planned.plan.units(node)}
+        watches = {node.name: watch(site, node.name, kept.get(node.name)) for node in site.cluster.nodes}
         answer = await Wait(site.fleet, site.head, watches, runner.extend).token(
             engine.ready_timeout if engine else 2700
         )

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 from sparkctl.commands import checkpoint
 from sparkctl.errors import AccessRefused, ApplyFailed, RollbackIncomplete, SparkctlError
@@ -14,6 +15,7 @@ from sparkctl.facts.base import batch
 from sparkctl.facts.snapshot import NodeFacts, Questions, snapshot
 from sparkctl.outcome import Known, Ok
 from sparkctl.plan import compile as compiled
+from sparkctl.plan.change import Change, UnitChange
 from sparkctl.plan.compile import Run
 from sparkctl.plan.plan import Plan
 from sparkctl.report.events import Note
@@ -37,11 +39,8 @@ class Undo:
     async def all(self, cause: BaseException) -> None:
         """Always raises: ApplyFailed (or an interruption) when every node is as before, else RollbackIncomplete."""
         self.fleet.observer(Note(f"{_text(cause)}\nputting every node back"))
-        # The head was changed last, so it goes back first.
-        head, workers = self.plan.nodes[:1], self.plan.nodes[1:]
-        for wave in (head, workers):
-            if wave:
-                await self.fleet.each("undo", {node: compiled.undo(self.run) for node in wave})
+        for wave in way_back(self.plan):
+            await self.fleet.each("undo", {node: compiled.undo(self.run) for node in wave})
         wrong = await self._proved()
         if wrong:
             lines = "".join(f"\n  {node}: {why}" for node, why in wrong.items())
@@ -93,6 +92,22 @@ class Undo:
             return False
         self.fleet.observer(Note(f"{node} was booted meanwhile: files are as before, links as its boot makes them"))
         return True
+
+
+def way_back(plan: Plan) -> tuple[tuple[str, ...], ...]:
+    """All nodes in waves. An engine that will run again starts in its own order; else the last changed goes first."""
+    starts = [tuple(step.changes) for step in plan.steps if any(map(_runs_again, chain(*step.changes.values())))]
+    last = {node: i for i, step in enumerate(plan.steps) for node in step.changes}
+    others = [tuple(node for node in plan.nodes if last.get(node, -1) == i) for i in sorted({-1, *last.values()})]
+    waves, seen = [], set[str]()
+    for wave in (*starts, *others[::-1]):
+        waves.append(tuple(node for node in wave if node not in seen))
+        seen |= set(wave)
+    return tuple(filter(None, waves))
+
+
+def _runs_again(change: Change) -> bool:
+    return isinstance(change, UnitChange) and change.action == "start" and change.was_running
 
 
 def _booted(old: NodeFacts, new: NodeFacts) -> bool:

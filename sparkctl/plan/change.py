@@ -80,7 +80,10 @@ class NetworkChange(BaseModel):
 
 
 class UnitChange(BaseModel):
-    """Stop or start the engine's unit on one node; always part of an operation on the gang."""
+    """Stop or start the engine's unit on one node; always part of an operation on the gang.
+
+    `ready`: ports where it must listen after a start, because ranks that start later look for it there.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     kind: Literal["unit"] = "unit"
@@ -91,6 +94,7 @@ class UnitChange(BaseModel):
     was_enabled: bool
     was_running: bool
     reason: str
+    ready: tuple[int, ...] = ()
     reversible: ClassVar[bool] = True
     risk: ClassVar[Risk] = "restart"
 

@@ -176,6 +176,7 @@ def _steps(change: Change, numbers: Mapping[str, int]) -> Iterator[Words]:
     elif isinstance(change, UnitChange):
         start = change.action == "start"
         yield systemd.start(change.unit) if start else systemd.stop(change.unit, change.container)
+        yield from (systemd.ready(change.unit, port) for port in change.ready)
     else:
         yield docker.pull(change.image)
 
@@ -204,7 +205,14 @@ def _undo(plan: Plan, node: str) -> Iterator[tuple[str, Iterable[Words]]]:
     yield "engine", [systemd.stop(unit.unit, unit.container) for unit in units]
     yield "network", [*_undo_files(numbered, "network"), *_undo_network(plan, node)]
     yield "engine", _undo_files(numbered, "engine")
-    yield "engine", [systemd.undo(u.unit, u.container, u.was_enabled, u.was_running) for u in units]
+    again = ((u.unit, port) for u in plan.units(node) if u.was_running for port in u.ready)
+    yield (
+        "engine",
+        [
+            *(systemd.undo(u.unit, u.container, u.was_enabled, u.was_running) for u in units),
+            *(systemd.ready(unit, port, back=True) for unit, port in again),
+        ],
+    )
 
 
 def _undo_files(numbered: Iterable[tuple[int, FileChange]], stage: str) -> list[Words]:

@@ -12,7 +12,7 @@ from sparkctl.facts.record import FileRecord
 from sparkctl.facts.snapshot import NodeFacts
 from sparkctl.outcome import Absent, Fact, Known
 from sparkctl.plan.change import ABSENT, FileChange, FileImage, ImageChange, NetdevTarget, NetworkChange, Stage
-from sparkctl.render.artifact import NETPLAN_FOLDER, NodeRendering
+from sparkctl.render.artifact import ENGINE_ENV, NCCL_ENV, NETPLAN_FOLDER, NodeRendering
 
 INTERRUPTED = "sparkctl cluster recover finishes it or puts the node back"
 
@@ -31,6 +31,8 @@ class Wishes:
 
 
 PLAIN = Wishes()
+VARIABLES = (NCCL_ENV, ENGINE_ENV)
+"""What an engine reads at its start, in this order, and not later."""
 SPARED = ".before-sparkctl"
 """Suffix of what teardown cannot put back, because the file was edited since; netplan reads only *.yaml."""
 
@@ -133,6 +135,26 @@ def set_aside(desired: Desired, facts: NodeFacts, wishes: Wishes) -> Iterator[Fi
 def recorded(facts: NodeFacts) -> Mapping[str, FileRecord]:
     """The files on the node's record."""
     return facts.record.value.files if isinstance(facts.record, Known) else {}
+
+
+def same_variables(changes: tuple[FileChange, ...], facts: NodeFacts) -> bool:
+    """Whether the files of VARIABLES, of which these change, say together what they said when the engine read them.
+
+    False where that is not certain: a file that is not there, or is not as sparkctl wrote it before it started it.
+    """
+    before = {path: image_of(facts.file(path)) for path in VARIABLES}
+    after = before | {change.path: change.after for change in changes if change.path in VARIABLES}
+    texts = [image.content for image in (*before.values(), *after.values()) if image and image.content is not None]
+    certain = all(path in recorded(facts) and not _edited(path, facts) for path in VARIABLES)
+    if not certain or len(texts) < 2 * len(VARIABLES):
+        return False
+    return _variables(texts[: len(VARIABLES)]) == _variables(texts[len(VARIABLES) :])
+
+
+def _variables(texts: list[str]) -> dict[str, str]:
+    """What an engine reads: the later file wins."""
+    lines = [line for text in texts for line in text.splitlines() if "=" in line and not line.startswith("#")]
+    return {name: value for name, _, value in (line.partition("=") for line in lines)}
 
 
 def _digest(path: str, facts: NodeFacts) -> str:

@@ -14,6 +14,7 @@ from sparkctl.plan.change import ABSENT, Change, FileChange, ImageChange, Networ
 from sparkctl.plan.diff import (
     PLAIN,
     SPARED,
+    VARIABLES,
     Desired,
     Wishes,
     edits,
@@ -23,12 +24,13 @@ from sparkctl.plan.diff import (
     network_change,
     obstacles,
     recorded,
+    same_variables,
     set_aside,
     target_back,
 )
 from sparkctl.plan.plan import Plan, Step
 from sparkctl.plan.playbook import Playbook
-from sparkctl.render.artifact import CONTAINER, ENGINE_UNIT, UNIT_NAME
+from sparkctl.render.artifact import CONTAINER, ENGINE_ENV, ENGINE_UNIT, NCCL_ENV, UNIT_NAME
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,12 @@ class NodeDiff:
     def of(self, stage: Stage) -> tuple[FileChange, ...]:
         """The file changes of one stage."""
         return tuple(c for c in self.files if c.stage == stage)
+
+    def touches_engine(self, facts: NodeFacts) -> bool:
+        """Whether an engine that runs would find something else at its next start than it has read."""
+        if self.network or self.image or any(change.path not in VARIABLES for change in self.files):
+            return True
+        return bool(self.files) and not same_variables(self.files, facts)
 
 
 def refuse(
@@ -69,10 +77,10 @@ def plan_up(
     refuse(cluster, facts, desired, wishes)
     stages = {stage.stage for stage in playbook.stages}
     diffs = {node: _diff(desired[node], facts[node], stages, wishes) for node in desired}
-    notes = [*_kept(facts, wishes, removed=False), *_left_alone(diffs, wishes)]
+    notes = [*_kept(facts, wishes, removed=False), *_left_alone(diffs, wishes), *_runs_on(diffs, facts)]
     if wishes.only is not None:
         diffs = {node: diff if node in wishes.only else NodeDiff((), None, None) for node, diff in diffs.items()}
-    steps = tuple(_up_steps(diffs, facts, _wants_engine(desired) and "engine" in stages))
+    steps = tuple(_up_steps(desired, diffs, facts, _wants_engine(desired) and "engine" in stages))
     records = {node: _record_after_up(cluster, diffs[node], facts[node], desired[node]) for node in desired}
     action = "up" if wishes.only is None else "reprovision"
     return _plan(action, cluster, facts, records, steps, notes)
@@ -88,9 +96,14 @@ def newcomers(facts: Mapping[str, NodeFacts]) -> frozenset[str]:
 
 def _diff(desired: Desired, facts: NodeFacts, stages: set[Stage], wishes: Wishes) -> NodeDiff:
     every = (*file_changes(desired, facts, wishes), *set_aside(desired, facts, wishes))
-    files = tuple(c for c in every if c.stage in stages)
+    files = tuple(c for c in every if c.stage in stages or _goes_along(c, every, facts))
     network = network_change(desired, facts, files) if "network" in stages else None
     return NodeDiff(files, network, image_change(desired, facts) if "engine" in stages else None)
+
+
+def _goes_along(change: FileChange, every: Iterable[FileChange], facts: NodeFacts) -> bool:
+    """A running engine has read both files: a variable that leaves the one must be in the other when it restarts."""
+    return change.path == ENGINE_ENV and _running(facts) and any(c.path == NCCL_ENV for c in every)
 
 
 def _left_alone(diffs: Mapping[str, NodeDiff], wishes: Wishes) -> Iterator[str]:
@@ -100,30 +113,34 @@ def _left_alone(diffs: Mapping[str, NodeDiff], wishes: Wishes) -> Iterator[str]:
             yield f"{node}: differs from the inventory too ({count} changes), left alone; `cluster up` makes them"
 
 
+def _runs_on(diffs: Mapping[str, NodeDiff], facts: Mapping[str, NodeFacts]) -> Iterator[str]:
+    for node, diff in diffs.items():
+        if diff.files and not diff.touches_engine(facts[node]) and _running(facts[node]):
+            yield f"{node}: {' and '.join(VARIABLES)} say together what they said: no reason to restart the engine"
+
+
 def _wants_engine(desired: Mapping[str, Desired]) -> bool:
     return any(f.path == ENGINE_UNIT for d in desired.values() for f in d.rendering.files)
 
 
-def _up_steps(diffs: Mapping[str, NodeDiff], facts: Mapping[str, NodeFacts], engine: bool) -> Iterator[Step]:
-    waves = _waves(tuple(diffs))
-    changed = any(d.files or d.network or d.image for d in diffs.values())
+def _up_steps(
+    desired: Mapping[str, Desired], diffs: Mapping[str, NodeDiff], facts: Mapping[str, NodeFacts], engine: bool
+) -> Iterator[Step]:
+    changed = any(d.touches_engine(facts[node]) for node, d in diffs.items())
     running = {node: known for node, known in facts.items() if _running(known)}
     idle = engine and any(not _serving(known) for known in facts.values())
     restart = (changed and bool(running)) or idle
     why = "it is not running yet" if not running else "something that it uses changes" if changed else "a rank is down"
     if restart and running:
         yield _step("engine", "stop all ranks", {n: (_unit("stop", facts[n], why),) for n in running})
-    for title, wave in waves:
+    for title, wave in _waves(tuple(diffs)):
         yield _step("network", f"network, {title}", {n: _network_changes(diffs[n]) for n in wave})
     yield _step("engine", "fetch the image", {n: (i,) for n, d in diffs.items() if (i := d.image)})
     start = restart or (engine and changed)
-    for title, wave in waves:
-        changes = {n: diffs[n].of("engine") + _start(start and (engine or n in running), facts[n], why) for n in wave}
-        yield _step("engine", f"engine, {title}", changes)
-
-
-def _start(wanted: bool, facts: NodeFacts, why: str) -> tuple[Change, ...]:
-    return (_unit("start", facts, why),) if wanted else ()
+    for title, wave in _engine_waves(desired):
+        wanted = {n for n in wave if start and (engine or n in running)}
+        starts = {n: (_unit("start", facts[n], why, _ready(desired[n])),) for n in wanted}
+        yield _step("engine", f"engine, {title}", {n: (*diffs[n].of("engine"), *starts.get(n, ())) for n in wave})
 
 
 def _network_changes(diff: NodeDiff) -> tuple[Change, ...]:
@@ -133,6 +150,21 @@ def _network_changes(diff: NodeDiff) -> tuple[Change, ...]:
 def _waves(nodes: Sequence[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Workers before the head: when a worker fails, the head was never touched."""
     return (("workers", tuple(nodes[1:])), ("head", tuple(nodes[:1])))
+
+
+def _engine_waves(desired: Mapping[str, Desired]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """In the engine's own order of starts; as the network where there is none, whose files go."""
+    places = {node: it.rendering.engine.wave for node, it in desired.items() if it.rendering.engine}
+    if not places:
+        return _waves(tuple(desired))
+    head, *workers = desired
+    titles = {(head,): "head", tuple(workers): "workers"}
+    waves = [tuple(n for n in desired if places[n] == wave) for wave in sorted(set(places.values()))]
+    return tuple((titles.get(wave, ", ".join(wave)), wave) for wave in waves)
+
+
+def _ready(desired: Desired) -> tuple[int, ...]:
+    return desired.rendering.engine.ready if desired.rendering.engine else ()
 
 
 def _step(stage: Stage, title: str, changes: Mapping[str, Sequence[Change]]) -> Step:
@@ -170,7 +202,7 @@ def _serving(facts: NodeFacts) -> bool:
     return isinstance(facts.unit, Known) and facts.unit.value.active == "active" and facts.unit.value.enabled
 
 
-def _unit(action: str, facts: NodeFacts, reason: str) -> UnitChange:
+def _unit(action: str, facts: NodeFacts, reason: str, ready: tuple[int, ...] = ()) -> UnitChange:
     state = facts.unit.value if isinstance(facts.unit, Known) else None
     return UnitChange.model_validate(
         {
@@ -180,6 +212,7 @@ def _unit(action: str, facts: NodeFacts, reason: str) -> UnitChange:
             "was_enabled": bool(state and state.enabled),
             "was_running": bool(state and state.running),
             "reason": reason,
+            "ready": ready,
         }
     )
 

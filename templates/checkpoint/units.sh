@@ -6,6 +6,15 @@ start_unit() { # UNIT
   systemctl enable --quiet "$1" && sync_wants && systemctl start "$1"
 }
 
+# Ranks that start later look for this one there. On the way back nobody can be sure of the port, and it is no fault.
+await_port() { # UNIT PORT SECONDS [back]
+  for _ in $(seq "$3"); do
+    if ss -Hltn "sport = :$2" | grep -q .; then return 0; fi
+    case $(systemctl is-active "$1") in active | activating) sleep 1 ;; *) break ;; esac
+  done
+  [ -n "$4" ] || { err "$1 does not listen at port $2"; return 1; }
+}
+
 # systemd does not flush the links that it makes and removes.
 sync_wants() { [ ! -d "$WANTS" ] || sync "$WANTS"; }
 
