@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sparkctl.checks.alike import EQUAL, Alike
 from sparkctl.checks.base import NOT_ASKED, View, check
 from sparkctl.checks.hosts import NO_ENGINE, STAGE, known, said, skipped, surveyed, unasked, unreadable
+from sparkctl.engines import engine_of
 from sparkctl.facts.nccl import Nccl
 from sparkctl.outcome import Absent, Fact, Known, State, Unknown, Verdict
 
@@ -43,7 +44,14 @@ FAULTS = (
 """The first that strikes is told, so the worst stand first."""
 
 LEAST = "2.30.7"
-REMEDY = f"use an image (or a wheel nvidia-nccl-cu13) with NCCL {LEAST} or later: vLLM 0.33 carries it"
+
+
+def _remedy(view: View) -> str:
+    """What to do about an older one, with the first release of the engine that carries a new one."""
+    said = f"use an image (or a wheel nvidia-nccl-cu13) with NCCL {LEAST} or later"
+    releases = engine_of(view.cluster.engine.kind).nccl_releases if view.cluster.engine is not None else {}
+    enough = [name for name, inside in releases.items() if numbers(inside) >= numbers(LEAST)]
+    return f"{said}: {enough[0]} carries it" if enough else said
 
 
 def numbers(version: str) -> tuple[int, ...]:
@@ -64,19 +72,19 @@ def version(view: View) -> Iterator[Verdict]:
         return
     ring = view.fabric.topology in ("mesh", "ring")
     for node, fact in _libraries(view).items():
-        yield _version(node, fact.value.version, ring) if isinstance(fact, Known) else _unseen(view, node, fact)
+        yield _version(view, node, fact.value.version, ring) if isinstance(fact, Known) else _unseen(view, node, fact)
 
 
-def _version(node: str, version: str, ring: bool) -> Verdict:
+def _version(view: View, node: str, version: str, ring: bool) -> Verdict:
     expected = f"{LEAST} or later"
     if not numbers(version):
         reason = f"libnccl says no version: {version or 'nothing'}"
-        return Verdict("nccl-version", "unknown", node, reason, remedy=REMEDY)
+        return Verdict("nccl-version", "unknown", node, reason, remedy=_remedy(view))
     found = fault(version, ring)
     if found is None:
         return Verdict("nccl-version", "pass", node, "libnccl", version, expected)
     message = f"libnccl: {found.why} ({found.source})"
-    return Verdict("nccl-version", found.state, node, message, version, expected, REMEDY)
+    return Verdict("nccl-version", found.state, node, message, version, expected, _remedy(view))
 
 
 def _unseen(view: View, node: str, fact: Absent | Unknown) -> Verdict:
@@ -91,7 +99,7 @@ def _unseen(view: View, node: str, fact: Absent | Unknown) -> Verdict:
     cpu = view.cluster.engine is not None and view.cluster.engine.accelerator == "cpu"
     if cpu or view.expect == "lab":
         return skipped("nccl-version", node, f"{fact.reason or 'no libnccl'}: the lab's engine needs none")
-    return Verdict("nccl-version", "fail", node, fact.reason or "libnccl", "absent", f"{LEAST} or later", REMEDY)
+    return Verdict("nccl-version", "fail", node, fact.reason or "libnccl", "absent", f"{LEAST} or later", _remedy(view))
 
 
 @check("same-nccl", STAGE, survey=True)

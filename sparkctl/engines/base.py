@@ -130,7 +130,7 @@ class Memory(NamedTuple):
 
 
 class CarriedNccl(NamedTuple):
-    """A release of an engine, such as `vLLM 0.33.0`, and the version of NCCL inside its image."""
+    """A release of an engine, with its name, and the version of NCCL inside its image."""
 
     release: str
     version: str
@@ -180,8 +180,12 @@ class Engine(Protocol):
         """Variables that hold the rank's own address; sparkctl sets them."""
 
     @property
+    def one_environment(self) -> bool:
+        """Whether it hands the head's variables to all ranks, so that a netdev needs one name on all nodes."""
+
+    @property
     def nccl_releases(self) -> Mapping[str, str]:
-        """Releases, such as `vLLM 0.33`, and the version of NCCL that each carries; oldest first."""
+        """Releases, with the engine's name, and the version of NCCL that each carries; oldest first."""
 
     @property
     def nccl_path_variables(self) -> tuple[str, ...]:

@@ -73,6 +73,7 @@ def _inquiry(cluster: Cluster, fabric: Fabric, node: str, token: str) -> Inquiry
         folders=tuple(dict.fromkeys(_folders(cluster.engine))) if cluster.engine else (),
         image=cluster.engine.runtime.docker if cluster.engine else None,
         venv=cluster.engine.runtime.venv if cluster.engine else None,
+        naming=engine_of(cluster.engine.kind).nccl_path_variables if cluster.engine else (),
     )
 
 

@@ -50,7 +50,7 @@ class Cable:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """The interface and address at which a node's ranks talk to one another (NCCL bootstrap, Gloo, vLLM)."""
+    """The interface and address at which a node's ranks talk to one another (NCCL bootstrap, Gloo, the engine)."""
 
     netdev: str
     address: str

@@ -21,9 +21,12 @@ class Nccl:
     digest: str
 
 
-def probe(*, image: str | None = None, venv: str | None = None) -> Probe:
-    """Asks for libnccl of the engine's image, or of its venv. It reads 250 MB, so it runs beside the others."""
-    where = ("image", image) if image else ("venv", venv or "")
+def probe(*, image: str | None = None, venv: str | None = None, naming: tuple[str, ...] = ()) -> Probe:
+    """Asks for libnccl of the engine's image, or of its venv. It reads 250 MB, so it runs beside the others.
+
+    `naming`: variables of the image that name the library, besides LD_PRELOAD.
+    """
+    where = ("image", image, *naming) if image else ("venv", venv or "")
     return Probe("nccl", ("nccl_library", *where), SOURCES, "early")
 
 

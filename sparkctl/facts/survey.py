@@ -43,7 +43,8 @@ class Inquiry:
     `token`: marks the hellos of this run. `ears`: (netdev, names of the nodes that should be at its other end), with
     the ports that nothing is planned for. `ways`: (own address, a peer's). `meetings`: (netdev, own address, a peer's)
     wherever ranks talk; `lent`, `called`: see knock.probe; `whole` False: only to knock. `folders`: where the engine
-    keeps what is large. `image`, `venv`: where the engine's libraries are.
+    keeps what is large. `image`, `venv`: where the engine's libraries are, and `naming`: variables of the image that
+    name one.
     """
 
     node: str
@@ -57,6 +58,7 @@ class Inquiry:
     folders: tuple[str, ...] = ()
     image: str | None = None
     venv: str | None = None
+    naming: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,8 @@ def _machine(asked: Inquiry) -> tuple[Probe, ...]:
 
 def _engine(asked: Inquiry) -> tuple[Probe, ...]:
     docker = (host.DOCKER_PROBE,) if asked.image else ()
-    return (*docker, nccl.probe(image=asked.image, venv=asked.venv)) if asked.image or asked.venv else ()
+    library = nccl.probe(image=asked.image, venv=asked.venv, naming=asked.naming)
+    return (*docker, library) if asked.image or asked.venv else ()
 
 
 def read(asked: Inquiry, answer: Callable[[str], Fact[str]]) -> Survey:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sparkctl.engines import ENGINES
 from sparkctl.fabric.ports import MANAGEMENT, NETDEVS, WIFI
 from sparkctl.inventory.model import Cluster, Path
 from sparkctl.rule import Hit, rule
@@ -37,14 +38,18 @@ def management_is_not_fabric(cluster: Cluster) -> Iterator[Hit]:
 @rule("MGT003", "warning", "different management interfaces where the ranks meet", "facts: field-faults, row 29")
 def management_is_alike(cluster: Cluster) -> Iterator[Hit]:
     """On a mesh or ring the ranks meet over management; Ray copies the head's interface names to all (A8)."""
-    engine = cluster.engine
-    if cluster.fabric.topology not in ("mesh", "ring") and (engine is None or engine.kind != "vllm-ray"):
+    if cluster.fabric.topology not in ("mesh", "ring") and not _one_environment(cluster):
         return
     usual = cluster.head.management
     for node in cluster.nodes:
         if node.management != usual:
             said = f"node `{node.name}` is managed over {node.management}, the head `{cluster.head.name}` over {usual}"
             yield Hit(_interface(node.rank), said, "use the same jack on all nodes: the ranks meet over management")
+
+
+def _one_environment(cluster: Cluster) -> bool:
+    kind = cluster.engine.kind if cluster.engine is not None else ""
+    return kind in ENGINES and ENGINES[kind].one_environment
 
 
 @rule("MGT004", "warning", "logging in as root", "least privilege: sudo asks for what needs it, and leaves a trace")

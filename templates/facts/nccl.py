@@ -1,7 +1,7 @@
 """Which libnccl an engine would load: found in the files of its image or venv, without starting anything.
 
-image NAME    in the layers of NAME, or in a container of it that runs
-venv FOLDER   below FOLDER
+image NAME [VARIABLE ...]    in the layers of NAME, or in a container of it that runs; its variables may name it
+venv FOLDER                  below FOLDER
 
 One JSON object on stdout: path, version and digest, or why: the reason why it cannot be known. Status 44: there is no
 libnccl, or no such image. Reads only, for a few seconds at most. Python 3.8 or later.
@@ -146,11 +146,11 @@ def best_first(paths):
     return sorted(paths, key=lambda path: (not path.endswith(".so.2"), path))
 
 
-def of_image(image):
+def of_image(image, naming):
     """The layers of an image, and what its environment says about libnccl."""
     about = inspected(image)
     environment = dict(entry.partition("=")[::2] for entry in (about.get("Config") or {}).get("Env") or ())
-    named = [environment.get("VLLM_NCCL_SO_PATH", ""), *re.split("[ :]", environment.get("LD_PRELOAD", ""))]
+    named = [environment.get(name, "") for name in naming] + re.split("[ :]", environment.get("LD_PRELOAD", ""))
     named = [path.lstrip("/") for path in named if path.startswith("/") and LIBRARY.match(os.path.basename(path))]
     graph = (about.get("GraphDriver") or {}).get("Data") or {}
     if graph.get("UpperDir"):
@@ -193,9 +193,9 @@ def read(path):
         return version[1].decode(), hashlib.sha256(content).hexdigest()
 
 
-def main(kind, where):
+def main(kind, where, *naming):
     if kind == "image":
-        layers, named = of_image(where)
+        layers, named = of_image(where, naming)
         below, usual = "", (*named, *layers.usual())
     else:
         layers, below = Layers(["/"]), where.strip("/")

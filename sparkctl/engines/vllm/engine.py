@@ -53,6 +53,7 @@ class Vllm:
     kind = "vllm"
     api_key_variable = "VLLM_API_KEY"
     address_variables = ("VLLM_HOST_IP",)  # must be local to each node (A5)
+    one_environment = False
     nccl_releases = NCCL_RELEASES
     nccl_path_variables = ("VLLM_NCCL_SO_PATH",)
     restart_policy = RestartPolicy(
