@@ -9,7 +9,6 @@ from ipaddress import IPv4Interface
 from itertools import chain
 
 import pytest
-from tests.standin.engine import STANDIN
 
 from sparkctl.engines import ENGINES, Engine, Rank, variables
 from sparkctl.engines.base import LAB_FOLDER
@@ -19,9 +18,15 @@ from sparkctl.fabric.model import Attachment, Endpoint, Fabric
 from sparkctl.fabric.ports import half
 from sparkctl.inventory.model import Cluster, EngineIntent, FabricIntent, Node, Parallel, Runtime, Source, SshAccess
 from sparkctl.rule import shared
+from tests.standin.engine import ENGINE as STANDIN
 
 EVERY = {**ENGINES, STANDIN.kind: STANDIN}
 engines = pytest.mark.parametrize("engine", EVERY.values(), ids=EVERY)
+@pytest.fixture(autouse=True)
+def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ENGINES, STANDIN.kind, STANDIN)
+
+
 NAMES = ("n0", "n1", "n2", "n3")
 
 
@@ -42,7 +47,7 @@ def gang(engine: Engine, user: str = "op") -> list[Rank]:
 
 @engines
 def test_it_is_registered_under_its_own_kind(engine: Engine) -> None:
-    assert EVERY[engine.kind] is engine
+    assert ENGINES[engine.kind] is engine
 
 
 @engines

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from sparkctl.engines.vllm.engine import NCCL_RELEASES
 from sparkctl.fabric.ports import NETDEVS
-from sparkctl.rules.nccl import CARRIED, NAMES, is_older, names, picked
+from sparkctl.rules.nccl import NAMES, is_older, names, picked
 from tests.truth.nccl_names import rows
 
 SPARK = ("lo", "enP7s7", "wlP9s9", *NETDEVS)
@@ -48,4 +49,4 @@ def test_versions_are_compared_as_numbers() -> None:
     assert is_older("2.9.9", "2.30.7")
     assert not is_older("2.30.7", "2.30.7")
     assert not is_older("2.29.7", "-")
-    assert {version for version in CARRIED.values() if is_older(version, "2.30.7")} == {"2.29.7"}
+    assert {version for version in NCCL_RELEASES.values() if is_older(version, "2.30.7")} == {"2.29.7"}
