@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sparkctl.fabric.model import Attachment
@@ -144,17 +144,22 @@ def same_variables(changes: tuple[FileChange, ...], facts: NodeFacts) -> bool:
     """
     before = {path: image_of(facts.file(path)) for path in VARIABLES}
     after = before | {change.path: change.after for change in changes if change.path in VARIABLES}
-    texts = [image.content for image in (*before.values(), *after.values()) if image and image.content is not None]
     certain = all(path in recorded(facts) and not _edited(path, facts) for path in VARIABLES)
-    if not certain or len(texts) < 2 * len(VARIABLES):
-        return False
-    return _variables(texts[: len(VARIABLES)]) == _variables(texts[len(VARIABLES) :])
+    said, says = (_variables(images.values()) for images in (before, after))
+    return certain and said is not None and said == says and all(map(_same_access, before.values(), after.values()))
 
 
-def _variables(texts: list[str]) -> dict[str, str]:
-    """What an engine reads: the later file wins."""
-    lines = [line for text in texts for line in text.splitlines() if "=" in line and not line.startswith("#")]
+def _variables(images: Iterable[FileImage | None]) -> dict[str, str] | None:
+    """What an engine reads, where all of it is known: the later file wins."""
+    texts = [image.content if image else None for image in images]
+    if None in texts:
+        return None
+    lines = [line for text in texts for line in (text or "").splitlines() if "=" in line and not line.startswith("#")]
     return {name: value for name, _, value in (line.partition("=") for line in lines)}
+
+
+def _same_access(a: FileImage | None, b: FileImage | None) -> bool:
+    return bool(a and b) and (a.mode, a.uid, a.gid) == (b.mode, b.uid, b.gid)
 
 
 def _digest(path: str, facts: NodeFacts) -> str:
