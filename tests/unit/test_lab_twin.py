@@ -57,10 +57,10 @@ def test_the_ranks_meet_at_the_labs_addresses(name: str, nodes: int, open_twin: 
     assert [endpoint.address for endpoint in site.fabric.endpoints.values()] == lab_addresses
     assert {endpoint.netdev for endpoint in site.fabric.endpoints.values()} == {"enP7s7"}
     for node, address in zip(site.rendering.nodes.values(), lab_addresses, strict=True):
-        assert (node.nccl["VLLM_HOST_IP"], node.nccl["NCCL_SOCKET_IFNAME"]) == (address, "=enP7s7")
+        assert node.engine is not None
+        assert (node.engine.env["VLLM_HOST_IP"], node.nccl["NCCL_SOCKET_IFNAME"]) == (address, "=enP7s7")
         assert node.nccl["NCCL_NET"] == "Socket"
         assert not {"NCCL_IB_SUBNET_AWARE_ROUTING", "NCCL_IB_MERGE_NICS", "NCCL_NET_PLUGIN"} & node.nccl.keys()
-        assert node.engine is not None
         assert node.engine.argv[node.engine.argv.index("--master-addr") + 1] == lab_addresses[0]
         assert not any("192.0.2." in file.content for file in node.files)
 

@@ -63,7 +63,7 @@ class Image:
         """The program's answer about this image."""
         (self.folder / "about").write_text(json.dumps(self.about) + "\n")
         return searched(
-            "image", "x:1", env={"PATH": f"{self.folder}/bin:/usr/bin:/bin", "ABOUT": f"{self.folder}/about"}
+            "image", "x:1", "OTHER_NCCL", env={"PATH": f"{self.folder}/bin:/usr/bin:/bin", "ABOUT": f"{self.folder}/about"}
         )
 
     def found(self) -> Nccl:
@@ -96,13 +96,21 @@ def test_the_wheel_comes_before_the_systems(tmp_path: Path) -> None:
     assert image.found().version == "2.30.7"
 
 
-@pytest.mark.parametrize("name", ["VLLM_NCCL_SO_PATH", "LD_PRELOAD"])
+@pytest.mark.parametrize("name", ["OTHER_NCCL", "LD_PRELOAD"])
 def test_the_images_own_choice_comes_first(name: str, tmp_path: Path) -> None:
     image = Image(tmp_path)
     library(image.layers[0], WHEEL, "2.28.9")
     library(image.layers[1], "opt/nccl/libnccl.so.2", "2.30.7")
     image.about["Config"] = {"Env": [f"{name}=/opt/nccl/libnccl.so.2"]}
     assert image.found().path == "/opt/nccl/libnccl.so.2"
+
+
+def test_a_variable_of_another_engine_says_nothing(tmp_path: Path) -> None:
+    image = Image(tmp_path)
+    library(image.layers[0], WHEEL, "2.28.9")
+    library(image.layers[1], "opt/nccl/libnccl.so.2", "2.30.7")
+    image.about["Config"] = {"Env": ["THIRD_NCCL=/opt/nccl/libnccl.so.2"]}
+    assert image.found().version == "2.28.9"
 
 
 def test_the_upper_layer_wins(tmp_path: Path) -> None:

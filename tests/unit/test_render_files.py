@@ -88,7 +88,6 @@ def test_nccl_over_roce_names_both_twins_and_its_own_address() -> None:
         "TP_SOCKET_IFNAME": "enp1s0f1np1",
         "UCX_NET_DEVICES": "enp1s0f1np1",
         "OMPI_MCA_btl_tcp_if_include": "enp1s0f1np1",
-        "VLLM_HOST_IP": "10.20.0.12",
     }
     assert node.nccl == expected
     assert variables(node.files[1].content) == expected
@@ -130,7 +129,9 @@ def test_files_of_the_engine_and_their_modes() -> None:
 def test_the_engines_environment_is_the_fabrics_and_its_own() -> None:
     node = rendered(TWO + DIRECT + ENGINE + "  env: {VLLM_LOGGING_LEVEL: DEBUG}\n").nodes["a"]
     assert node.engine is not None
-    assert node.engine.env == {**node.nccl, "VLLM_ENGINE_READY_TIMEOUT_S": "2700", "VLLM_LOGGING_LEVEL": "DEBUG"}
+    own = {"VLLM_ENGINE_READY_TIMEOUT_S": "2700", "VLLM_HOST_IP": "10.20.0.11", "VLLM_LOGGING_LEVEL": "DEBUG"}
+    assert node.engine.env == {**node.nccl, **own}
+    assert variables(next(f.content for f in node.files if f.path == ENGINE_ENV)) == own
     assert list(node.engine.env) == sorted(node.engine.env)
 
 

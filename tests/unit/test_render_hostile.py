@@ -84,7 +84,9 @@ def test_variables_arrive_whole_or_not_at_all(env: dict[str, str]) -> None:
     except SparkctlError:
         return
     lines = [line for line in made[ENGINE_ENV].split("\n") if line and not line.startswith("#")]
-    assert dict(line.split("=", 1) for line in lines) == {"VLLM_ENGINE_READY_TIMEOUT_S": "2700", **env}
+    assert dict(line.split("=", 1) for line in lines) == {
+        "VLLM_ENGINE_READY_TIMEOUT_S": "2700", "VLLM_HOST_IP": "10.20.0.11", **env
+    }
 
 
 @settings(max_examples=150, deadline=None)

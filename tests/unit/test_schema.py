@@ -10,6 +10,7 @@ import typer
 from typer.testing import CliRunner
 
 from sparkctl.cli.schema import schema
+from sparkctl.engines import kinds
 from sparkctl.inventory import raw
 
 INVENTORIES = Path(__file__).parents[2] / "inventories"
@@ -34,7 +35,7 @@ def test_playbooks_have_a_schema() -> None:
 
 
 def test_everything_of_the_design_is_described() -> None:
-    found = raw.schema()
+    found = raw.schema(kinds())
     assert found["required"] == ["apiVersion", "kind", "metadata", "nodes", "links", "fabric"]
     assert found["additionalProperties"] is False
     sections = {name: section for name, section in found["$defs"].items() if name not in ("RawEnds",)}
@@ -53,11 +54,11 @@ def test_everything_of_the_design_is_described() -> None:
     ],
 )
 def test_what_is_required(section: str, required: list[str]) -> None:
-    assert raw.schema()["$defs"][section]["required"] == required
+    assert raw.schema(kinds())["$defs"][section]["required"] == required
 
 
 def test_defaults_are_those_of_the_format() -> None:
-    fields = raw.schema()["$defs"]
+    fields = raw.schema(kinds())["$defs"]
     assert {k: v["default"] for k, v in fields["RawFabric"]["properties"].items() if "default" in v} == {
         "mtu": 9000,
         "subnet_pool": "10.20.0.0/16",
