@@ -41,11 +41,20 @@ def library() -> Path:
     return library
 
 
+def own_address(node: NodeRendering) -> str:
+    """Where the node's rank is met; without an engine that of the port which Gloo uses, or any one of management's."""
+    if node.engine is not None:
+        return node.engine.env["VLLM_HOST_IP"]
+    netplan = next(file.content for file in node.files if file.path == NETPLAN)
+    entry = yaml.safe_load(netplan)["network"]["ethernets"].get(node.nccl["GLOO_SOCKET_IFNAME"])
+    return str(entry["addresses"][0]).partition("/")[0] if entry else "192.0.2.11"
+
+
 def ports(node: NodeRendering) -> dict[str, str]:
     """Every netdev of the node with its address."""
     netplan = next(file.content for file in node.files if file.path == NETPLAN)
     fabric = {name: entry["addresses"][0] for name, entry in yaml.safe_load(netplan)["network"]["ethernets"].items()}
-    own = node.nccl["VLLM_HOST_IP"]
+    own = own_address(node)
     return {**ALWAYS, **({} if f"{own}/24" in fabric.values() else {"enP7s7": f"{own}/24"}), **fabric}
 
 
@@ -61,7 +70,7 @@ def choice(library: Path, env: Mapping[str, str], netdevs: Mapping[str, str], re
 
 def planned(node: NodeRendering) -> str:
     """The same, as the inventory has it: where Gloo and vLLM meet too."""
-    return f"{node.nccl['GLOO_SOCKET_IFNAME']}:{node.nccl['VLLM_HOST_IP']}"
+    return f"{node.nccl['GLOO_SOCKET_IFNAME']}:{own_address(node)}"
 
 
 def test_it_takes_the_planned_interface_from_the_environment(

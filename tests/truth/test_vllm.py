@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from sparkctl.engines.base import LAB_FOLDER
+from sparkctl.engines.vllm.lab import BUILD
 from sparkctl.lab.engine import engine
-from sparkctl.lab.furnish import ENGINE_FOLDER
 from sparkctl.lab.image import image
 from sparkctl.render import NodeRendering
 
@@ -42,7 +43,7 @@ def ask() -> Ask:
     """Put argument lists (the words after `vllm serve`) to vLLM; importing it takes longer than all of them."""
     root = image()
     words = ["unshare", "--mount", "--propagation", "private", "/bin/sh", "-euc", INSIDE, "ask"]
-    words += [str(engine(image)), str(root), str(PROBE), ENGINE_FOLDER]
+    words += [str(engine(BUILD, image)), str(root), str(PROBE), LAB_FOLDER]
 
     def answers(lists: Sequence[Sequence[str]]) -> list[Answer]:
         asked = json.dumps([list(each) for each in lists])
@@ -86,7 +87,7 @@ def test_every_rank_is_what_it_was_meant_to_be(
         assert (answer["nnodes"], answer["node_rank"], answer["headless"]) == (len(gang), rank, rank > 0)
         assert answer["world_size"] * answer["data_parallel_size"] == len(gang)
         assert answer["distributed_executor_backend"] == "mp"
-        assert (answer["master_addr"], answer["master_port"]) == (gang[0].nccl["VLLM_HOST_IP"], 29501)
+        assert (answer["master_addr"], answer["master_port"]) == (gang[0].engine.env["VLLM_HOST_IP"], 29501)
         assert str(answer["tensor_parallel_size"]) == option(node, "--tensor-parallel-size")
         assert str(answer["pipeline_parallel_size"]) == option(node, "--pipeline-parallel-size")
         assert answer["model"] == words(node)[0]

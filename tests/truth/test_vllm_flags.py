@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from sparkctl.engines.base import LAB_FOLDER
 from sparkctl.engines.vllm.flag_lists import LISTS, flags_of, knows
-from sparkctl.lab.engine import VLLM, engine
-from sparkctl.lab.furnish import ENGINE_FOLDER
+from sparkctl.engines.vllm.lab import BUILD, VLLM
+from sparkctl.lab.engine import engine
 from sparkctl.lab.image import image
 
 PROBE = Path(__file__).with_name("vllm_flags.py")
@@ -36,7 +37,7 @@ ALONE = {
 def asked() -> dict[str, object]:
     """What the parser of the lab's vLLM knows."""
     words = ["unshare", "--mount", "--propagation", "private", "/bin/sh", "-euc", INSIDE, "ask"]
-    words += [str(engine(image)), str(image()), str(PROBE), ENGINE_FOLDER]
+    words += [str(engine(BUILD, image)), str(image()), str(PROBE), LAB_FOLDER]
     ran = subprocess.run(words, env=ALONE, capture_output=True, text=True, timeout=300, check=False)
     assert ran.returncode == 0, ran.stderr
     return json.loads(ran.stdout[ran.stdout.index("{") :])
