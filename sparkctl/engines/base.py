@@ -167,37 +167,22 @@ class LabTwin(NamedTuple):
 class Engine(Protocol):
     """One kind of engine; pure, and it never sees a transport."""
 
-    @property
-    def kind(self) -> str:
-        """As in the inventory."""
-
-    @property
-    def api_key_variable(self) -> str:
-        """The variable that it reads its API key from."""
-
-    @property
-    def address_variables(self) -> tuple[str, ...]:
-        """Variables that hold the rank's own address; sparkctl sets them."""
-
-    @property
-    def one_environment(self) -> bool:
-        """Whether it hands the head's variables to all ranks, so that a netdev needs one name on all nodes."""
-
-    @property
-    def nccl_releases(self) -> Mapping[str, str]:
-        """Releases, with the engine's name, and the version of NCCL that each carries; oldest first."""
-
-    @property
-    def nccl_path_variables(self) -> tuple[str, ...]:
-        """Variables of its images that name the libnccl it loads."""
-
-    @property
-    def restart_policy(self) -> RestartPolicy:
-        """What becomes of a rank that ended."""
-
-    @property
-    def lab_build(self) -> TwinBuild:
-        """How the lab makes the folder of its twin."""
+    kind: str
+    """As in the inventory."""
+    api_key_variable: str
+    """The variable that it reads its API key from."""
+    address_variables: tuple[str, ...]
+    """Variables that hold the rank's own address; sparkctl sets them."""
+    one_environment: bool
+    """Whether it hands the head's variables to all ranks, so that a netdev needs one name on all nodes."""
+    nccl_releases: Mapping[str, str]
+    """Releases, with the engine's name, and the version of NCCL that each carries; oldest first."""
+    nccl_path_variables: tuple[str, ...]
+    """Variables of its images that name the libnccl it loads."""
+    restart_policy: RestartPolicy
+    """What becomes of a rank that ended."""
+    lab_build: TwinBuild
+    """How the lab makes the folder of its twin."""
 
     def rules(self) -> tuple[Rule, ...]:
         """Its own reasons to refuse or to warn. They see every cluster, and look at the kind themselves."""

@@ -4,50 +4,24 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-FOLDER = "/etc/sparkctl"
-
 
 class EngineNames(NamedTuple):
+    """Of one engine. `nccl`: what NCCL must know of the fabric; `environment`: its own variables; `key`: of its API."""
+
+    unit: str
+    unit_file: str
+    container: str
+    nccl: str
+    environment: str
+    script: str
+    key: str
+
+
+def names_of(stem: str = "sparkctl-engine", folder: str = "/etc/sparkctl") -> EngineNames:
     """All of them follow from one stem and one folder."""
-
-    stem: str = "sparkctl-engine"
-    folder: str = FOLDER
-
-    @property
-    def unit(self) -> str:
-        """The unit of systemd."""
-        return f"{self.stem}.service"
-
-    @property
-    def unit_file(self) -> str:
-        """Its file."""
-        return f"/etc/systemd/system/{self.unit}"
-
-    @property
-    def container(self) -> str:
-        """Docker's name of it."""
-        return self.stem
-
-    @property
-    def nccl(self) -> str:
-        """What NCCL and its kin must know of the fabric."""
-        return f"{self.folder}/nccl.env"
-
-    @property
-    def environment(self) -> str:
-        """The engine's own variables."""
-        return f"{self.folder}/engine.env"
-
-    @property
-    def script(self) -> str:
-        """What the unit runs."""
-        return f"{self.folder}/engine.sh"
-
-    @property
-    def key(self) -> str:
-        """The API key."""
-        return f"{self.folder}/api.key"
+    files = (f"{folder}/{name}" for name in ("nccl.env", "engine.env", "engine.sh", "api.key"))
+    return EngineNames(f"{stem}.service", f"/etc/systemd/system/{stem}.service", stem, *files)
 
 
-ONLY = EngineNames()
+ONLY = names_of()
 """Of the one engine that an inventory has."""

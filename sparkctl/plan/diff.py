@@ -146,7 +146,7 @@ def same_variables(changes: tuple[FileChange, ...], facts: NodeFacts) -> bool:
     after = before | {change.path: change.after for change in changes if change.path in VARIABLES}
     certain = all(path in recorded(facts) and not _edited(path, facts) for path in VARIABLES)
     said, says = (_variables(images.values()) for images in (before, after))
-    return certain and said is not None and said == says and all(map(_same_access, before.values(), after.values()))
+    return certain and said is not None and said == says and _access(before.values()) == _access(after.values())
 
 
 def _variables(images: Iterable[FileImage | None]) -> dict[str, str] | None:
@@ -158,8 +158,8 @@ def _variables(images: Iterable[FileImage | None]) -> dict[str, str] | None:
     return {name: value for name, _, value in (line.partition("=") for line in lines)}
 
 
-def _same_access(a: FileImage | None, b: FileImage | None) -> bool:
-    return bool(a and b) and (a.mode, a.uid, a.gid) == (b.mode, b.uid, b.gid)
+def _access(images: Iterable[FileImage | None]) -> list[tuple[int, int, int]]:
+    return [(image.mode, image.uid, image.gid) for image in images if image]
 
 
 def _digest(path: str, facts: NodeFacts) -> str:

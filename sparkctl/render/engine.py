@@ -46,7 +46,7 @@ def _shared(rank: Rank) -> dict[str, object]:
         "secret_folder": str(key.parent),
         "secret_name": key.name,
         "key_variable": engine_of(rank.intent.kind).api_key_variable,
-        "stem": rank.names.stem,
+        "stem": rank.names.container,
     }
 
 

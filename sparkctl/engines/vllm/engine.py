@@ -52,10 +52,10 @@ class Vllm:
 
     kind = "vllm"
     api_key_variable = "VLLM_API_KEY"
-    address_variables = ("VLLM_HOST_IP",)  # must be local to each node (A5)
+    address_variables: tuple[str, ...] = ("VLLM_HOST_IP",)  # must be local to each node (A5)
     one_environment = False
-    nccl_releases = NCCL_RELEASES
-    nccl_path_variables = ("VLLM_NCCL_SO_PATH",)
+    nccl_releases: Mapping[str, str] = NCCL_RELEASES
+    nccl_path_variables: tuple[str, ...] = ("VLLM_NCCL_SO_PATH",)
     restart_policy = RestartPolicy(
         restart="always",
         why="A vLLM whose peer died ends with status 0, so on-failure would leave it dead (seen with 0.32).",
