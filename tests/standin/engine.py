@@ -56,10 +56,10 @@ class StandIn:
 
     kind = "standin"
     api_key_variable = "STANDIN_TOKEN"
-    address_variables = ("STANDIN_ADDRESS",)
+    address_variables: tuple[str, ...] = ("STANDIN_ADDRESS",)
     one_environment = True
     nccl_releases: Mapping[str, str] = {}
-    nccl_path_variables = ("STANDIN_NCCL",)
+    nccl_path_variables: tuple[str, ...] = ("STANDIN_NCCL",)
     restart_policy = RestartPolicy(
         restart="no",
         why="A rank that comes back alone is refused by the head.",
