@@ -23,6 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 COPIED = ("sparkctl", "templates", "playbooks", "docs", "tests", "pyproject.toml")
 SUITE = "tests/scenario/test_safety.py"
+STANDIN = "tests/scenario/test_standin.py"
 AT_ONCE = 2
 """Mutants at the same time: each is mostly one shell."""
 Edit = tuple[int, int, str]
@@ -111,6 +112,7 @@ class Mutant:
     function: str
     edit: Callable[[str], Edit]
     test: str
+    suite: str = SUITE
 
     def mutated(self) -> tuple[Path, str]:
         """The file and its text without the device; GoneError says why it cannot be taken out."""
@@ -138,9 +140,14 @@ def unwrap(call: str) -> Callable[[str], Edit]:
     return _python(ast.walk, lambda node: _is_call(node, call), f"calls of {call}", lambda node: ast.unparse(node.args[0]))  # type: ignore[attr-defined]
 
 
-def backwards(variable: str) -> Callable[[str], Edit]:
-    """The one loop over a written-out tuple goes the other way."""
-    return _python(_loops, lambda node: _says(node, variable), f"loops over {variable}", _reversed)
+def forwards(variable: str) -> Callable[[str], Edit]:
+    """The one place where `variable` is gone through backwards goes forwards."""
+    return _python(ast.walk, lambda node: ast.unparse(node) == f"{variable}[::-1]", f"places with {variable}[::-1]", lambda _: variable)
+
+
+def forgets(variable: str) -> Callable[[str], Edit]:
+    """The one loop over a written-out tuple leaves `variable` out."""
+    return _python(_loops, lambda node: _says(node, variable), f"loops over {variable}", lambda node: _but(node, variable))
 
 
 def _python(
@@ -208,8 +215,8 @@ def _loops(tree: ast.AST) -> Iterator[ast.AST]:
     return (node.iter for node in ast.walk(tree) if isinstance(node, ast.For) and isinstance(node.iter, ast.Tuple))
 
 
-def _reversed(node: ast.AST) -> str:
-    return ", ".join(ast.unparse(each) for each in reversed(node.elts)).join("()")  # type: ignore[attr-defined]
+def _but(node: ast.AST, variable: str) -> str:
+    return "".join(f"{ast.unparse(each)}, " for each in node.elts if not _says(each, variable)).join("()")  # type: ignore[attr-defined]
 
 
 def _says(node: ast.AST, word: str) -> bool:
@@ -266,7 +273,9 @@ MUTANTS = (
     Mutant("boot hook", of_node, "arm", without("hook"), "test_boot_hook"),
     Mutant("fsync of before-images", of_node, "arm", without("find"), "test_fsync_of_what_is_put_back"),
     Mutant("fsync of the state", of_node, "enter", without("sync"), "test_fsync_of_the_checkpoint"),
-    Mutant("head first", of_program, "Undo.all", backwards("head"), "test_reverse_order_of_nodes"),
+    Mutant("head first", of_program, "way_back", forwards("others"), "test_reverse_order_of_nodes"),
+    Mutant("engine's order on the way back", of_program, "way_back", forgets("starts"), "test_a_gang_that_ran_runs_again_its_head_first", STANDIN),
+    Mutant("wait for the head's port", of_node, "await_port", holds("$4"), "test_a_head_that_does_not_listen_fails_the_run_before_any_worker_starts", STANDIN),
     Mutant("last first", of_program, "_undo", drop("stop"), "test_reverse_order_on_a_node"),
     Mutant("digest check on teardown", of_program, "given_back", never("_edited"), "test_digest_check_on_teardown"),
     Mutant("digest check of before-images", of_node, "intact", without("has_digest"), "test_digest_check_of_before_images"),
@@ -314,10 +323,10 @@ def verdict(mutant: Mutant) -> str:
         except GoneError as gone:
             return f"GONE: {gone}"
         (tree / file).write_text(text)
-        done = tested(tree, f"{SUITE}::{mutant.test}")
+        done = tested(tree, f"{mutant.suite}::{mutant.test}")
     if done.returncode == 0:
         return f"SURVIVED: {mutant.test} passes without it"
-    if done.returncode != 1 or f"FAILED {SUITE}::{mutant.test}" not in done.stdout:
+    if done.returncode != 1 or f"FAILED {mutant.suite}::{mutant.test}" not in done.stdout:
         return f"UNCLEAR: pytest ended with {done.returncode}: {done.stdout[-300:]}{done.stderr[-300:]}"
     return "killed"
 
