@@ -22,7 +22,7 @@ from packaging.utils import parse_wheel_filename
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCKS = ROOT / ".ci/lock"
-ENGINE = ROOT / "sparkctl/lab/assets/engine.json"
+ENGINE = ROOT / "sparkctl/engines/vllm/lab-lock.json"
 PROJECT = "pyproject.toml"
 PYTHONS = ((3, 11), (3, 12), (3, 13), (3, 14))
 MACHINES = ("x86_64", "aarch64")

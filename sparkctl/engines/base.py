@@ -140,18 +140,17 @@ class CarriedNccl(NamedTuple):
 class TwinBuild:
     """How the folder of a twin is made, once for a machine: an environment for the Python of the emulated nodes.
 
-    image: its name as a container image there. about: what people are told while it is built. packages: pinned; the
-    first without what it asks for, then the others and that, but for what begins as in `left_out`; the first finds
-    its own version as the distribution `known_as`. files: text by path; those in bin/ are programs, others are for
+    image: its name as a container image there. about: what people are told while it is built. lock: JSON, lines for pip
+    with hashes by part: `packages`, and `cuda` for what only a torch with CUDA needs. renamed: a distribution, the name
+    under which it looks up its version, and that. files: text by path; those in bin/ are programs, others are for
     `finish` alone: shell without single quotes, run in the folder on a node's root, where "$0" is Python. made: a
     file that is there in the end.
     """
 
     image: str
     about: str
-    packages: tuple[str, ...] = ()
-    known_as: str = ""
-    left_out: tuple[str, ...] = ()
+    lock: str = ""
+    renamed: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
     finish: str = ""
     made: str = ""

