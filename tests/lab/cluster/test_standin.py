@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.lab.cluster.conftest import ROOT, Ended, Rig, same, used
+from tests.lab.labs import Ended, Labs, Rig, booting, same, used
 
+ROOT = Path(__file__).parents[3]
 INVENTORY = """apiVersion: sparkctl/v1
 kind: Cluster
 metadata: {name: standin}
@@ -47,18 +48,19 @@ class Other(Rig):
 
 
 @pytest.fixture(scope="module")
-def other(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Other]:
-    """Two nodes that sparkctl never saw."""
+def other(labs: Labs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Other]:
+    """Two nodes that sparkctl never saw; no other lab runs beside them."""
+    labs.close()
     inventory = tmp_path_factory.mktemp("standin") / "standin.yaml"
     inventory.write_text(INVENTORY)
     (inventory.parent / "api.key").write_text("not-the-labs\n")
     (inventory.parent / "api.key").chmod(0o600)
-    booted = sparkctl("lab", "up", str(inventory))
+    with booting():
+        booted = sparkctl("lab", "up", str(inventory))
     assert booted.code == 0, booted.err + booted.out
     try:
         rig = Other(inventory, "standin")
-        for node, last in (("spark-1", "up"), ("spark-2", "down")):
-            used(rig, node, last)
+        used(rig)
         yield rig
     finally:
         ended = sparkctl("lab", "down", str(inventory))
