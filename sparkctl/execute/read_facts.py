@@ -68,7 +68,7 @@ def _inquiry(cluster: Cluster, fabric: Fabric, node: str, token: str) -> Inquiry
         ears=tuple((planned | {netdev: () for netdev in NETDEVS if netdev not in planned}).items()),
         ways=tuple((str(a.address.ip), str(p.address.ip)) for a in fabric.of(node) for p in fabric.peers(a)),
         meetings=tuple(_meetings(fabric, node)),
-        lent={fabric.endpoints[cluster.head.name].address: _lent(cluster.engine)} if cluster.engine else {},
+        lent=_lent(cluster, fabric, cluster.engine) if cluster.engine else {},
         called={str(a.address.ip): (PORT,) for a in fabric.attachments} if cluster.fabric.transport == "roce" else {},
         folders=tuple(dict.fromkeys(_folders(cluster.engine))) if cluster.engine else (),
         image=cluster.engine.runtime.docker if cluster.engine else None,
@@ -86,9 +86,11 @@ def _meetings(fabric: Fabric, node: str) -> Iterator[tuple[str, str, str]]:
         yield from ((here.netdev, here.address, at) for at in others if re.fullmatch(r"[\d.]+", at + here.address))
 
 
-def _lent(engine: EngineIntent) -> tuple[int, ...]:
-    """Where peers call the head; not the port that serves, which no rank calls."""
-    return (engine_of(engine.kind).rendezvous_port(engine),)
+def _lent(cluster: Cluster, fabric: Fabric, engine: EngineIntent) -> dict[str, tuple[int, ...]]:
+    """By address, where peers call a rank; not the port that serves, which no rank calls."""
+    ports = engine_of(engine.kind).ports(engine)
+    numbers = {n.name: tuple(p.number for p in ports if p.everywhere or n == cluster.head) for n in cluster.nodes}
+    return {fabric.endpoints[node].address: lent for node, lent in numbers.items() if lent}
 
 
 def _folders(engine: EngineIntent) -> Iterator[str]:

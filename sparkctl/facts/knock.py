@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from sparkctl.facts.base import Probe, number, word
-from sparkctl.facts.units import UNIT
+from sparkctl.inventory.names import ONLY
 
 SECONDS = 5.0
 """How long to knock where nothing answers, as hellos do: the kernel sends a SYN anew after 1 and 3 s (RFC 6298)."""
@@ -53,7 +53,7 @@ def probe(token: str, ways: Iterable[Way], lent: Ports, called: Ports) -> Probe:
     doors += [(*place, port, True) for place in own for port in lent.get(place[1], ())]
     knocks = [(*way, port, True) for way in ways for port in ports(token)]
     knocks += [(*way, port, False) for way in ways for known in (lent, called) for port in known.get(way[2], ())]
-    asked = {"seconds": SECONDS, "unit": UNIT, "doors": doors, "knocks": knocks}
+    asked = {"seconds": SECONDS, "unit": ONLY.unit, "doors": doors, "knocks": knocks}
     words = ("call_knock", json.dumps(asked, separators=(",", ":")))
     return Probe("knocks", words, ("facts/survey.sh", "facts/knock.py"), "early")
 
