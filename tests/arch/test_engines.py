@@ -15,7 +15,6 @@ ENGINES_FOLDER = ROOT / "sparkctl" / "engines"
 # What may say vLLM: examples that people read, names of other people's projects, and the sources of facts.
 SHOWN = {
     "sparkctl/engines/__init__.py": ['_FOLDERS = ("vllm",)', '_LATER = ("vllm-ray", "sglang", "trtllm", "torchrun")'],
-    "sparkctl/facts/firewall.py": ["the ranks of vLLM meet"],  # the knock asks the engine for its ports instead
     "sparkctl/inventory/raw.py": ['examples=["vllm/vllm-openai:v0.33.0"]', 'examples=["/opt/vllm"]'],
     "sparkctl/inventory/starter.py": ["#   kind: vllm", '#   runtime: {{docker: "vllm/vllm-openai:v0.33.0"}}'],
     "sparkctl/models/known.json": ["the model's recipe in vLLM's list of recipes"],

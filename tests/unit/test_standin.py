@@ -285,6 +285,11 @@ def test_its_images_are_asked_for_its_own_variables(site: Site) -> None:
     assert asked is not None and asked.naming == ("STANDIN_NCCL",)
 
 
+def test_nodes_knock_at_its_ports_of_the_head_and_of_every_rank(site: Site) -> None:
+    asked = questions(site.cluster, site.fabric, survey=True)["spark-1"].survey
+    assert asked is not None and asked.lent == {"10.20.0.11": (7100, 7101), "10.20.0.12": (7101,)}
+
+
 def test_the_folder_of_its_twin_is_made_without_a_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     ran: list[list[str]] = []
