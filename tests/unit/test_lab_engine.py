@@ -27,45 +27,42 @@ def test_the_locked_engine_is_the_one_that_is_announced():
 
 
 def test_the_lock_of_the_engine_names_exact_versions_and_hashes():
-    for line in PARTS["packages"] + PARTS["cuda"]:
+    for line in PARTS["packages"] + PARTS["cpu"] + PARTS["cuda"]:
         assert re.fullmatch(r"[\w.-]+==[\w.+]+( ; platform_machine == '\w+')?( --hash=sha256:[0-9a-f]{64})+", line), (
             line
         )
 
 
 @pytest.fixture
-def asked(monkeypatch, tmp_path):
-    """What pip is asked for: its words and the lines of its file. What it would install is made by `built`."""
-    made = []
+def asked(monkeypatch):
+    """What pip is asked for: its words and the lines of its file. It finds nothing of what is in `unknown`."""
+    made, unknown = [], set()
 
     def run(words, log, seconds, environment=None):
-        if "install" in words:
-            made.append((words, Path(words[words.index("--requirement") + 1]).read_text().splitlines()))
-            for name in built:
-                (tmp_path / engine._SITE / name).mkdir(parents=True, exist_ok=True)
-        else:
-            Path(words[-1]).mkdir()
+        if "install" not in words:
+            return Path(words[-1]).mkdir()
+        lines = Path(words[words.index("--requirement") + 1]).read_text().splitlines()
+        made.append((words, lines))
+        if unknown & set(lines):
+            raise build.BuildFailed("no such version", "")
+        return None
 
-    built = []
     monkeypatch.setattr(engine, "run", run)
-    return made, built
+    return made, unknown
 
 
 def test_exactly_what_is_locked_is_installed(asked, tmp_path):
-    made, built = asked
-    built.append("torch-2.13.0+cpu.dist-info")
     engine._install(PARTS, tmp_path, tmp_path / "log")
-    ((words, lines),) = made
-    assert lines == PARTS["packages"]
-    assert {"--require-hashes", "--no-deps", "--only-binary=:all:", "--python-version=3.11"} <= set(words)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["lib"]
+    assert [lines for _, lines in asked[0]] == [PARTS["packages"], PARTS["cpu"]]
+    for words, _ in asked[0]:
+        assert {"--require-hashes", "--no-deps", "--only-binary=:all:", "--python-version=3.11"} <= set(words)
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_a_torch_with_cuda_gets_the_libraries_that_it_needs(asked, tmp_path):
-    made, built = asked
-    built.append("torch-2.13.0.dist-info")
+def test_where_torch_for_the_cpu_is_unknown_the_usual_one_comes_with_what_it_needs(asked, tmp_path):
+    asked[1].update(PARTS["cpu"])
     engine._install(PARTS, tmp_path, tmp_path / "log")
-    assert [lines for _, lines in made] == [PARTS["packages"], PARTS["cuda"]]
+    assert [lines for _, lines in asked[0]] == [PARTS["packages"], PARTS["cpu"], PARTS["cuda"]]
 
 
 def test_a_changed_recipe_is_another_thing(monkeypatch):
