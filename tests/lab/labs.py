@@ -11,12 +11,14 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sparkctl.lab import limits
 from sparkctl.lab.state import LabState, find
 
 ROOT = Path(__file__).parents[2]
@@ -251,10 +253,22 @@ def booted(kind: LabKind, folder: Path) -> Rig:
 
 @contextmanager
 def booting(backend: str = "container") -> Iterator[None]:
-    """One lab after the other boots on this machine: systemd gives up on a node that waits too long for its cores."""
+    """One lab after the other boots on this machine, when there is room for four nodes more.
+
+    systemd gives up on a node that waits too long for its cores; and whoever waits here has taken down what it had.
+    """
     if backend == "vm":  # nothing there gives up, and it takes minutes
         yield
         return
     with (Path(tempfile.gettempdir()) / "sparkctl-tests-booting.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        until = time.monotonic() + PATIENCE
+        while _crowded() and time.monotonic() < until:
+            time.sleep(1)
         yield
+
+
+def _crowded() -> bool:
+    """A node has up to 16 inotify instances while it boots."""
+    most, used = limits.room()[limits.INSTANCES]
+    return most - used < 4 * 16 and used > 4 * 16
