@@ -55,6 +55,11 @@ has_digest() { # FILE DIGEST
   [ "$sum" = "$2" ]
 }
 
+say() { # FILE TEXT: never half of it where it may be read already
+  if [ ! -e "$1" ]; then printf '%s\n' "$2" >"$1"; return; fi
+  printf '%s\n' "$2" >"$1.new" && mv -f "$1.new" "$1"
+}
+
 listed() { # LINE FILE: whether it is one of its lines
   [ -f "$2" ] || return 1
   while IFS= read -r line; do [ "$line" != "$1" ] || return 0; done <"$2"
@@ -64,8 +69,7 @@ listed() { # LINE FILE: whether it is one of its lines
 # --- lock -------------------------------------------------------------------------------------------------------
 
 write_lock() { # RUN LEASE SINCE OWNER; not flushed, for a boot makes it void
-  boot && uptime_s && printf '%s %s %s %s %s\n' "$boot" $((up + $2)) "$1" "$3" "$4" >"$S/lock.new" || return
-  mv -f "$S/lock.new" "$S/lock"
+  boot && uptime_s && say "$S/lock" "$boot $((up + $2)) $1 $3 $4"
 }
 
 # A run that died leaves its folder; only `recover` may lock a node that has one, and `break` takes a lease that has not ended.
@@ -155,6 +159,10 @@ begin() { # the run's files come on stdin as a tar; as long as they have no `sta
 }
 
 enter() { # RUN STATE STEP: into the journal, then in force
+  if [ ! -e "$R/state" ]; then
+    echo "$2" >"$R/state" && dirty="$dirty $R/state $R" && journal "$@"
+    return
+  fi
   echo "$2" >"$R/state.new" && dirty="$dirty $R/state.new" && journal "$@" && mv -f "$R/state.new" "$R/state" && sync "$R"
 }
 
@@ -169,7 +177,7 @@ save_file() { # PATH NUMBER DIGEST: the before-image, refused when it is not wha
 }
 
 extend() { # SECONDS
-  uptime_s && printf '%s\n' $((up + $1)) >"$R/until.new" && mv -f "$R/until.new" "$R/until"
+  uptime_s && say "$R/until" $((up + $1))
 }
 
 # Looks every few seconds once the lease could have ended: a lease that was extended, or a revert that failed, is seen
@@ -234,11 +242,14 @@ started() { # STAGE
 
 # --- the end of a run -------------------------------------------------------------------------------------------
 
-# What was there before sparkctl first touched it is kept until teardown; a later run never replaces it.
+# What was there before sparkctl first touched it is kept until teardown; a later run never replaces it. Those that keep
+# their name are kept by keep_made, all at once.
+alike=
 keep() { # IMAGE NAME (IMAGE below run/before, NAME below baseline)
   [ -d "$S/baseline" ] || mkdir "$S/baseline" || return
   if [ -e "$S/baseline/$2" ] || [ ! -e "$R/before/$1" ]; then return 0; fi
-  ln "$R/before/$1" "$S/baseline/$2" && dirty="$dirty $S/baseline/$2"
+  if [ "$1" = "$2" ]; then alike="$alike $R/before/$1"; else ln "$R/before/$1" "$S/baseline/$2" || return; fi
+  dirty="$dirty $S/baseline/$2"
 }
 
 # Teardown leaves an edited file alone; what was there before sparkctl goes beside it, never over anything.
@@ -258,6 +269,8 @@ keep_made() {
   while IFS= read -r dir; do
     listed "$dir" "$S/baseline/made" || printf '%s\n' "$dir" >>"$S/baseline/made" || return
   done <"$R/made"
+  # shellcheck disable=SC2086  # words
+  [ -z "$alike" ] || ln $alike "$S/baseline/" || return
   : >>"$S/baseline/made" && dirty="$dirty $S/baseline/made $S/baseline"
 }
 
