@@ -196,7 +196,7 @@ hook() {
     "ExecStart=/bin/sh $R/revert.sh boot" 'Restart=on-failure' 'RestartSec=10' >"$UNITS/$HOOK"
   rc=$?
   umask 077
-  [ $rc = 0 ] && ln -sf "../$HOOK" "$WANTS/$HOOK" && sync "$UNITS/$HOOK" "$UNITS" "$WANTS"
+  [ $rc = 0 ] && ln -sf "../$HOOK" "$WANTS/$HOOK" && dirty="$dirty $UNITS/$HOOK $UNITS $WANTS"
 }
 
 # Nothing of the hook is left, which is to be flushed yet; systemd is told only where it has read it.
@@ -215,9 +215,9 @@ flush() { # FILE...
   sync "$@" $dirty && dirty=
 }
 
-# All that the way back needs is on disk before the first change, and nothing is put in hand that a run with no state leaves.
+# All that the way back needs is on disk before the run is armed, and the run is before the first change.
 arm() { # SECONDS
-  extend "$1" && find "$R" -exec sync {} + && run_id && enter "$run" armed checkpoint && hook && timer "$1"
+  extend "$1" && find "$R" -exec sync {} + && hook && run_id && enter "$run" armed checkpoint && timer "$1"
 }
 
 run_id() { # of the run whose files are here, in $run
@@ -327,7 +327,7 @@ abandon() { # RUN
   [ -d "$S" ] || return 0
   guard 30 || return
   if foreign_lock "$1"; then return 0; fi
-  if [ -f "$S/lock" ]; then rm -rf "$R"; fi
+  if [ -f "$S/lock" ]; then unhook && rm -rf "$R"; fi
   if [ ! -f "$S/record.json" ] && [ ! -d "$R" ]; then rm -f "$S/journal"; fi
   unlock "$1"
 }
