@@ -131,6 +131,14 @@ def test_timers_fire_when_they_should(direct):
     direct.said("spark-1", "for i in $(seq 40); do if [ -e /run/fired ]; then exit 0; fi; sleep 0.1; done; exit 1")
 
 
+def test_a_unit_that_starts_is_seen_before_its_first_process(direct):
+    """What `facts/knock.py` looks at, so that an engine finds its port free: there from the start of a unit to its end."""
+    link = "/run/systemd/units/invocation:knocked.service"
+    direct.said("spark-1", f"! test -L {link}")
+    started = f"sudo systemd-run --wait --quiet --unit=knocked -p 'ExecStartPre=/usr/bin/test -L {link}' /usr/bin/test -L {link}"
+    direct.said("spark-1", f"{started}; status=$?; ! test -L {link} && exit $status")
+
+
 def test_docker_runs_the_image_with_the_limits_of_a_spark(direct):
     mounts = "-v /usr:/usr:ro -v /opt/sparkctl-lab/engine:/opt/sparkctl-lab/engine:ro"
     limits = "--ulimit memlock=-1 --ulimit nofile=1048576:1048576 --network host --ipc host"
