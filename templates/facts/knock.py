@@ -20,6 +20,7 @@ import time
 
 STARTED = "/run/systemd/units/invocation:"  # systemd has this link from before a unit's first process until its end
 AGAIN, BEHIND, LOOK = 0.2, 1.0, 0.02  # seconds: until the next knock, before closed ports, between looks at the unit
+LEAST = 1.5  # seconds without an answer that say anything: the kernel knocks a second time after 1
 IP_RECVERR, IP_BIND_ADDRESS_NO_PORT = 11, 24  # linux/in.h
 ICMP, UNREACHABLE, SYN_RECV = 2, 3, "03"  # origin (linux/errqueue.h); type (RFC 792); state (net/tcp_states.h)
 MANY = 64
@@ -57,10 +58,10 @@ class Knock:
 
     def __init__(self, netdev, own, peer, port, opened):
         self.netdev, self.own, self.peer, self.port, self.opened = netdev, own, peer, port, opened
-        self.said, self.line, self.due = "", None, 0.0 if opened else BEHIND
+        self.said, self.line, self.due, self.begun = "", None, 0.0 if opened else BEHIND, 0.0
 
-    def ask(self):
-        self.due, self.said = None, self.said or "silent"
+    def ask(self, now):
+        self.due, self.said, self.begun = None, self.said or "silent", now
         try:
             self.line = bound(self.netdev, self.own, 0)
             self.line.connect((self.peer, self.port))
@@ -96,13 +97,13 @@ def opened(words, started):
                 yield Door(netdev, address, port, lent)
 
 
-def turn(doors, knocks, now):
+def turn(doors, knocks, now, over):
     """Knock where it is time, take in who knocks, hear what is answered; whether anything is still to come."""
     there = {(knock.own, knock.peer) for knock in knocks if knock.said == "accepted"}
     for knock in knocks:
         due = knock.due is not None and (knock.due <= now or (not knock.opened and (knock.own, knock.peer) in there))
-        if due:
-            knock.ask()
+        if due and not over:
+            knock.ask(now)
     asking = {knock.line: knock for knock in knocks if knock.line}
     ears = {door.ear: door for door in doors}
     heard, answered, _ = select.select(list(ears), list(asking), [], LOOK)
@@ -119,14 +120,18 @@ def turn(doors, knocks, now):
 
 def converse(doors, knocks, started, seconds):
     """Until all is answered both ways or the time is over; the doors that are open at the end."""
-    begun = time.monotonic()
-    while (now := time.monotonic() - begun) < seconds:
+    begun, over = time.monotonic(), False
+    while not over:
+        now = time.monotonic() - begun
+        over = now >= seconds  # what came in while the node was busy is heard all the same
         if os.path.lexists(started):  # the engine is to find its ports free
             for door in filter(lambda door: door.lent, doors):
                 door.ear.close()
             doors = [door for door in doors if not door.lent]
-        if not turn(doors, knocks, now):
-            break
+        over = not turn(doors, knocks, now, over) or over
+    for knock in knocks:
+        if knock.said == "silent" and now - knock.begun < LEAST:
+            knock.said = ""
     return doors
 
 
