@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -183,6 +184,21 @@ def test_a_node_that_does_not_knock_is_no_filter(ground: Ground) -> None:
     silent = replace(view.facts[TWO], survey=replace(view.facts[TWO].survey, knocks=Known(knock.Knocks())))
     states = {v.where: v.state for v in CHECKS["firewall"](replace(view, facts={ONE: alone, TWO: silent}))}
     assert "fail" not in states.values(), states
+
+
+def test_a_node_that_stood_still_makes_no_filter_up(ground: Ground) -> None:
+    """Its program hears what was answered meanwhile, and what it asks too late is not asked."""
+    asked = {n: next(p for p in q.probes() if p.name == "knocks").words[-1] for n, q in questions(CLUSTER, FABRIC, knock=True).items()}
+    words = ["ip", "netns", "exec", ground.node(ONE), "/usr/bin/python3", str(PROGRAM), asked[ONE]]
+    still = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    time.sleep(0.4)
+    still.send_signal(signal.SIGSTOP)
+    answered = knock.parse(inside(ground, TWO, "/usr/bin/python3", str(PROGRAM), asked[TWO]))
+    time.sleep(knock.SECONDS)
+    still.send_signal(signal.SIGCONT)
+    said = knock.parse(still.communicate(timeout=20)[0])
+    found = {answer for each in (said, answered) for way in each.said.values() for answer in way.values()}
+    assert "silent" not in found and "accepted" in found, found
 
 
 PROGRAM = ROOT / "templates/facts/knock.py"
