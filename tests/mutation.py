@@ -334,7 +334,7 @@ def verdict(mutant: Mutant) -> str:
 def healthy() -> str:
     """All safety tests pass in an unchanged copy; otherwise nothing that follows means anything."""
     with tempfile.TemporaryDirectory(prefix="sparkctl-mutant-") as folder:
-        done = tested(copied(folder), SUITE)
+        done = tested(copied(folder), SUITE, STANDIN)
     return "" if done.returncode == 0 else done.stdout[-3000:] + done.stderr[-1000:]
 
 
