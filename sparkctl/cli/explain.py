@@ -1,10 +1,9 @@
-"""`sparkctl explain`: the page of a rule, of a check or of an exit code."""
+"""`sparkctl explain`: the page of a rule, of a check or of an exit code, or a fact."""
 
 from __future__ import annotations
 
 import re
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,14 +15,14 @@ if TYPE_CHECKING:
 
     from sparkctl.rules import Rule
 
-EXIT_CODES = "exit-codes.md"
+EXIT_CODES = "exit-codes"
 _WIDTH = 100  # columns: longer lines of prose are hard to read
 
-Id = Annotated[str | None, typer.Argument(metavar="[ID]", help="A rule, a check or an exit code; none: list them all.")]
+Id = Annotated[str | None, typer.Argument(metavar="[ID]", help="A rule, check, exit code or fact; none: a list.")]
 
 
 def explain(id: Id = None, no_color: NoColor = False) -> None:
-    """Explain a finding, a check or an exit code: what is refused or judged, why, and what to write instead.
+    """Explain a finding, a check, an exit code or a fact: what is refused or judged, why, and what to write instead.
 
     Examples:
 
@@ -34,6 +33,8 @@ def explain(id: Id = None, no_color: NoColor = False) -> None:
       sparkctl explain rail-mtu      one check, with its threshold and what to try
 
       sparkctl explain 5             one exit code
+
+      sparkctl explain ff20          one fact that rules and checks rest on
     """
     with reported():
         text = _everything() if id is None else _page(id)
@@ -53,23 +54,25 @@ def _show(text: str, no_color: bool) -> None:
 def _page(id: str) -> str:
     from sparkctl.errors import UsageError
     from sparkctl.inventory.words import nearest, quoted
+    from sparkctl.resources import page
     from sparkctl.rules import rules
 
-    codes = _exit_codes()
-    kinds = {rule.id: "rules" for rule in rules()} | dict.fromkeys(_checks(), "checks") | dict.fromkeys(codes, "")
+    parts = _exit_codes() | _facts()
+    kinds = {rule.id: "rules" for rule in rules()} | dict.fromkeys(_checks(), "checks") | dict.fromkeys(parts, "")
     spelt = {name.lower(): name for name in kinds}.get(id.lower())
     if spelt is not None:
-        return codes[spelt] if spelt in codes else _text(kinds[spelt], spelt)
+        return parts[spelt] if spelt in parts else page(kinds[spelt], spelt)
     guess = nearest(id, kinds)
     remedy = f"did you mean {guess}?" if guess else "`sparkctl explain` lists all rules, checks and exit codes"
-    raise UsageError(f"there is no rule, check or exit code {quoted(id)}", remedy)
+    raise UsageError(f"there is no rule, check, exit code or fact {quoted(id)}", remedy)
 
 
 def _everything() -> str:
+    from sparkctl.resources import page
     from sparkctl.rules import rules
 
     codes = (section.splitlines()[0].removeprefix("# ") for section in _exit_codes().values())
-    checks = (_text("checks", id).partition("\n")[0].removeprefix("# ") for id in _checks())
+    checks = (page("checks", id).partition("\n")[0].removeprefix("# ") for id in _checks())
     return f"# Rules\n\n{_list(rules())}\n\n# Checks\n\n{_bullets(checks)}\n\n# Exit codes\n\n{_bullets(codes)}\n"
 
 
@@ -89,16 +92,16 @@ def _checks() -> tuple[str, ...]:
 
 def _exit_codes() -> dict[str, str]:
     """The sections of the page on exit codes, by code."""
-    text = (_folder("rules") / EXIT_CODES).read_text(encoding="utf-8")
-    sections = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
+    from sparkctl.resources import page
+
+    sections = re.split(r"^## ", page("rules", EXIT_CODES), flags=re.MULTILINE)[1:]
     return {section.split(":", 1)[0]: f"# Exit code {section}" for section in sections}
 
 
-def _text(kind: str, id: str) -> str:
-    return (_folder(kind) / f"{id}.md").read_text(encoding="utf-8")
+def _facts() -> dict[str, str]:
+    """Every fact by its id: from its anchor to the next one, or to the next heading of its page."""
+    from sparkctl.resources import page, share
 
-
-def _folder(kind: str) -> Path:
-    from sparkctl.resources import share
-
-    return share(kind)
+    text = "".join(page("facts", path.stem) for path in share("facts").glob("*.md"))
+    found = re.findall(r'^<a id="([^"]+)"></a>\n##(.+?)(?=^<a id=|^#{1,2} |\Z)', text, re.MULTILINE | re.DOTALL)
+    return {id: body.rstrip("\n") + "\n" for id, body in found}

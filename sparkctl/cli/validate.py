@@ -110,10 +110,10 @@ def _formatted(found: dict[str, Sequence[Finding]], format: FindingsFormat) -> s
 def _sarif(found: dict[str, Sequence[Finding]]) -> str:
     from sparkctl import __version__
     from sparkctl.report.sarif import as_sarif
-    from sparkctl.resources import share
+    from sparkctl.resources import page
     from sparkctl.rules import rules
 
-    pages = {rule.id: (share("rules") / f"{rule.id}.md").read_text(encoding="utf-8") for rule in rules()}
+    pages = {rule.id: page("rules", rule.id) for rule in rules()}
     return as_sarif(found, rules(), pages, __version__)
 
 

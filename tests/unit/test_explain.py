@@ -1,17 +1,19 @@
-"""`sparkctl explain`: pages, exit codes, the list, and the nearest id."""
+"""`sparkctl explain`: pages, exit codes, facts, the list, and the nearest id."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 import typer
 from click.testing import Result
 from typer.testing import CliRunner
 
+from sparkctl import resources
 from sparkctl.checks import CHECKS, STAGES
 from sparkctl.cli.explain import explain
-from sparkctl.resources import share
+from sparkctl.resources import page, share
 from sparkctl.rules import rules
 
 SECTIONS = ["What it judges", "Expected", "Why", "What to do", "Source"]
@@ -27,18 +29,36 @@ def ran(*words: str) -> Result:
 def test_a_rule_is_its_page(id: str) -> None:
     result = ran(id)
     assert result.exit_code == 0
-    assert result.stdout == (share("rules") / f"{id}.md").read_text()
+    assert result.stdout == page("rules", id)
 
 
 @pytest.mark.parametrize("id", CHECKS)
 def test_a_check_is_its_page(id: str) -> None:
-    page = (share("checks") / f"{id}.md").read_text()
+    text = page("checks", id)
     result = ran(id)
-    assert (result.exit_code, result.stdout) == (0, page)
-    assert page.startswith(f"# {id}: ")
-    assert f"\nStage: {STAGES[id]}" in page
-    assert re.findall(r"^## (.+)$", page, re.MULTILINE) == SECTIONS
-    assert all(section.strip() for section in re.split(r"^## .+$", page, flags=re.MULTILINE))
+    assert (result.exit_code, result.stdout) == (0, text)
+    assert text.startswith(f"# {id}: ")
+    assert f"\nStage: {STAGES[id]}" in text
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == SECTIONS
+    assert all(section.strip() for section in re.split(r"^## .+$", text, flags=re.MULTILINE))
+
+
+def test_no_link_is_printed_that_cannot_be_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "See facts [ff3](../facts/field-faults.md#ff3) and [B3](../facts/x.md#B3); [NVIDIA](https://nvidia.com/x).\n"
+    (tmp_path / "x.md").write_text(text)
+    monkeypatch.setattr(resources, "share", lambda kind: tmp_path)
+    assert page("rules", "x") == "See facts ff3 and B3; [NVIDIA](https://nvidia.com/x).\n"
+
+
+@pytest.mark.parametrize("path", sorted(share("facts").glob("*.md")), ids=lambda path: path.stem)
+def test_a_fact_is_its_part_of_a_page(path: Path) -> None:
+    anchors = re.findall(r'<a id="([^"]+)"', path.read_text())
+    assert anchors or path.stem == "README"
+    for id in anchors:
+        result = ran(id)
+        assert result.exit_code == 0
+        assert re.match(rf"# {re.escape(id)}(: .+)?\n\n\S", result.stdout)
+        assert "<a id" not in result.stdout and not re.search(r"\n#+ ", result.stdout) and "](" not in result.stdout
 
 
 def test_there_is_no_page_of_a_check_that_is_not_there() -> None:
