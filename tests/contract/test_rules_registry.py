@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from sparkctl import resources
 from sparkctl import rule as base
 from sparkctl.engines import ENGINES, Engine
 from sparkctl.errors import SparkctlError
@@ -34,7 +35,7 @@ every_rule = pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.id)
 
 
 def page(rule: Rule) -> str:
-    return (share("rules") / f"{rule.id}.md").read_text()
+    return resources.page("rules", rule.id)
 
 
 def example(rule: Rule, section: str) -> str:
