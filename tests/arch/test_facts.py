@@ -23,7 +23,7 @@ OLD = re.compile(
     r"(?:field-faults|engine-nccl-netplan|peer-promises)(?!\.md)"  # a page instead of an id
     r"|(?<!/)\b(?:rules|engines|newer|outside|weights)\.md\b|(?<!/)\bnccl-params\.tsv\b"
     r"|\bff ?[1-9]\d?(?:\.\d+)?\b"  # an id without the word, or with a blank in it
-    r"|\((?:[A-G]\d|[A-G]1\d|N\d\d?)\)"
+    r"|(?:\(|\b(?:see|in|by|of) )(?:[A-G]\d|[A-G]1\d|N\d\d?)\b"
     r"|\b[Ff]acts:? [A-G]\b(?! [a-z])|\b[Ff]acts: ?(?:ff|pp|eg|own)\w"
     r"|\b[Dd]esign,? (?:sections? \d|\")|\blab-recipes\b"  # papers that are not here
 )
@@ -106,6 +106,8 @@ def test_the_reader_finds_the_ids(text: str, found: list[str]) -> None:
         "(ff20)",
         "as ff 31 says",
         "waits (A3)",
+        "ports of any number (A4, A5): see facts B1",
+        "see N13",
         "vLLM's own (facts F).",
         "rules.md, MTU003",
         "newer.md N13",

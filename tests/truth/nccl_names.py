@@ -1,6 +1,6 @@
 """Makes sparkctl/rules/nccl_names.txt from a table of parameters found in NCCL's source.
 
-    python tests/truth/nccl_names.py TABLE.tsv > sparkctl/rules/nccl_names.txt
+    python tests/truth/nccl_names.py docs/facts/nccl-params.tsv > sparkctl/rules/nccl_names.txt
 
 Columns of the table: name, type, default, first tag that has it, scope, place in the source; `#` starts a comment.
 """

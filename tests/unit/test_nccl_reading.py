@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from sparkctl.engines.vllm.engine import NCCL_RELEASES
@@ -9,6 +11,7 @@ from sparkctl.fabric.ports import NETDEVS
 from sparkctl.rules.nccl import NAMES, is_older, names, picked
 from tests.truth.nccl_names import rows
 
+PARAMETERS = Path(__file__).parents[2] / "docs/facts/nccl-params.tsv"
 SPARK = ("lo", "enP7s7", "wlP9s9", *NETDEVS)
 TABLE = (
     "# a comment\n"
@@ -43,6 +46,10 @@ def test_the_list_of_names_is_made_from_a_table() -> None:
     assert lines == sorted(lines)
     assert len(lines) == len(names()) > 300
     assert all(name.startswith("NCCL_") and (since == "-" or since[0] == "2") for name, since in names().items())
+
+
+def test_the_list_of_names_is_that_of_the_facts() -> None:
+    assert [f"{name} {since}" for name, since in rows(PARAMETERS.read_text())] == NAMES.read_text().splitlines()
 
 
 def test_versions_are_compared_as_numbers() -> None:
