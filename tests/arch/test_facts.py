@@ -17,8 +17,8 @@ FACTS = ROOT / "docs/facts"
 LINKED = ("docs/rules", "docs/checks", "docs/guides")  # pages whose ids are links
 ID = r"(?:(?:ff|pp)\d+(?:\.\d+)?|own\d+|eg[A-C]\d+|[A-G]\d+|N\d+)\b(?!\.\d)"
 CITED = re.compile(rf"\b(?:[Ff]acts|explain) {ID}(?:(?:, | and |, and | or | to ){ID})*")
-LINK = re.compile(r"\[([^]]*)\]\(([^)]*)\)")
-WRAP = re.compile(r"""["']?[ \t]*\n[ \t]*(?:#+|//|\*|--|>|f?["'])?[ \t]*""")
+LINK = re.compile(r"\[([^][\n]*)\]\(([^()\n]*)\)")
+LEAD = re.compile(r"""[ \t]*(?:#+|//|\*|--|>|f?["'])?[ \t]*""")
 OLD = re.compile(
     r"(?:field-faults|engine-nccl-netplan|peer-promises)(?!\.md)"  # a page instead of an id
     r"|(?<!/)\b(?:rules|engines|newer|outside|weights)\.md\b|(?<!/)\bnccl-params\.tsv\b"
@@ -41,7 +41,8 @@ def ids_of(path: Path) -> list[str]:
 
 def flat(text: str) -> str:
     """In one line, strings and comments joined, and links as their words."""
-    return re.sub(" +", " ", WRAP.sub(" ", LINK.sub(r"\1", text)))
+    lines = (line[LEAD.match(line).end() :].rstrip(" \t\"'") for line in LINK.sub(r"\1", text).splitlines())
+    return " ".join(lines).replace("  ", " ")
 
 
 def cited(text: str) -> list[str]:
