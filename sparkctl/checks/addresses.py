@@ -95,7 +95,7 @@ def _parsed(text: str) -> str:
 
 @check(SUBNET, "network")
 def subnet(view: View) -> Iterator[Verdict]:
-    """Only one netdev of a node is in a rail's subnet: of two, routing takes one for both (field-faults 5)."""
+    """Only one netdev of a node is in a rail's subnet: of two, routing takes one for both (facts ff5)."""
     for here in view.fabric.attachments:
         fact = view.facts[here.node].netdevs
         if not isinstance(fact, Known):

@@ -76,7 +76,7 @@ def _gpu(view: View, found: Gathered) -> Verdict | None:
 
 
 def _network(view: View, found: Gathered) -> Verdict | None:
-    """Found no usable RDMA, NCCL can serve a fabric by sockets, without an error (field-faults 4)."""
+    """Found no usable RDMA, NCCL can serve a fabric by sockets, without an error (facts ff4)."""
     if view.cluster.fabric.transport == "tcp":
         return None
     if found.network == "NET/Socket":

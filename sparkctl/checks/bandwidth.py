@@ -28,7 +28,7 @@ Fault: TypeAlias = tuple[str, str]
 IDLE_SHARE = 0.25
 """Of what both rails move together; a twin that is idle moves next to nothing."""
 HALF = 0.65
-"""Of NVIDIA's gate for both rails; one half alone moves 98 to 112 of 196 Gb/s (field-faults 1 and 3.4)."""
+"""Of NVIDIA's gate for both rails; one half alone moves 98 to 112 of 196 Gb/s (facts ff1 and ff3.4)."""
 RECOVERY = (
     "put the final cabling in place, update firmware and system, reboot; if it stays, shut down, pull the power for "
     "60 s and start again, which often helps; then measure again"

@@ -19,7 +19,7 @@ RESENT = (
     "packet_seq_err", "local_ack_timeout_err", "out_of_sequence", "rnr_nak_retry_err", "implied_nak_seq_err",
     "duplicate_request", "roce_adp_retrans", "rx_icrc_encapsulated", "port_rcv_errors", "port_xmit_discards",
 )  # fmt: skip
-"""What mlx5 counts when a packet was lost and sent again; field-faults 17 names packet_seq_err."""
+"""What mlx5 counts when a packet was lost and sent again; facts ff17 names packet_seq_err."""
 MOVED = {"sent": ("port_xmit_data", "sent_pkts"), "received": ("port_rcv_data", "rcvd_pkts")}
 """By direction: bytes of a real device; packets of Soft-RoCE, which counts no bytes."""
 

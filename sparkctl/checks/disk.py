@@ -12,7 +12,7 @@ from sparkctl.outcome import Verdict
 
 @check("disk-floor", STAGE, survey=True)
 def disk(view: View) -> Iterator[Verdict]:
-    """Images and models find room where they go: a full disk breaks the next pull, not the running engine (ff 41)."""
+    """Images and models find room where they go: a full disk breaks the next pull, no running engine (facts ff41)."""
     facts = surveyed(view, lambda survey: survey.space)
     yield from unread("disk-floor", "disk space", facts)
     for node, spaces in known(facts).items():

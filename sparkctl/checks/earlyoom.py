@@ -11,7 +11,7 @@ from sparkctl.outcome import Absent, State, Unknown, Verdict
 
 @check("earlyoom", STAGE, survey=True)
 def earlyoom(view: View) -> Iterator[Verdict]:
-    """earlyoom does not run, or kills so late that a full engine lives (field-faults 32)."""
+    """earlyoom does not run, or kills so late that a full engine lives (facts ff32)."""
     facts = surveyed(view, lambda survey: survey.earlyoom)
     limit = view.thresholds.earlyoom_floor
     expected = f"not running, or killing below {limit:g} % at most"

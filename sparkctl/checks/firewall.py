@@ -50,7 +50,7 @@ class Blocked:
 
 @check(ID, STAGE, after=CAUSES, survey=True)
 def firewall(view: View) -> Iterator[Verdict]:
-    """Nothing drops what comes in on the fabric: NCCL, Gloo and engines listen on ports of any number (ff 31)."""
+    """Nothing drops what comes in on the fabric: NCCL, Gloo and engines listen on ports of any number (facts ff31)."""
     knocks, filters = surveyed(view, lambda s: s.knocks), surveyed(view, lambda s: s.firewall)
     yield from unread(ID, "knocks", knocks)
     yield from unread(ID, "rules", {node: fact for node, fact in filters.items() if isinstance(fact, Unknown)})

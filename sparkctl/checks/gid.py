@@ -16,7 +16,7 @@ ID = "rail-gid"
 
 @check(ID, "network", after=("roce-device",), survey=True)
 def gid(view: View) -> Iterator[Verdict]:
-    """One RoCE v2 GID of the planned address per device, on its netdev, at whatever index (field-faults 3)."""
+    """One RoCE v2 GID of the planned address per device, on its netdev, at whatever index (facts ff3)."""
     for here in view.fabric.attachments:
         table = view.facts[here.node].survey.gids
         if view.cluster.fabric.transport == "tcp":

@@ -24,7 +24,7 @@ SICK = (
 
 @check("gpu-clock", STAGE, survey=True)
 def gpu(view: View) -> Iterator[Verdict]:
-    """No GPU is sick, throttled, or far slower than those of the other nodes while it works (field-faults 25)."""
+    """No GPU is sick, throttled, or far slower than those of the other nodes while it works (facts ff25)."""
     facts = surveyed(view, lambda survey: survey.gpus)
     fastest = max((clock for gpus in known(facts).values() for clock in _clocks(gpus)), default=0)
     for node, fact in facts.items():

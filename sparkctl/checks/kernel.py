@@ -35,8 +35,8 @@ KHO = (
     "add kho=off to GRUB_CMDLINE_LINUX in /etc/default/grub, then `sudo update-grub` and reboot; or boot a kernel 6.17"
 )
 KNOWN_BAD = (
-    Bad("7.0.0-1019-nvidia", "fail", "NCCL cannot register memory (ENOMEM)", KHO, "field-faults 7", switch="kho"),
-    Bad("6.17.0-1008-", "warn", "panics are reported", "sudo apt full-upgrade, then reboot", "field-faults 3.7"),
+    Bad("7.0.0-1019-nvidia", "fail", "NCCL cannot register memory (ENOMEM)", KHO, "facts ff7", switch="kho"),
+    Bad("6.17.0-1008-", "warn", "panics are reported", "sudo apt full-upgrade, then reboot", "facts ff3.7"),
 )
 
 
@@ -48,7 +48,7 @@ def is_off(switch: str, kernel: Kernel) -> bool:
 
 @check(ID, STAGE, survey=True)
 def kernel(view: View) -> Iterator[Verdict]:
-    """No node runs a kernel that is known to break NCCL; CMA has no more free than it has (field-faults 7)."""
+    """No node runs a kernel that is known to break NCCL; CMA has no more free than it has (facts ff7)."""
     for node in view.cluster.nodes:
         survey = view.facts[node.name].survey
         yield _judged(node.name, survey.kernel, survey.memory)

@@ -16,7 +16,7 @@ ID = "memory-floor"
 
 @check(ID, STAGE, survey=True)
 def memory(view: View) -> Iterator[Verdict]:
-    """Each node has memory left: CUDA, the page cache and the desktop share it, and none left is a freeze (ff 6)."""
+    """Each node has memory left: CUDA, page cache and desktop share it, and none left is a freeze (facts ff6)."""
     facts = surveyed(view, lambda survey: survey.memory)
     yield from unread(ID, "memory", facts)
     for node, it in known(facts).items():
@@ -36,7 +36,7 @@ def _at_rest(view: View, node: str) -> bool:
 
 
 def _before(view: View, node: str, it: Memory, measured: str) -> Verdict:
-    """What an engine claims at its start must be free: it refuses to start with less (facts F)."""
+    """What an engine claims at its start must be free: it refuses to start with less (facts F2)."""
     floor, share = view.thresholds.memory_floor * KIB_PER_GIB, _share(view)
     need = max(floor, math.ceil(it.total * share))
     right = it.available >= need

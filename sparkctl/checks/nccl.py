@@ -34,12 +34,10 @@ class Fault:
 
 
 FAULTS = (
-    Fault("fail", "on aarch64 it loses operations and hangs after 20 to 30 min", "field-faults 8", before="2.29.3"),
-    Fault(
-        "fail", "it cannot choose the HCA by the peer's subnet", "field-faults 10, facts B3", before="2.30.7", ring=True
-    ),
-    Fault("warn", "it has hung under load now and then", "field-faults 3.7, gh:NVIDIA/nccl#2167", exactly="2.30.4"),
-    Fault("warn", "2.30.7 is what most run without hangs", "field-faults 8 and 3.7", before="2.30.7"),
+    Fault("fail", "on aarch64 it loses operations and hangs after 20 to 30 min", "facts ff8", before="2.29.3"),
+    Fault("fail", "it cannot choose the HCA by the peer's subnet", "facts ff10 and B3", before="2.30.7", ring=True),
+    Fault("warn", "it has hung under load now and then", "facts ff3.7, gh:NVIDIA/nccl#2167", exactly="2.30.4"),
+    Fault("warn", "2.30.7 is what most run without hangs", "facts ff8 and ff3.7", before="2.30.7"),
 )
 """The first that strikes is told, so the worst stand first."""
 
@@ -66,7 +64,7 @@ def fault(version: str, ring: bool) -> Fault | None:
 
 @check("nccl-version", STAGE, survey=True)
 def version(view: View) -> Iterator[Verdict]:
-    """The library that the engine loads, not the host's, is none that is known to hang (field-faults 8)."""
+    """The library that the engine loads, not the host's, is none that is known to hang (facts ff8)."""
     if view.cluster.engine is None:
         yield skipped("nccl-version", "cluster", NO_ENGINE)
         return
@@ -104,7 +102,7 @@ def _unseen(view: View, node: str, fact: Absent | Unknown) -> Verdict:
 
 @check("same-nccl", STAGE, survey=True)
 def same(view: View) -> Iterator[Verdict]:
-    """All ranks load one libnccl, byte for byte: builds of one version differ (field-faults 3.7)."""
+    """All ranks load one libnccl, byte for byte: builds of one version differ (facts ff3.7)."""
     if view.cluster.engine is None:
         yield skipped("same-nccl", "cluster", NO_ENGINE)
         return

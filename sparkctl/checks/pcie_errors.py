@@ -17,7 +17,7 @@ REMEDY = (
 
 @check(ID, STAGE, survey=True)
 def pcie_errors(view: View) -> Iterator[Verdict]:
-    """The kernel has logged no fatal PCIe error of the network card: the next one can freeze the node (ff 48)."""
+    """The kernel has logged no fatal PCIe error of the network card: the next one can freeze the node (facts ff48)."""
     for node, fact in surveyed(view, lambda survey: survey.pcie_errors).items():
         yield _judged(view, node, fact)
 

@@ -13,7 +13,7 @@ REMEDY = "sudo apt install perftest"
 
 @check("perftest", STAGE, load="needed")
 def perftest(view: View) -> Iterator[Verdict]:
-    """ib_write_bw is there where bandwidth is to be measured: nothing else shows the commonest fault (ff 2)."""
+    """ib_write_bw is there where bandwidth is to be measured: nothing else shows the commonest fault (facts ff2)."""
     if view.cluster.fabric.transport == "tcp":
         yield skipped("perftest", "cluster", "transport is tcp: no RDMA anywhere")
         return

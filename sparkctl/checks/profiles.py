@@ -21,7 +21,7 @@ BRINGS = ("auto", "link-local", "shared")
 
 @check(ID, STAGE, survey=True)
 def profiles(view: View) -> Iterator[Verdict]:
-    """No profile of NetworkManager brings addresses to the fabric, or may at the next boot (field-faults 18)."""
+    """No profile of NetworkManager brings addresses to the fabric, or may at the next boot (facts ff18)."""
     facts = surveyed(view, lambda survey: survey.profiles)
     for node, fact in facts.items():
         if isinstance(fact, Unknown):

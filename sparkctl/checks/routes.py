@@ -18,7 +18,7 @@ ROUTE, PATH = "fabric-route", "rail-path"
 
 @check(ROUTE, "network", survey=True)
 def route(view: View) -> Iterator[Verdict]:
-    """No default route, no 169.254 and no foreign subnet on a fabric netdev (field-faults 18, 30)."""
+    """No default route, no 169.254 and no foreign subnet on a fabric netdev (facts ff18 and ff30)."""
     for here in view.fabric.attachments:
         facts, owned = view.facts[here.node].routes, _owned(view, here)
         linked = [text for text in owned if (it := interface(text)) is not None and it.ip in LINK_LOCAL]

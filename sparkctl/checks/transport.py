@@ -15,7 +15,7 @@ CAUSES = (
 """What explains that a test does not run."""
 SLOWING = ("rail-carrier", "cabling", "rail-speed", "pcie-link")
 """What explains a low number. Not a firewall: RDMA passes the host's by; not rail-mtu: MTU 1500 costs 20 % at most
-(field-faults 3.4)."""
+(facts ff3.4)."""
 LAB = "judged that it runs, not how fast"
 EVERYWHERE = "all rails"
 

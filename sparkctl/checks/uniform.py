@@ -21,7 +21,7 @@ _NO_FIRMWARE = ("", "n/a", "unknown")  # what drivers of virtual netdevs say
 
 @check("same-kernel", STAGE, survey=True)
 def kernel(view: View) -> Iterator[Verdict]:
-    """All nodes run one kernel (field-faults 26)."""
+    """All nodes run one kernel (facts ff26)."""
     remedy = f"{_UPDATE}; `uname -r` then says the same everywhere"
     facts = surveyed(view, lambda survey: said(survey.kernel, lambda it: it.release))
     yield from Alike("same-kernel", "kernel", remedy).judge(facts)
@@ -29,7 +29,7 @@ def kernel(view: View) -> Iterator[Verdict]:
 
 @check("same-driver", STAGE, survey=True)
 def driver(view: View) -> Iterator[Verdict]:
-    """All nodes run one NVIDIA driver (field-faults 26)."""
+    """All nodes run one NVIDIA driver (facts ff26)."""
     remedy = f"{_UPDATE}; `nvidia-smi --query-gpu=driver_version --format=csv` then says the same everywhere"
     facts = surveyed(view, lambda survey: _driver(survey.gpus))
     yield from Alike("same-driver", "NVIDIA driver", remedy).judge(facts)
@@ -44,7 +44,7 @@ def _driver(gpus: Fact[tuple[Gpu, ...]]) -> Fact[str]:
 
 @check("same-release", STAGE, survey=True)
 def release(view: View) -> Iterator[Verdict]:
-    """All nodes run one release of the system (field-faults 26)."""
+    """All nodes run one release of the system (facts ff26)."""
     remedy = f"{_UPDATE}; `cat /etc/dgx-release` then says the same everywhere"
     facts = surveyed(view, lambda survey: said(survey.release, _release))
     yield from Alike("same-release", "release", remedy).judge(facts)
@@ -57,7 +57,7 @@ def _release(release: Release) -> str:
 
 @check("same-firmware", STAGE, survey=True)
 def firmware(view: View) -> Iterator[Verdict]:
-    """The ConnectX-7 of all nodes run one firmware (field-faults 26); the netdevs of the fabric say which."""
+    """The ConnectX-7 of all nodes run one firmware (facts ff26); the netdevs of the fabric say which."""
     remedy = "sudo fwupdmgr refresh && sudo fwupdmgr update on the node that differs, then shut it down and unplug it"
     facts = {node.name: _firmware(view, node.name) for node in view.cluster.nodes}
     gone = [node for node, fact in facts.items() if fact is None]
@@ -84,7 +84,7 @@ def _firmware(view: View, node: str) -> Fact[str] | None:
 
 @check("same-image", "engine")
 def image(view: View) -> Iterator[Verdict]:
-    """All ranks that have the engine's image have the same: a tag moves between two pulls (field-faults 15)."""
+    """All ranks that have the engine's image have the same: a tag moves between two pulls (facts ff15)."""
     engine = view.cluster.engine
     if engine is None or engine.runtime.docker is None:
         yield skipped("same-image", "cluster", NO_ENGINE if engine is None else NO_IMAGE)

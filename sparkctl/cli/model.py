@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sparkctl.models.fit import Fit
     from sparkctl.report.fit import Question
 
-DOES_NOT_FIT = 3  # as for an inventory with errors, which MEM001 makes of it (design, section 3)
+DOES_NOT_FIT = 3  # as for an inventory with errors, which MEM001 makes of it
 OWN_JUDGEMENT = ("MEM001", "PAR002", "PAR007")  # what fit says itself, or what has no part in it
 
 app = typer.Typer(no_args_is_help=True, help="Models: will one fit, and how fast can it be.")

@@ -15,7 +15,7 @@ from sparkctl.cli.terminal import NoColor, console, reported
 if TYPE_CHECKING:
     from sparkctl.outcome import Finding
 
-INVALID = 3  # design, section 3
+INVALID = 3  # docs/rules/exit-codes.md
 
 
 class FindingsFormat(StrEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sparkctl.commands.base import Words
 
 PULL_SECONDS = 3600
-"""Engine images are 20 to 35 GB (field-faults 41); an hour allows 10 MB/s."""
+"""Engine images are 20 to 35 GB (facts ff41); an hour allows 10 MB/s."""
 
 
 def pull(image: str) -> Words:

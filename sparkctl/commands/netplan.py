@@ -9,7 +9,7 @@ from sparkctl.commands.base import Words
 APPLY_SECONDS = 60
 """Bound on `netplan apply`: 0.25 s (networkd) and 0.44 s (NetworkManager) measured in the lab; a minute is generous."""
 AWAIT_SECONDS = 5
-"""An address may come a moment after netplan returns (field-faults 20: management was away about 1 s)."""
+"""An address may come a moment after netplan returns (facts ff20: management was away about 1 s)."""
 
 
 def scratch() -> Words:

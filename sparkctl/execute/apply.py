@@ -24,7 +24,7 @@ from sparkctl.plan.compile import Run
 from sparkctl.plan.plan import Plan
 
 SETTLE_PAUSE = 0.3
-"""Between two looks while the kernel settles; management may be away for about a second (field-faults 20)."""
+"""Between two looks while the kernel settles; management may be away for about a second (facts ff20)."""
 
 
 async def apply(site: Site, planned: Planned) -> Applied:

@@ -6,8 +6,8 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from sparkctl.fabric.ports import Rail
 
-LONGEST = 24  # one /24 per rail and cable or switch: design, section 4
-FIRST_HOST = 11  # the head's host number: design, section 4; below it is room for a switch or a router
+LONGEST = 24  # one /24 per rail and cable or switch, as the peer has it (facts pp5.2)
+FIRST_HOST = 11  # the head's host number (facts pp5.2); below it is room for a switch or a router
 RAILS: tuple[Rail, Rail] = ("A", "B")
 
 

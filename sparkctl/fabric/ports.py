@@ -1,6 +1,6 @@
 """The port map of a DGX Spark: which netdev and RDMA device is which rail of which QSFP cage.
 
-Source: NVIDIA user guide and playbooks, the same on every Spark (facts: field-faults 3.1, engine-nccl-netplan E).
+Source: NVIDIA user guide and playbooks, the same on every Spark (facts ff3.1).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 A cage shows one sub-interface per lane of 50 Gb/s. A link takes its lanes from the lowest free one upwards, and that
 one is its lane master: it carries the speed, the MTU and the traffic; the others stay enabled and are not configured.
 Sources: https://manual.mikrotik.com/docs/wired-connections/ethernet ("Advertise", link modes),
-https://manual.mikrotik.com/docs/hardware/mtu-in-routeros (port names and max-l2mtu), facts: field-faults 3.9 and 4,
+https://manual.mikrotik.com/docs/hardware/mtu-in-routeros (port names and max-l2mtu), facts ff3.9 and ff4.2,
 the openzeka white papers "dgx-spark-4node-cluster" (CRS812) and "dgx-spark-8node-cluster" (CRS804).
 """
 
@@ -19,7 +19,7 @@ from sparkctl.inventory.model import LinkEnd
 FULL = 200  # Gb/s: what a port of a Spark runs at, and what a lane of 50G times four gives
 
 FACTORY_MTU = 1500  # RouterOS manual, ethernet properties
-FACTORY_L2MTU = 1584  # not in the manual; read on untouched CRS804 and CRS812 (facts: field-faults 4.3)
+FACTORY_L2MTU = 1584  # not in the manual; read on untouched CRS804 and CRS812 (facts ff4.3)
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class SwitchModel:
 
 
 def _doubles(count: int) -> tuple[Cage, ...]:
-    """QSFP56-DD cages: eight lanes; -1 and -5 at 2x200G, -1, -3, -5 and -7 at 4x100G (facts: field-faults 4.2)."""
+    """QSFP56-DD cages: eight lanes; -1 and -5 at 2x200G, -1, -3, -5 and -7 at 4x100G (facts ff4.2)."""
     return tuple(Cage(f"qsfp56-dd-{n}", 8, (1, 5), (1, 3, 5, 7)) for n in range(1, count + 1))
 
 

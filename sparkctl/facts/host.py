@@ -43,7 +43,7 @@ IDLE = 0x1
 EARLYOOM_DEFAULT = 10
 """earlyoom(1), -m."""
 CONNECTX = re.compile(r"\bmlx5_core\b|\b000[02]:0[01]:00\.[01]\b")
-"""The root ports of ConnectX-7 and its functions on a Spark (field-faults 3.1, 48)."""
+"""The root ports of ConnectX-7 and its functions on a Spark (facts ff3.1 and ff48)."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ SOURCES = ("facts/host.sh", "facts/nccl.py")
 
 @dataclass(frozen=True)
 class Nccl:
-    """`version` such as 2.30.7; `digest` the library's SHA-256 (equal versions can differ: field-faults 3.7)."""
+    """`version` such as 2.30.7; `digest` the library's SHA-256 (equal versions can differ: facts ff3.7)."""
 
     path: str
     version: str

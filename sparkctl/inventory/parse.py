@@ -11,7 +11,7 @@ from sparkctl.inventory.scalars import doubt, scalar
 from sparkctl.inventory.words import quoted
 from sparkctl.outcome import Finding, Location
 
-SIZE = 1024 * 1024  # design, section 4: 1 MiB
+SIZE = 1024 * 1024  # 1 MiB: our choice, many times the largest inventory
 COPIES = 10_000  # items that aliases may add to what is written
 FINDINGS = 100  # of one layer; nobody reads more, and a garbage file would give millions
 

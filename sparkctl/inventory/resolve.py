@@ -21,7 +21,7 @@ from sparkctl.inventory.model import (
 )
 from sparkctl.inventory.raw import Cable, RawEngine, RawFabric, RawInventory, RawNode, RawParallel, RawSsh, layout
 
-MANAGEMENT = "enP7s7"  # the RJ45 10GbE jack of every Spark: facts, field-faults 3.1
+MANAGEMENT = "enP7s7"  # the RJ45 10GbE jack of every Spark: facts ff3.1
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def _secrets(raw: RawInventory, controller: Controller) -> list[str]:
 
 
 def _ssh(raw: RawSsh, controller: Controller) -> SshAccess:
-    # ssh.user: whoever runs it, as ssh itself does (design, section 4); the literal defaults stand in the raw models
+    # ssh.user: whoever runs it, as ssh itself does; the literal defaults stand in the raw models
     files = (controller.absolute(raw.identity_file), controller.absolute(raw.known_hosts))
     return SshAccess(raw.user or controller.user, *files, raw.sudo)
 

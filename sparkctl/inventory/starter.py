@@ -11,7 +11,7 @@ MOST = 64
 LEAST: dict[TopologyName, int] = {"direct": 2, "mesh": 3, "ring": 4, "switch": 2}
 MOST_OF: dict[TopologyName, int] = {"direct": 2, "mesh": 3, "ring": MOST, "switch": MOST}
 FULL_RATE = 8
-"""Nodes that a MikroTik CRS804-4DDQ feeds at 200G: two legs on each of four cages (facts: field-faults 4.2)."""
+"""Nodes that a MikroTik CRS804-4DDQ feeds at 200G: two legs on each of four cages (facts ff4.2)."""
 
 
 def usual(nodes: int) -> TopologyName:

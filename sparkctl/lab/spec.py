@@ -17,7 +17,7 @@ from sparkctl.lab.state import BackendName, Frozen, Renderer
 # Benchmarking addresses (RFC 2544): no real network of a user has them.
 _POOL = IPv4Network("198.18.0.0/15")
 _FIRST_HOST = 11
-# What a cable of a Spark carries, and a switch should (MikroTik's default for RoCE; design section 4).
+# What a cable of a Spark carries, and a switch should (facts ff4.3).
 JUMBO = 9216
 RAILS: tuple[Rail, ...] = ("A", "B")
 MANAGEMENT_BRIDGE = "mgmt"

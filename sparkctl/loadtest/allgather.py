@@ -19,7 +19,7 @@ STEP_SECONDS = 4.0
 MEBIBYTE = 1 << 20
 GIBIBYTE = 1 << 30
 LEAST, MOST = 512 * MEBIBYTE, 4096 * MEBIBYTE
-"""field-faults 37: 512 MiB to 4 GiB; 16 GiB freezes hosts."""
+"""Facts ff37: 512 MiB to 4 GiB; 16 GiB freezes hosts."""
 QUICK = 1024 * MEBIBYTE
 SHARE = 8
 """Of MemAvailable, 1/8 at most: result, part and NCCL's buffers take about twice the size, and the rest is others'."""

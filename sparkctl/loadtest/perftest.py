@@ -88,7 +88,7 @@ def _lane(key: int, tool: str, end: End, effort: Effort, port: int) -> Words:
 
 
 def _bandwidth(effort: Effort) -> Words:
-    """Four queue pairs, as in the published measures of 111.7 Gb/s (field-faults 3.4)."""
+    """Four queue pairs, as in the published measures of 111.7 Gb/s (facts ff3.4)."""
     depth = () if effort.depth is None else ("-t", str(effort.depth))
     return ("--report_gbits", "-s", str(SIZE), "-q", "4", *depth, "-D", str(effort.seconds))
 

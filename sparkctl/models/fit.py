@@ -13,12 +13,12 @@ from sparkctl.models.shape import Shape
 from sparkctl.models.weights import Weights
 
 GIB = float(1 << 30)
-INSTALLED, USABLE = 128.0, 121.69  # GiB; the system sees 121.69 of 128 (facts: engine-nccl-netplan F)
+INSTALLED, USABLE = 128.0, 121.69  # GiB; the system sees 121.69 of 128 (facts F1)
 HIGHEST = 0.95  # of the usable memory: above it the system itself does not run (PAR009)
-CAUTIOUS = 0.87  # the highest that works well (facts F: 0.80-0.87)
-OVERHEAD = 15e9  # activations, graphs, NCCL: about 15 GB in NVIDIA's measured example (facts F); others need less
+CAUTIOUS = 0.87  # the highest that works well (facts F2: 0.80-0.87)
+OVERHEAD = 15e9  # activations, graphs, NCCL: about 15 GB in NVIDIA's measured example (facts F4); others need less
 ROOMY = 8 * GIB  # what MEM002 wants left for the KV cache (catalogue of rules)
-BANDWIDTH = 273e9  # bytes per second of a node's memory (NVIDIA's specification; facts G)
+BANDWIDTH = 273e9  # bytes per second of a node's memory (NVIDIA's specification; facts G4)
 _LONGEST = 1 << 30  # tokens: where the search for the longest context ends
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-# Bytes per parameter (facts: engine-nccl-netplan F). NVFP4 and MXFP4 are 4 bits and a scale of one byte for every
+# Bytes per parameter (facts F6). NVFP4 and MXFP4 are 4 bits and a scale of one byte for every
 # 16 or 32 of them; AWQ and GPTQ have a scale and a zero for every 128.
 BYTES_PER_PARAMETER = {"bf16": 2.0, "fp8": 1.0, "nvfp4": 0.5 + 1 / 16, "mxfp4": 0.5 + 1 / 32, "int4": 0.52}
 WIDE = BYTES_PER_PARAMETER["bf16"]  # embeddings and the output head stay bf16 in every format (same source)
@@ -90,7 +90,7 @@ class Shape(NamedTuple):
         return min(1.0, self.experts_per_token / self.experts) if self.experts else 1.0
 
     def kv_per_layer(self, tensor: int, dtype: str) -> float:
-        """Bytes that one token leaves in one layer of one rank (facts F: GQA is divided by tensor, MLA is not)."""
+        """Bytes that one token leaves in one layer of one rank (facts F8: GQA is divided by tensor, MLA is not)."""
         if self.mla:
             return (self.kv_rank + self.rope_size) * _kv_bytes(dtype)
         return max(1, self.kv_heads // tensor) * 2 * self.head_size * _kv_bytes(dtype)
@@ -103,7 +103,7 @@ class Shape(NamedTuple):
 
 
 def _kv_bytes(dtype: str) -> float:
-    """Bytes per number of the cache (facts F): 8-bit kinds one, nvfp4 a half and a scale for 16, the rest two."""
+    """Bytes per number of the cache (facts F8): 8-bit kinds one, nvfp4 a half and a scale for 16, the rest two."""
     if dtype.startswith("fp8"):
         return 1.0
     return BYTES_PER_PARAMETER["nvfp4"] if dtype == "nvfp4" else WIDE

@@ -20,10 +20,10 @@ class NetworkStage(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     stage: Literal["network"]
     settle_timeout: int = Field(
-        15, ge=1, le=300, description="Seconds until the kernel must agree; management may vanish for 1 s (ff20)."
+        15, ge=1, le=300, description="Seconds until the kernel must agree; management may vanish for 1 s (facts ff20)."
     )
     load: Literal["none", "quick", "full"] = Field(
-        "full", description="RDMA tests between the nodes before the engine starts, with transport roce (ff2)."
+        "full", description="RDMA tests between the nodes before the engine starts, with transport roce (facts ff2)."
     )
 
 
@@ -33,7 +33,7 @@ class EngineStage(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     stage: Literal["engine"]
     ready_timeout: int = Field(
-        2700, ge=10, le=86400, description="Seconds until the first token; a first start may tune for 36 min (ff49)."
+        2700, ge=10, le=86400, description="Seconds to the first token; a first start may tune 36 min (facts ff49)."
     )
 
 

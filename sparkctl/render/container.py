@@ -9,10 +9,10 @@ from sparkctl.engines.flags import positional
 
 Groups = list[list[str]]
 
-# NCCL, Gloo and engines open dynamic ports on the node's addresses (A4), and ranks share memory. No --privileged.
+# NCCL, Gloo and engines open dynamic ports on the node's addresses (facts A4), and ranks share memory. No --privileged.
 HOST: Groups = [["--network", "host"], ["--ipc", "host"]]
-LIMITS: Groups = [["--ulimit", "memlock=-1"], ["--ulimit", "nofile=1048576:1048576"]]  # ff36
-# What RDMA needs of a container: its devices, and to pin memory (ff36).
+LIMITS: Groups = [["--ulimit", "memlock=-1"], ["--ulimit", "nofile=1048576:1048576"]]  # facts ff36
+# What RDMA needs of a container: its devices, and to pin memory (facts ff36).
 RDMA: Groups = [["--device", "/dev/infiniband"], ["--cap-add", "IPC_LOCK"]]
 HUB_CACHE = "/root/.cache/huggingface"
 

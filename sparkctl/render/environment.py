@@ -15,7 +15,7 @@ from sparkctl.resources import share
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Read alike by docker --env-file (nothing is special), systemd's EnvironmentFile (quotes and backslashes are) and
-# NCCL_CONF_FILE (engine-nccl-netplan B1: no quotes, no trimming); empty parses as 0, which is worse than unset (ff3).
+# NCCL_CONF_FILE (facts B1: no quotes, no trimming); empty parses as 0, which is worse than unset (facts ff3).
 _PLAIN = re.compile(r"[!#-&(-\[\]-~]+")
 _BARE = re.compile(r"[A-Za-z]+[0-9][A-Za-z0-9]*")  # as a netdev is called: no number, no boolean, nothing special
 _ROUTEROS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")  # nothing that RouterOS gives a meaning, quoted or bare

@@ -1,4 +1,4 @@
-"""nccl.env: what NCCL, Gloo and their kin must know of the fabric, per node (facts: engine-nccl-netplan B and C)."""
+"""nccl.env: what NCCL, Gloo and their kin must know of the fabric, per node (facts B1 to B4, C1 and C2)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from sparkctl.inventory.model import Cluster, Node
 from sparkctl.render.artifact import NCCL_ENV, Artifact
 from sparkctl.render.environment import text_of
 
-# Without NET=IB a fabric whose RDMA is not found is silently served by sockets (ff4). GID_INDEX is never set: it drifts
-# and differs per node (ff3); NCCL finds it by RoCE version and address family (B3).
+# Without NET=IB a fabric whose RDMA is not found is silently served by sockets (facts ff4). GID_INDEX is never set: it
+# drifts and differs per node (facts ff3); NCCL finds it by RoCE version and address family (facts B3).
 ROCE = {"NCCL_NET": "IB", "NCCL_IB_DISABLE": "0", "NCCL_IB_ROCE_VERSION_NUM": "2", "NCCL_IB_ADDR_FAMILY": "AF_INET"}
 TCP = {"NCCL_NET": "Socket", "NCCL_IB_DISABLE": "1"}
 
@@ -23,12 +23,12 @@ def fabric_environment(cluster: Cluster, fabric: Fabric, node: Node) -> dict[str
 
 
 def hca(fabric: Fabric, node: Node) -> str:
-    """The RDMA devices of the cabled ports: one twin alone is half the rate (ff1). A bare name is a prefix (B3)."""
+    """The RDMA devices of the cabled ports: one alone is half the rate, a bare name a prefix (facts ff1 and B3)."""
     return "=" + ",".join(attachment.half.rdma for attachment in fabric.of(node.name))
 
 
 def interfaces(endpoint: Endpoint) -> dict[str, str]:
-    """Who meets where: NCCL takes `=name` as exact, all others take bare names and break on the `=` (facts C)."""
+    """Who meets where: NCCL takes `=name` as exact, all others take bare names and break on the `=` (facts C2)."""
     bare = ("GLOO_SOCKET_IFNAME", "TP_SOCKET_IFNAME", "UCX_NET_DEVICES", "OMPI_MCA_btl_tcp_if_include")
     return {"NCCL_SOCKET_IFNAME": f"={endpoint.netdev}"} | dict.fromkeys(bare, endpoint.netdev)
 

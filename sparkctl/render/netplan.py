@@ -9,7 +9,7 @@ from sparkctl.render.environment import text_of
 
 
 def netplan_file(cluster: Cluster, fabric: Fabric, node: Node) -> Artifact:
-    """`95-`: after NVIDIA's 40-cx7, before Sync's 99-; 0600 because netplan warns of anything wider (facts D).
+    """`95-`: after NVIDIA's 40-cx7, before Sync's 99-; 0600 because netplan warns of anything wider (facts D4, D8).
 
     `optional` keeps networkd from holding up the boot for an unplugged cable; NetworkManager ignores it. With
     `link-local: []` and no accept-ra a port has no other address that NCCL could take for its GID (facts B3).

@@ -11,8 +11,8 @@ from sparkctl.inventory.model import Cluster, LinkEnd, Node, Switch
 from sparkctl.render.artifact import Artifact, SwitchRendering
 from sparkctl.render.environment import text_of
 
-L2MTU = 9216  # where the inventory says nothing: enough for mtu 9000, seen working (facts: field-faults 4.3)
-HEADER = 22  # what the frame needs beyond the mtu (facts: rules.md, MTU003)
+L2MTU = 9216  # where the inventory says nothing: enough for mtu 9000, seen working (facts ff4.3)
+HEADER = 22  # what the frame needs beyond the mtu (facts ff4.3)
 SCRIPTS = ("", "-rollback", "-verify")
 QOS_SCRIPTS = ("-qos", "-qos-rollback")
 

@@ -17,7 +17,7 @@ from sparkctl.report.verdicts import STYLE, WORST, Piece, told
 LARGEST = 64 * 2**20
 """Bytes of an older report: far above any real one (500 verdicts make 200 KB)."""
 MOVED = 0.1
-"""Our choice: of a measurement, what is no noise; healthy rails of one pair differ by 3 % (field-faults 3.4)."""
+"""Our choice: of a measurement, what is no noise; healthy rails of one pair differ by 3 % (facts ff3.4)."""
 _NOISE = re.compile(r"\+-\d+(?:\.\d+)?|\d+(?:\.\d+)?(?= ?(?:s|ms|us|KiB|MiB|GiB|TiB|GB|%|C|W|MHz|[GM]b/s|GB/s)\b)")
 _NUMBERS = re.compile(r"\d+(?:\.\d+)?")
 _UNSTEADY = frozenset({"clock-skew"})

@@ -106,7 +106,7 @@ def _as_error(f: Finding) -> Finding:
 
 
 def as_json(found: Mapping[str, Sequence[Finding]]) -> str:
-    """The contract of `validate --format json` (design, section 4)."""
+    """The contract of `validate --format json` (docs/guides/ci.md)."""
     inventories = [{"path": path, "findings": [_record(f) for f in findings]} for path, findings in found.items()]
     return json.dumps({"version": 1, "inventories": inventories}, indent=2)
 

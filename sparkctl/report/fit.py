@@ -120,7 +120,7 @@ def _why_not(fit: Fit) -> str:
 
 
 def _too_long(asked: Question, fit: Fit) -> str:
-    """An engine does not start when a single request of max_model_len has no room (facts F)."""
+    """An engine does not start when a single request of max_model_len has no room (facts F3)."""
     length = asked.intent.max_model_len
     if length is None or fit.requests(length):
         return ""

@@ -16,7 +16,7 @@ from sparkctl.rules.nccl import effective
 _POOL: Path = ("fabric", "subnet_pool")
 _PRIVATE = tuple(IPv4Network(net) for net in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))  # RFC 1918
 _LENGTHS = tuple(str(length) for length in range(33))
-_COMMON = {  # facts: field-faults, row 23
+_COMMON = {  # facts ff23
     "home routers and NVIDIA's own scripts": (IPv4Network("192.168.0.0/24"), IPv4Network("192.168.1.0/24")),
     "Docker's default bridge": (IPv4Network("172.17.0.0/16"),),
 }
@@ -85,7 +85,7 @@ def _no_network(text: str) -> tuple[str, str]:
     "ADR002",
     "error",
     "subnet_pool is too small",
-    "design, section 4: one /24 per rail per cable, or per rail of a switch",
+    "one /24 per rail per cable, or per rail of a switch: facts pp5.2",
     layer="room",
 )
 def pool_has_room(cluster: Cluster) -> Iterator[Hit]:
@@ -100,9 +100,7 @@ def pool_has_room(cluster: Cluster) -> Iterator[Hit]:
         yield Hit(_POOL, said, f"take a pool of length /{prefix - (needed - 1).bit_length()} or shorter")
 
 
-@fabric_rule(
-    "ADR003", "error", "two netdevs of a node in one subnet", "facts: field-faults, row 5; engine-nccl-netplan B3"
-)
+@fabric_rule("ADR003", "error", "two netdevs of a node in one subnet", "facts ff5 and B3")
 def netdevs_are_apart(cluster: Cluster, fabric: Fabric) -> Iterator[Hit]:
     """The subnets themselves are always apart; NCCL compares as many bits as NCCL_IB_SUBNET_PREFIX_LEN says."""
     setting = effective(cluster, "NCCL_IB_SUBNET_PREFIX_LEN")
@@ -122,7 +120,7 @@ def netdevs_are_apart(cluster: Cluster, fabric: Fabric) -> Iterator[Hit]:
                 return
 
 
-@fabric_rule("ADR004", "error", "a fabric subnet contains a management address", "facts: field-faults, row 23")
+@fabric_rule("ADR004", "error", "a fabric subnet contains a management address", "facts ff23")
 def management_is_elsewhere(cluster: Cluster, fabric: Fabric) -> Iterator[Hit]:
     """Traffic to a management address inside a fabric subnet would leave by the fabric."""
     subnets = set(fabric.subnets)
@@ -138,7 +136,7 @@ def management_is_elsewhere(cluster: Cluster, fabric: Fabric) -> Iterator[Hit]:
             yield Hit(path, said, "choose another `fabric.subnet_pool`, away from the management network")
 
 
-@rule("ADR005", "warning", "subnet_pool overlaps a network that is in common use", "facts: field-faults, row 23")
+@rule("ADR005", "warning", "subnet_pool overlaps a network that is in common use", "facts ff23")
 def pool_is_uncommon(cluster: Cluster) -> Iterator[Hit]:
     """Home routers and Docker use these; the overlap shows only on some nodes."""
     pool = pool_of(cluster)

@@ -12,16 +12,14 @@ from sparkctl.inventory.words import listed
 from sparkctl.rule import Hit, rule
 
 _TOPOLOGY: Path = ("fabric", "topology")
-_LEAST = 4  # a ring of three is the mesh that NVIDIA supports (facts: engine-nccl-netplan B5)
+_LEAST = 4  # a ring of three is the mesh that NVIDIA supports (facts B5)
 
 
 def _pairs(cluster: Cluster) -> set[frozenset[str]]:
     return {frozenset((link.a.owner, link.b.owner)) for link in cluster.links}
 
 
-@rule(
-    "TOP004", "error", "`mesh` is not three nodes, each cabled to both others", "facts: engine-nccl-netplan B5", "shape"
-)
+@rule("TOP004", "error", "`mesh` is not three nodes, each cabled to both others", "facts B5", "shape")
 def mesh_joins_every_pair(cluster: Cluster) -> Iterator[Hit]:
     """Three nodes and three cables, one for every pair."""
     count = len(cluster.nodes)
@@ -68,7 +66,7 @@ def _add(pair: Pair) -> str:
     "TOP005",
     "error",
     "cables of a mesh or ring that do not follow the order of the nodes",
-    "facts: field-faults, row 12",
+    "facts ff12",
     "shape",
 )
 def circle_follows_the_ranks(cluster: Cluster) -> Iterator[Hit]:
@@ -116,7 +114,7 @@ def _gaps(cluster: Cluster, missing: Iterable[Pair]) -> Iterator[Hit]:
             yield Hit(("links",), said, _add(pair))
 
 
-@rule("TOP006", "error", "`ring` with fewer than four nodes", "facts: engine-nccl-netplan B5", "shape")
+@rule("TOP006", "error", "`ring` with fewer than four nodes", "facts B5", "shape")
 def ring_is_no_mesh(cluster: Cluster) -> Iterator[Hit]:
     """Three nodes in a circle are a mesh, which is supported and tuned differently."""
     count = len(cluster.nodes)
@@ -125,7 +123,7 @@ def ring_is_no_mesh(cluster: Cluster) -> Iterator[Hit]:
         yield Hit(_TOPOLOGY, f"a ring has {_LEAST} nodes or more; this inventory has {count}", use[count])
 
 
-@rule("TOP007", "warning", "`ring` is experimental", "facts: field-faults, row 11", "shape")
+@rule("TOP007", "warning", "`ring` is experimental", "facts ff11", "shape")
 def ring_is_experimental(cluster: Cluster) -> Iterator[Hit]:
     """NVIDIA supports three nodes in a circle, and switches for more."""
     if cluster.fabric.topology == "ring" and len(cluster.nodes) >= _LEAST and shape(cluster) == "ring":

@@ -16,7 +16,7 @@ def kind_is_rendered(cluster: Cluster) -> Iterator[Hit]:
         yield Hit(("engine", "kind"), f"engine kind {cluster.engine.kind} is not yet supported", remedy())
 
 
-@rule("ENG002", "error", "an engine variable that cannot be one value for all ranks", "facts: engine-nccl-netplan A5")
+@rule("ENG002", "error", "an engine variable that cannot be one value for all ranks", "facts A5")
 def variables_are_shared(cluster: Cluster) -> Iterator[Hit]:
     """An address must be local to each node, and a key in engine.env could be read by all."""
     intent = cluster.engine

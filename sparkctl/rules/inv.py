@@ -14,11 +14,11 @@ from sparkctl.rule import Hit, declare, rule
 from sparkctl.rules.adr import addresses, parse_address, pool_of
 from sparkctl.rules.values import Kind, Value, values
 
-declare("INV001", "error", "the file is not a readable YAML mapping", "design, section 4")
+declare("INV001", "error", "the file is not a readable YAML mapping", "`sparkctl schema`")
 declare("INV002", "error", "a key is written twice", "YAML 1.2: keys are unique")
-declare("INV003", "error", "an unknown key", "design, section 4")
-declare("INV004", "error", "a missing field, a wrong type, or a value out of range", "design, section 4")
-declare("INV005", "error", "an apiVersion or kind that this version does not read", "design, section 4")
+declare("INV003", "error", "an unknown key", "`sparkctl schema`")
+declare("INV004", "error", "a missing field, a wrong type, or a value out of range", "`sparkctl schema`")
+declare("INV005", "error", "an apiVersion or kind that this version does not read", "`sparkctl schema`")
 
 _LABEL = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?")  # RFC 1123
 _HOST = re.compile(rf"{_LABEL.pattern}(\.{_LABEL.pattern})*\.?")
@@ -138,7 +138,7 @@ def values_are_plain(cluster: Cluster) -> Iterator[Hit]:
             yield Hit(value.path, said, "write the value itself")
 
 
-@rule("INV010", "warning", "a management address that looks like a fabric address", "facts: field-faults, row 23")
+@rule("INV010", "warning", "a management address that looks like a fabric address", "facts ff23")
 def management_looks_different(cluster: Cluster) -> Iterator[Hit]:
     """In the pool but in no subnet of the fabric yet (that is ADR004), or a name that spells an address of the pool."""
     pool = pool_of(cluster)

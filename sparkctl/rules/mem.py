@@ -12,7 +12,7 @@ from sparkctl.models.fit import CAUTIOUS, GIB, HIGHEST, ROOMY, Fit, fit
 from sparkctl.rule import Hit, arg_path, rule
 
 
-@rule("MEM001", "error", "weights that are more than the memory given to them", "facts: engine-nccl-netplan F")
+@rule("MEM001", "error", "weights that are more than the memory given to them", "facts F2 and F6")
 def weights_fit(cluster: Cluster) -> Iterator[Hit]:
     """No engine starts when the weights alone exceed its part of the memory."""
     judged = _judged(cluster)
@@ -35,7 +35,7 @@ def _remedy(judged: Fit) -> str:
     return f"write gpu_memory_utilization: {CAUTIOUS:g}, for a small KV cache; or use a smaller format or more nodes"
 
 
-@rule("MEM002", "warning", "little memory left for the KV cache", "facts: engine-nccl-netplan F")
+@rule("MEM002", "warning", "little memory left for the KV cache", "facts F3")
 def cache_has_room(cluster: Cluster) -> Iterator[Hit]:
     """An engine with a few GiB of KV cache starts, and serves few or short requests."""
     judged = _judged(cluster)
@@ -52,7 +52,7 @@ def cache_has_room(cluster: Cluster) -> Iterator[Hit]:
     yield Hit(("engine", "model"), said, "use a smaller format or more nodes; or a short max_model_len and few users")
 
 
-@rule("MEM003", "info", "requests that do not fit the KV cache at the same time", "facts: engine-nccl-netplan F")
+@rule("MEM003", "info", "requests that do not fit the KV cache at the same time", "facts F3 and F8")
 def contexts_fit(cluster: Cluster) -> Iterator[Hit]:
     """With a number of requests given, say up to which context they fit; beyond it they wait for one another."""
     judged, engine = _judged(cluster), cluster.engine

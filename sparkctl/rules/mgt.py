@@ -15,7 +15,7 @@ def _interface(rank: int) -> Path:
     return ("nodes", rank, "management", "interface")
 
 
-@rule("MGT001", "warning", "management over Wi-Fi", "facts: field-faults, rows 14 and 29")
+@rule("MGT001", "warning", "management over Wi-Fi", "facts ff14 and ff29")
 def management_is_wired(cluster: Cluster) -> Iterator[Hit]:
     """Serving dies when the Wi-Fi drops."""
     for node in cluster.nodes:
@@ -24,9 +24,7 @@ def management_is_wired(cluster: Cluster) -> Iterator[Hit]:
             yield Hit(_interface(node.rank), said, f"use the wired jack, {MANAGEMENT}")
 
 
-@rule(
-    "MGT002", "error", "management on a netdev of the fabric", "design, section 7: management must survive the change"
-)
+@rule("MGT002", "error", "management on a netdev of the fabric", "our choice: management must survive the change")
 def management_is_not_fabric(cluster: Cluster) -> Iterator[Hit]:
     """Applying the fabric would cut the way in."""
     for node in cluster.nodes:
@@ -35,9 +33,9 @@ def management_is_not_fabric(cluster: Cluster) -> Iterator[Hit]:
             yield Hit(_interface(node.rank), said, f"use the wired jack, {MANAGEMENT}")
 
 
-@rule("MGT003", "warning", "different management interfaces where the ranks meet", "facts: field-faults, row 29")
+@rule("MGT003", "warning", "different management interfaces where the ranks meet", "facts ff29")
 def management_is_alike(cluster: Cluster) -> Iterator[Hit]:
-    """On a mesh or ring the ranks meet over management; Ray copies the head's interface names to all (A8)."""
+    """On a mesh or ring the ranks meet over management; Ray copies the head's interface names to all (facts A8)."""
     if cluster.fabric.topology not in ("mesh", "ring") and not _one_environment(cluster):
         return
     usual = cluster.head.management
@@ -62,7 +60,7 @@ def login_is_not_root(cluster: Cluster) -> Iterator[Hit]:
             yield Hit(path, "SSH logs in as root", "use a login of its own, with sudo")
 
 
-@rule("MGT005", "error", "a mesh or ring whose ranks would meet at a host name", "facts: engine-nccl-netplan A5")
+@rule("MGT005", "error", "a mesh or ring whose ranks would meet at a host name", "facts A5")
 def meeting_place_is_an_address(cluster: Cluster) -> Iterator[Hit]:
     """A rank binds its own address, which must be one of the node; a name cannot be bound."""
     if cluster.fabric.topology not in ("mesh", "ring") or cluster.engine is None:

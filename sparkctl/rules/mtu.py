@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from sparkctl.inventory.model import Cluster
 from sparkctl.rule import Hit, rule
 
-SMALLEST, LARGEST = 1280, 9216  # facts: rules.md, MTU001
-USUAL = 9000  # what both ends and every measurement of the facts use (field-faults 3.4)
-HEADER = 22  # Ethernet header with a VLAN tag and checksum, on top of the MTU (facts: rules.md, MTU003)
+SMALLEST, LARGEST = 1280, 9216  # what IPv6 needs (RFC 8200, 5), what switches pass (facts ff4.3)
+USUAL = 9000  # what both ends and every measurement of the facts use (facts ff3.4)
+HEADER = 22  # Ethernet header with a VLAN tag and checksum, on top of the MTU (facts ff4.3)
 
 
-@rule("MTU001", "error", "mtu outside 1280..9216", "facts: rules.md")
+@rule("MTU001", "error", "mtu outside 1280..9216", "RFC 8200, 5, for the least; facts ff4.3 for the most")
 def mtu_is_possible(cluster: Cluster) -> Iterator[Hit]:
     """What IPv6 needs at least and what switches pass at most."""
     mtu = cluster.fabric.mtu
@@ -24,7 +24,7 @@ def mtu_is_possible(cluster: Cluster) -> Iterator[Hit]:
     "MTU002",
     "warning",
     "mtu is not 9000",
-    "facts: field-faults 3.4: at 1500 busbw is 18.9-20.9 instead of 23.7-23.9 GB/s",
+    "facts ff3.4: at 1500 busbw is 18.9-20.9 instead of 23.7-23.9 GB/s",
 )
 def mtu_is_usual(cluster: Cluster) -> Iterator[Hit]:
     """Smaller works and costs bandwidth."""
@@ -37,7 +37,7 @@ def mtu_is_usual(cluster: Cluster) -> Iterator[Hit]:
         )
 
 
-@rule("MTU003", "error", "a switch whose l2mtu is too small for the mtu", "facts: field-faults, row 9")
+@rule("MTU003", "error", "a switch whose l2mtu is too small for the mtu", "facts ff9")
 def switches_pass_the_mtu(cluster: Cluster) -> Iterator[Hit]:
     """Small pings pass and NCCL stalls when a switch port drops full frames."""
     needed = cluster.fabric.mtu + HEADER
@@ -53,7 +53,7 @@ def switches_pass_the_mtu(cluster: Cluster) -> Iterator[Hit]:
             )
 
 
-@rule("MTU004", "warning", "a switch without l2mtu", "facts: field-faults, row 9")
+@rule("MTU004", "warning", "a switch without l2mtu", "facts ff9")
 def l2mtu_is_written(cluster: Cluster) -> Iterator[Hit]:
     """Nothing can be proved of a switch whose frame size nobody wrote down."""
     for index, switch in enumerate(cluster.switches):

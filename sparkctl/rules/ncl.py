@@ -14,9 +14,9 @@ from sparkctl.rules.nccl import Setting, carried, effective, is_older, names, pi
 
 _FOREIGN = {'"': "a quote", "'": "a quote", "#": "a `#`", " ": "a blank"}
 _CIRCLES = ("mesh", "ring")
-_ROUTING_SINCE = "2.30.7"  # the first with NCCL_IB_SUBNET_AWARE_ROUTING (facts: engine-nccl-netplan A7)
+_ROUTING_SINCE = "2.30.7"  # the first with NCCL_IB_SUBNET_AWARE_ROUTING (facts A7)
 _ELSEWHERE = ("lo", "docker0", WIFI, MANAGEMENT)  # what every Spark has besides its ports
-# Each asks for what this machine cannot do, unless it has one of these values (facts: field-faults 3.2).
+# Each asks for what this machine cannot do, unless it has one of these values (facts ff3.2).
 _DIRECT = {
     "NCCL_NET_GDR_LEVEL": ("0", "LOC"),
     "NCCL_NET_GDR_READ": ("0",),
@@ -26,7 +26,7 @@ _DIRECT = {
 }
 
 
-@rule("NCL001", "error", "a name that no release of NCCL knows", "NCCL's source up to 2.32.3 (facts: nccl-params.tsv)")
+@rule("NCL001", "error", "a name that no release of NCCL knows", "NCCL's source up to 2.32.3 (facts B6)")
 def names_are_known(cluster: Cluster) -> Iterator[Hit]:
     """NCCL ignores a misspelt variable without a word."""
     for name in cluster.fabric.nccl:
@@ -43,7 +43,7 @@ def _nearest(name: str) -> str | None:
     return f"NCCL_{guess}" if guess else None
 
 
-@rule("NCL002", "error", "an empty NCCL value", "facts: field-faults, row 3")
+@rule("NCL002", "error", "an empty NCCL value", "facts ff3")
 def values_are_given(cluster: Cluster) -> Iterator[Hit]:
     """NCCL parses an empty number as 0, which is worse than leaving the variable unset."""
     for setting in settings(cluster):
@@ -52,7 +52,7 @@ def values_are_given(cluster: Cluster) -> Iterator[Hit]:
             yield Hit(setting.path, said, "give a value, or remove the line")
 
 
-@rule("NCL003", "warning", "NCCL_IB_GID_INDEX is set", "facts: field-faults, row 3; engine-nccl-netplan E")
+@rule("NCL003", "warning", "NCCL_IB_GID_INDEX is set", "facts ff3 and E2")
 def gid_index_is_left_to_nccl(cluster: Cluster) -> Iterator[Hit]:
     """The index differs per node and drifts; NCCL 2.21 and newer choose it themselves."""
     for setting in settings(cluster):
@@ -61,7 +61,7 @@ def gid_index_is_left_to_nccl(cluster: Cluster) -> Iterator[Hit]:
             yield Hit(setting.path, said, "remove it: NCCL chooses the RoCE v2 address itself")
 
 
-@rule("NCL004", "error", "RDMA switched off on a roce fabric", "facts: engine-nccl-netplan B3")
+@rule("NCL004", "error", "RDMA switched off on a roce fabric", "facts B3")
 def rdma_stays_on(cluster: Cluster) -> Iterator[Hit]:
     """The fabric promises RoCE and NCCL would use sockets."""
     off = {"NCCL_IB_DISABLE": "1", "NCCL_NET": "socket"}
@@ -71,7 +71,7 @@ def rdma_stays_on(cluster: Cluster) -> Iterator[Hit]:
             yield Hit(setting.path, said, "remove it, or write `transport: tcp`")
 
 
-@fabric_rule("NCL005", "error", "NCCL_IB_HCA is not the cabled RoCE devices", "facts: field-faults, row 1")
+@fabric_rule("NCL005", "error", "NCCL_IB_HCA is not the cabled RoCE devices", "facts ff1")
 def devices_are_the_cabled_ones(cluster: Cluster, fabric: Fabric) -> Iterator[Hit]:
     """A device without a cable breaks the connection; a cabled one that is left out costs its share of the rate."""
     setting = effective(cluster, "NCCL_IB_HCA")
@@ -101,9 +101,7 @@ def _device_fault(setting: Setting, node: str, cabled: list[str], taken: tuple[s
     return None
 
 
-@fabric_rule(
-    "NCL006", "error", "NCCL_SOCKET_IFNAME does not pick one planned interface", "facts: engine-nccl-netplan B2"
-)
+@fabric_rule("NCL006", "error", "NCCL_SOCKET_IFNAME does not pick one planned interface", "facts B2")
 def sockets_use_one_planned_interface(cluster: Cluster, fabric: Fabric) -> Iterator[Hit]:
     """A list, a beginning or an exclusion picks whatever comes first, on one node Wi-Fi and on the next a cable."""
     setting = effective(cluster, "NCCL_SOCKET_IFNAME")
@@ -124,9 +122,7 @@ def sockets_use_one_planned_interface(cluster: Cluster, fabric: Fabric) -> Itera
             return
 
 
-@rule(
-    "NCL007", "warning", "GPUDirect RDMA is asked for", "facts: field-faults, row 38, and 3.2: NVIDIA's porting guide"
-)
+@rule("NCL007", "warning", "GPUDirect RDMA is asked for", "facts ff38 and ff3.2: NVIDIA's porting guide")
 def no_gpudirect(cluster: Cluster) -> Iterator[Hit]:
     """GPUDirect RDMA, dma-buf, GDRCopy and nvidia-peermem do not work on this machine; `GDR 0` in the log is right."""
     for setting in settings(cluster):
@@ -135,7 +131,7 @@ def no_gpudirect(cluster: Cluster) -> Iterator[Hit]:
             yield Hit(setting.path, said, "remove it: NCCL copies through host memory, which is the same memory here")
 
 
-@rule("NCL008", "error", "quotes, blanks or comments inside an NCCL value", "facts: engine-nccl-netplan B1")
+@rule("NCL008", "error", "quotes, blanks or comments inside an NCCL value", "facts B1")
 def values_are_bare(cluster: Cluster) -> Iterator[Hit]:
     """NCCL does not trim, unquote or strip comments: they become part of the value."""
     for setting in settings(cluster):
@@ -150,7 +146,7 @@ def values_are_bare(cluster: Cluster) -> Iterator[Hit]:
     "NCL009",
     "warning",
     "a mesh or ring without what NCCL needs to find the right port",
-    "facts: field-faults, row 10, and 3.6; engine-nccl-netplan B4",
+    "facts ff10, ff3.6 and B4",
 )
 def circles_are_routed(cluster: Cluster) -> Iterator[Hit]:
     """sparkctl sets both; here an override takes them away."""
@@ -165,7 +161,7 @@ def circles_are_routed(cluster: Cluster) -> Iterator[Hit]:
         yield Hit(merge.path, said, "remove it (sparkctl sets 0), unless your NCCL log shows that it is right")
 
 
-@rule("NCL010", "warning", "an engine whose NCCL is too old for a mesh or ring", "facts: engine-nccl-netplan A7")
+@rule("NCL010", "warning", "an engine whose NCCL is too old for a mesh or ring", "facts A7")
 def library_knows_circles(cluster: Cluster) -> Iterator[Hit]:
     """Before 2.30.7 NCCL ignores NCCL_IB_SUBNET_AWARE_ROUTING, and picks a port with no way to the peer."""
     known = carried(cluster)
@@ -188,7 +184,7 @@ def _newer(cluster: Cluster) -> str:
     "NCL011",
     "warning",
     "tcp over a mesh or ring goes over management",
-    "facts: engine-nccl-netplan B3: sockets use the interface of NCCL_SOCKET_IFNAME for data too",
+    "facts B3: sockets use the interface of NCCL_SOCKET_IFNAME for data too",
 )
 def circles_carry_rdma_alone(cluster: Cluster) -> Iterator[Hit]:
     """Without RDMA, NCCL sends its data where the ranks meet, and in a circle that is management."""
@@ -201,7 +197,7 @@ def circles_carry_rdma_alone(cluster: Cluster) -> Iterator[Hit]:
     "NCL012",
     "warning",
     "a name that is newer than the engine's NCCL",
-    "facts: nccl-params.tsv and engine-nccl-netplan A7",
+    "facts B6 and A7",
 )
 def names_are_not_too_new(cluster: Cluster) -> Iterator[Hit]:
     """An older NCCL ignores it without a word."""

@@ -13,7 +13,7 @@ from sparkctl.inventory.words import quoted
 from sparkctl.models import ModelUnreadable, Shape, model_of
 from sparkctl.rule import Hit, arg_path, rule
 
-_CAUTIOUS, _HIGHEST = 0.87, 0.95  # facts: engine-nccl-netplan F (0.80-0.87 work; 0.92 usually fails to start)
+_CAUTIOUS, _HIGHEST = 0.87, 0.95  # facts F2 (0.80-0.87 work; 0.92 usually fails to start)
 _FOREIGN = re.compile(r"(^|[^a-z0-9])(amd64|x86[-_]64|x64)([^a-z0-9]|$)", re.IGNORECASE)
 
 
@@ -21,7 +21,7 @@ _FOREIGN = re.compile(r"(^|[^a-z0-9])(amd64|x86[-_]64|x64)([^a-z0-9]|$)", re.IGN
     "PAR001",
     "error",
     "the layout does not use every node once",
-    "design, section 1: one GPU per Spark, one rank per node",
+    "one GPU per Spark, one rank per node",
 )
 def layout_fits_nodes(cluster: Cluster) -> Iterator[Hit]:
     """tensor x pipeline x data is the number of nodes."""
@@ -42,7 +42,7 @@ def _layouts_for(nodes: int) -> str:
     "PAR002",
     "error",
     "a tensor size that the model's heads do not divide by",
-    "facts: engine-nccl-netplan A2: the engine refuses it",
+    "facts A2: the engine refuses it",
 )
 def heads_divide(cluster: Cluster) -> Iterator[Hit]:
     """Each rank has whole heads; KV heads are divided, or each is copied to as many ranks."""
@@ -73,7 +73,7 @@ def _shape(engine: EngineIntent) -> Shape | None:
     "PAR003",
     "warning",
     "a tensor size that is not a power of two",
-    "facts: engine-nccl-netplan A2: heads must divide by it",
+    "facts A2: heads must divide by it",
 )
 def tensor_is_a_power_of_two(cluster: Cluster) -> Iterator[Hit]:
     """Nearly no model's heads divide by 3 or 6."""
@@ -88,7 +88,7 @@ def tensor_is_a_power_of_two(cluster: Cluster) -> Iterator[Hit]:
     "PAR004",
     "error",
     "a layout that the topology does not carry",
-    "facts: field-faults, rows 10 and 11, and 3.6",
+    "facts ff10, ff11 and ff3.6",
 )
 def layout_suits_topology(cluster: Cluster) -> Iterator[Hit]:
     """A ring carries NCCL's ring algorithm and nothing else; on a mesh, what is proved is a pipeline."""
@@ -104,9 +104,7 @@ def layout_suits_topology(cluster: Cluster) -> Iterator[Hit]:
         yield Hit(("engine", "parallel"), said, f"write PP{count}, or use a switch", "warning")
 
 
-@rule(
-    "PAR006", "error", "a flag that sparkctl sets itself", "facts: engine-nccl-netplan A2: all ranks need the same list"
-)
+@rule("PAR006", "error", "a flag that sparkctl sets itself", "facts A2: all ranks need the same list")
 def args_leave_owned_flags_alone(cluster: Cluster) -> Iterator[Hit]:
     """What follows from the inventory is not written a second time."""
     engine = cluster.engine
@@ -121,7 +119,7 @@ def args_leave_owned_flags_alone(cluster: Cluster) -> Iterator[Hit]:
             yield Hit(arg_path(cluster, flag), f"`--{name}` is set by sparkctl", remedy)
 
 
-@rule("PAR008", "error", "a port that is already taken, or no port", "facts: engine-nccl-netplan A4")
+@rule("PAR008", "error", "a port that is already taken, or no port", "facts A4")
 def port_is_free(cluster: Cluster) -> Iterator[Hit]:
     """The API cannot share a port with SSH or with the engine's own meeting points."""
     engine = cluster.engine
@@ -151,7 +149,7 @@ def _users_of_ports(cluster: Cluster, engine: EngineIntent) -> dict[int, str]:
     return taken | {node.port: f"SSH of `{node.name}` listens there" for node in cluster.nodes if node.port != 22}
 
 
-@rule("PAR009", "warning", "gpu_memory_utilization is too high for unified memory", "facts: engine-nccl-netplan F")
+@rule("PAR009", "warning", "gpu_memory_utilization is too high for unified memory", "facts F2")
 def memory_is_left(cluster: Cluster) -> Iterator[Hit]:
     """CPU, page cache and GPU share one memory: what the engine takes, the system lacks."""
     engine = cluster.engine
@@ -167,7 +165,7 @@ def _of_what_is_left(engine: EngineIntent) -> bool:
     return engine.kind in ENGINES and ENGINES[engine.kind].memory(engine).of == "left"
 
 
-@rule("PAR010", "error", "an image that is not pinned, or not for this machine", "facts: field-faults, row 15")
+@rule("PAR010", "error", "an image that is not pinned, or not for this machine", "facts ff15")
 def image_is_pinned(cluster: Cluster) -> Iterator[Hit]:
     """All nodes must run the same image, on arm64."""
     image = cluster.engine.runtime.docker if cluster.engine is not None else None

@@ -31,7 +31,7 @@ _GIVE_AWAY = ("/", "/dev", "/proc", "/sys", "/etc", "/root", "/boot", "/var/lib/
 _SOCKET = re.compile(r"/(var/)?run/(docker|containerd/containerd|podman/podman)\.sock")
 
 
-@rule("SEC001", "error", "a secret in the file", "facts: field-faults, row 42; engine-nccl-netplan G")
+@rule("SEC001", "error", "a secret in the file", "facts ff42 and G13")
 def no_secrets(cluster: Cluster) -> Iterator[Hit]:
     """An inventory is shared and kept in git; what is secret lies in a file of its own."""
     seen: set[Path] = set()
@@ -73,7 +73,7 @@ def _named_texts(name: str, value: object) -> Iterator[tuple[str, str]]:
         yield name, value
 
 
-@rule("SEC002", "warning", "an engine that anyone in the network may use", "facts: engine-nccl-netplan A9")
+@rule("SEC002", "warning", "an engine that anyone in the network may use", "facts A9")
 def api_has_a_key(cluster: Cluster) -> Iterator[Hit]:
     """The API listens on all interfaces, and without a key it answers everyone."""
     engine = cluster.engine
@@ -100,7 +100,7 @@ def secrets_are_kept(cluster: Cluster) -> Iterator[Hit]:
     "SEC005",
     "warning",
     "a container that could take over its node",
-    "facts: peer-promises: issue 51 of spark-vllm-docker",
+    "facts pp5.4: gh:eugr/spark-vllm-docker#51",
 )
 def containers_are_contained(cluster: Cluster) -> Iterator[Hit]:
     """RDMA needs /dev/infiniband and IPC_LOCK, which sparkctl gives; nothing needs --privileged."""

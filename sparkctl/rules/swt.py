@@ -54,7 +54,7 @@ def _wired(cluster: Cluster) -> Iterator[_Wired]:
             yield _Wired(switch, model, tuple(plug for plug in plugs[switch.name] if plug.port in own))
 
 
-@rule("SWT001", "error", "a port that this switch model does not have", "facts: field-faults 4; MikroTik manual")
+@rule("SWT001", "error", "a port that this switch model does not have", "facts ff4.2; MikroTik manual")
 def ports_exist(cluster: Cluster) -> Iterator[Hit]:
     """RouterOS has these names, so a script for another one would stop halfway."""
     plugs = _plugs(cluster)
@@ -81,7 +81,7 @@ def _meant(port: str, model: SwitchModel) -> str:
     "SWT002",
     "warning",
     "a switch model that is not known: no configuration is rendered for it",
-    "facts: field-faults 3.9",
+    "facts ff3.9",
 )
 def models_are_known(cluster: Cluster) -> Iterator[Hit]:
     """Only switches whose configuration was seen to work have a template."""
@@ -101,7 +101,7 @@ def models_are_known(cluster: Cluster) -> Iterator[Hit]:
     "SWT003",
     "error",
     "a port that is no lane master, or whose lanes another cable has",
-    "facts: field-faults, row 16, and 4.2; MikroTik manual: a link takes its lanes from the lowest one",
+    "facts ff16 and ff4.2; MikroTik manual: a link takes its lanes from the lowest one",
 )
 def legs_are_lane_masters(cluster: Cluster) -> Iterator[Hit]:
     """A link is configured on its lowest lane; the other lanes of it never come up."""
@@ -130,7 +130,7 @@ def _slave(cage: Cage, lane: int, wired: _Wired) -> tuple[str, str]:
     "SWT004",
     "warning",
     "a link of less than 200G",
-    "facts: field-faults, row 16, and 4.2: 4x100G works, at half the rate",
+    "facts ff16 and ff4.2: 4x100G works, at half the rate",
 )
 def links_run_at_full_speed(cluster: Cluster) -> Iterator[Hit]:
     """A Spark's port is 200G; slower legs work."""
@@ -165,7 +165,7 @@ def l2mtu_is_possible(cluster: Cluster) -> Iterator[Hit]:
             yield Hit(("switches", index, "l2mtu"), said, "write 9216, which reaches for mtu 9000")
 
 
-_SENDS = {"both": FULL, "A": 112}  # Gb/s of a node; one rail alone: facts: field-faults 3.4
+_SENDS = {"both": FULL, "A": 112}  # Gb/s of a node; one rail alone: facts ff3.4
 _MOST = 128  # switches of which the cuts are looked for: more than anybody has, and no file takes minutes
 
 
@@ -173,7 +173,7 @@ _MOST = 128  # switches of which the cuts are looked for: more than anybody has,
     "SWT006",
     "warning",
     "an uplink that carries less than the nodes behind it can send",
-    "facts: field-faults, row 16, and 3.4; the speeds of the ports: SWT004",
+    "facts ff16 and ff3.4; the speeds of the ports: SWT004",
     "shape",
 )
 def uplinks_carry_their_side(cluster: Cluster) -> Iterator[Hit]:

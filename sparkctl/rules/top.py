@@ -36,9 +36,7 @@ def _switch_names(cluster: Cluster) -> set[str]:
     return {switch.name for switch in cluster.switches}
 
 
-@rule(
-    "TOP001", "error", "a cable end names no node, switch or port", "design, section 1: a Spark has the ports p0 and p1"
-)
+@rule("TOP001", "error", "a cable end names no node, switch or port", "facts ff3.1: a Spark has the ports p0 and p1")
 def cable_ends_exist(cluster: Cluster) -> Iterator[Hit]:
     """Every end is a known thing, and on a node a port that a Spark has."""
     nodes, switches = _node_names(cluster), _switch_names(cluster)
@@ -81,7 +79,7 @@ def ports_take_one_cable(cluster: Cluster) -> Iterator[Hit]:
                 )
 
 
-@rule("TOP003", "error", "`direct` without exactly two nodes", "design, section 1", layer="shape")
+@rule("TOP003", "error", "`direct` without exactly two nodes", "facts B5", layer="shape")
 def direct_is_a_pair(cluster: Cluster) -> Iterator[Hit]:
     """A direct cable joins two nodes."""
     count = len(cluster.nodes)
@@ -96,9 +94,7 @@ def _instead_of_direct(count: int, made: Shape) -> str:
     return "list the second node" if count < 2 else "use `switch`, with a switch between the nodes"
 
 
-@rule(
-    "TOP008", "error", "a node of a `switch` fabric, or a switch, without a cable", "design, section 1", layer="shape"
-)
+@rule("TOP008", "error", "a node of a `switch` fabric, or a switch, without a cable", "by definition", layer="shape")
 def everything_is_cabled(cluster: Cluster) -> Iterator[Hit]:
     """On a switch fabric every node has a cable to a switch and every switch has a cable."""
     yield from _idle_switches(cluster)
@@ -157,7 +153,7 @@ def cables_are_of_one_kind(cluster: Cluster) -> Iterator[Hit]:
     "TOP010",
     "warning",
     "two cables where one is as fast",
-    "NVIDIA: two cables do not increase performance (facts: field-faults 3.3)",
+    "NVIDIA: two cables do not increase performance (facts ff3.3)",
     layer="shape",
 )
 def one_cable_is_enough(cluster: Cluster) -> Iterator[Hit]:
@@ -172,7 +168,7 @@ def one_cable_is_enough(cluster: Cluster) -> Iterator[Hit]:
             yield Hit(("links", link.index), said, "remove one: both ports of a Spark share the same PCIe lanes")
 
 
-@rule("TOP011", "warning", "different ports on different nodes", "facts: field-faults, row 28", layer="shape")
+@rule("TOP011", "warning", "different ports on different nodes", "facts ff28", layer="shape")
 def ports_are_alike(cluster: Cluster) -> Iterator[Hit]:
     """The same cage everywhere gives the same interface names everywhere."""
     if shape(cluster) not in ("direct", "switch"):
@@ -194,7 +190,7 @@ def ports_are_alike(cluster: Cluster) -> Iterator[Hit]:
     yield Hit(end_path(cluster, link.index, side), f"different ports on different nodes: {said}", remedy)
 
 
-@rule("TOP012", "error", "the declared topology contradicts the cables", "design, section 1", layer="shape")
+@rule("TOP012", "error", "the declared topology contradicts the cables", "by definition", layer="shape")
 def topology_matches_cables(cluster: Cluster) -> Iterator[Hit]:
     """Says which topology the cables make."""
     declared, made = cluster.fabric.topology, shape(cluster)
@@ -217,7 +213,7 @@ def _is_miscounted(cluster: Cluster) -> bool:
     "TOP013",
     "error",
     "switches that are not joined, or a node on two switches",
-    "facts: field-faults, row 45",
+    "facts ff45",
     layer="shape",
 )
 def switches_are_joined(cluster: Cluster) -> Iterator[Hit]:
@@ -245,7 +241,7 @@ def _nodes_on_two_switches(cluster: Cluster) -> Iterator[Hit]:
                 yield Hit(("links", link.index), said, "cable each node to one switch")
 
 
-@rule("TOP014", "warning", "more than one switch", "facts: field-faults, row 45", layer="shape")
+@rule("TOP014", "warning", "more than one switch", "facts ff45", layer="shape")
 def several_switches_need_care(cluster: Cluster) -> Iterator[Hit]:
     """Spanning tree may block the cable between the switches when both have an uplink to the same LAN."""
     if cluster.fabric.topology == "switch" and len(cluster.switches) > 1 and len(switch_groups(cluster)) == 1:
@@ -270,7 +266,7 @@ def fabric_is_connected(cluster: Cluster) -> Iterator[Hit]:
     "TOP016",
     "error",
     "an open chain of three or more nodes",
-    "facts: engine-nccl-netplan B5: NVIDIA supports pairs, closed rings of three, and switches",
+    "facts B5: NVIDIA supports pairs, closed rings of three, and switches",
     layer="shape",
 )
 def chains_are_closed(cluster: Cluster) -> Iterator[Hit]:

@@ -15,7 +15,7 @@ from sparkctl.ssh.login import ResolvedLogin, resolve_hop
 from sparkctl.ssh.passwords import Secrets
 
 CONNECT_SECONDS = 10.0
-"""As the peers have it (peer-promises 5)."""
+"""As the peer has it (facts pp5.1)."""
 KEEPALIVE_SECONDS, KEEPALIVE_COUNT = 5, 3
 """A dead connection is noticed in 20 s, long before the shortest lease."""
 MAX_HOPS = 8

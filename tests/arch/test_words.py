@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "sparkctl"
-EMPTY_WORDS = {"manager", "helper", "util", "handler", "process", "data", "info", "do"}  # design, "Words"
+EMPTY_WORDS = {"manager", "helper", "util", "handler", "process", "data", "info", "do"}  # CONTRIBUTING, Style
 Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 

@@ -75,7 +75,7 @@ def test_the_page_says_all_that_was_found() -> None:
         "Lab: container: tcp",
         "expect lab",
         "1 of them not the default",
-        "field-faults 3.4",
+        "facts ff3.4",
         "112 / 112 Gb/s",
         "2026-11-21 10:20:31 UTC",
         "see rail-carrier, spark-2 p1 rail B",

@@ -1,6 +1,6 @@
 """vLLM with its own multi-node launcher (0.18 and newer): one argument list, and a role for each rank.
 
-Facts A1 to A5 and A10. Nothing checks across nodes that the arguments agree, and a difference hangs (A2): so all ranks
+Facts A1 to A5 and A10. Nothing checks across nodes that the arguments agree, and a difference hangs: so all ranks
 get one list, and only --node-rank, --headless, --host and --port differ.
 """
 
@@ -26,12 +26,12 @@ from sparkctl.errors import SparkctlError
 from sparkctl.inventory.model import ArgValue, Cluster, EngineIntent
 from sparkctl.rule import Rule
 
-RENDEZVOUS_PORT = 29501  # vLLM's own default (A1); given all the same, so that it is the same whatever the version
-DATA_PARALLEL_PORT = 29550  # where ranks of data parallelism meet (A4)
-# Loading 100 GB, and up to 36 minutes of kernel tuning, is no hang (ff49); vLLM's own is 600 s (A6).
+RENDEZVOUS_PORT = 29501  # vLLM's own default (facts A1), given all the same: it stays so whatever the version
+DATA_PARALLEL_PORT = 29550  # where ranks of data parallelism meet (facts A4)
+# Loading 100 GB, and up to 36 minutes of kernel tuning, is no hang (facts ff49); vLLM's own is 600 s (facts A6).
 READY_TIMEOUT = {"VLLM_ENGINE_READY_TIMEOUT_S": "2700"}
 ALL_INTERFACES = ("0.0.0.0", "::", "")
-# The NCCL that a release of vLLM pins (A7, from the metadata of the aarch64 wheels).
+# The NCCL that a release of vLLM pins (facts A7, from the metadata of the aarch64 wheels).
 NCCL_RELEASES = {"vLLM 0.32": "2.29.7", "vLLM 0.33": "2.30.7"}
 ROLES = ("nnodes", "n", "node-rank", "r", "master-addr", "headless", "distributed-executor-backend")
 # A rank of data parallelism follows from node-rank; a second value on one node alone would make the gang disagree.
@@ -52,7 +52,7 @@ class Vllm:
 
     kind = "vllm"
     api_key_variable = "VLLM_API_KEY"
-    address_variables: tuple[str, ...] = ("VLLM_HOST_IP",)  # must be local to each node (A5)
+    address_variables: tuple[str, ...] = ("VLLM_HOST_IP",)  # must be local to each node (facts A5)
     one_environment = False
     nccl_releases: Mapping[str, str] = NCCL_RELEASES
     nccl_path_variables: tuple[str, ...] = ("VLLM_NCCL_SO_PATH",)
@@ -85,13 +85,13 @@ class Vllm:
         return READY_TIMEOUT | dict(rank.intent.env)
 
     def start_order(self, cluster: Cluster, intent: EngineIntent) -> tuple[Wave, ...]:
-        """Workers first: they wait for the head's store, so the head never serves a gang that is not there (A3)."""
+        """Workers first: they wait for the head's store, so it never serves a gang that is not there (facts A3)."""
         workers = tuple(node.name for node in cluster.nodes[1:])
         head = Wave((cluster.head.name,))
         return (Wave(workers), head) if workers else (head,)
 
     def ports(self, intent: EngineIntent) -> tuple[Port, ...]:
-        """The store of the head, and with data parallelism the meeting point of its ranks (A4)."""
+        """The store of the head, and with data parallelism the meeting point of its ranks (facts A4)."""
         flag = "master-port"
         given = str(_args(intent).get(flag) or "")
         chosen = int(given[:9]) if given.isascii() and given.isdecimal() else RENDEZVOUS_PORT
@@ -166,7 +166,7 @@ def _shared(rank: Rank) -> dict[str, ArgValue]:
 
 
 def _gang(rank: Rank) -> dict[str, ArgValue]:
-    """mp and never ray: nnodes refuses it (A2), and no image for aarch64 has it (ff35)."""
+    """mp and never ray: nnodes refuses it (facts A2), and no image for aarch64 has it (facts ff35)."""
     layout = rank.intent.parallel
     if len(rank.cluster.nodes) == 1 and layout.size == 1:
         return {}
@@ -191,7 +191,7 @@ def _section(intent: EngineIntent) -> dict[str, ArgValue]:
 
 
 def _role(rank: Rank) -> dict[str, ArgValue]:
-    """What differs: only the head serves HTTP; a headless rank takes no host and no port (A3)."""
+    """What differs: only the head serves HTTP; a headless rank takes no host and no port (facts A3)."""
     numbered: dict[str, ArgValue] = {"node-rank": rank.node.rank} if len(rank.cluster.nodes) > 1 else {}
     if not rank.is_head:
         return {**numbered, "headless": True}

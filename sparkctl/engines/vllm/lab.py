@@ -38,7 +38,7 @@ BUILD = TwinBuild(
     finish=_FINISH,
     made="model/model.safetensors",
 )
-# Nodes have one small model, 23 MB of it in memory, and share the cores of one machine (lab-recipes 2).
+# Nodes have one small model, 23 MB of it in memory, and share the cores of one machine (facts own9).
 _ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "OMP_NUM_THREADS": "1",
@@ -54,7 +54,7 @@ _CONTEXT = 256
 def twin(intent: EngineIntent) -> LabTwin:
     """It answers at the same port, to the same model name."""
     docker = intent.runtime.docker is not None
-    # vLLM 0.32 fails an assertion on the CPU with --enforce-eager in pipeline mode (lab-recipes 2); a compiler writes.
+    # vLLM 0.32 fails an assertion on the CPU with --enforce-eager in pipeline mode (facts own8); a compiler writes.
     compiles = intent.parallel.pipeline > 1
     mounts = {"/usr": "/usr:ro", LAB_FOLDER: f"{LAB_FOLDER}:ro"}
     made = replace(

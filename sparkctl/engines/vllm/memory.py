@@ -10,7 +10,7 @@ UTILISATION = 0.92  # vLLM's own default (facts A1)
 
 
 def memory(intent: EngineIntent) -> Memory:
-    """A share of all the memory, wanted at the start unless bytes are given (facts F)."""
+    """A share of all the memory, wanted at the start unless bytes are given (facts F2)."""
     return Memory(
         share=utilisation(intent),
         claimed=argument(intent, "kv-cache-memory-bytes") is None,

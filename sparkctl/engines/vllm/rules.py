@@ -21,7 +21,7 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
     "PAR005",
     "error",
     "a backend in args that contradicts the engine's kind",
-    "facts: engine-nccl-netplan A2: nnodes and Ray exclude each other",
+    "facts A2: nnodes and Ray exclude each other",
     book=RULES,
 )
 def backend_agrees(cluster: Cluster) -> Iterator[Hit]:
@@ -53,7 +53,7 @@ def _contradicts(engine: EngineIntent, name: str, value: object) -> bool:
     "PAR007",
     "error",
     "a flag that the engine's version does not know",
-    "facts: engine-nccl-netplan A1; its parser",
+    "facts A1; its parser",
     book=RULES,
 )
 def flags_are_known(cluster: Cluster) -> Iterator[Hit]:
@@ -85,7 +85,7 @@ def _flag_instead(name: str, asked: str, version: str) -> str:
     "PAR011",
     "error",
     "context parallelism that does not fit the layout",
-    "facts: engine-nccl-netplan A2: it multiplies the ranks, or divides tensor",
+    "facts A2: it multiplies the ranks, or divides tensor",
     book=RULES,
 )
 def context_fits_layout(cluster: Cluster) -> Iterator[Hit]:
@@ -107,7 +107,7 @@ def context_fits_layout(cluster: Cluster) -> Iterator[Hit]:
     "SEC003",
     "warning",
     "an engine whose key does not guard every path",
-    "facts: engine-nccl-netplan A9",
+    "facts A9",
     book=RULES,
 )
 def key_guards_everything(cluster: Cluster) -> Iterator[Hit]:

@@ -79,7 +79,7 @@ def expand(topology: Topology, cluster: Cluster) -> Fabric:
 
 
 def own_port(node: Node, attachments: tuple[Attachment, ...]) -> Endpoint:
-    """Rail A of the node's first segment: what direct and switch fabrics meet on (design, section 4)."""
+    """Rail A of the node's first segment: what direct and switch fabrics meet on."""
     first = min((a for a in attachments if a.rail == "A" and a.node == node.name), key=lambda a: a.segment)
     return Endpoint(first.netdev, str(first.address.ip))
 

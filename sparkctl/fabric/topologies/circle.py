@@ -7,12 +7,12 @@ from sparkctl.fabric.model import Attachment, Endpoint
 from sparkctl.fabric.topologies.base import Segment
 from sparkctl.inventory.model import Cluster, Node
 
-# How NCCL finds the port that leads to a peer (facts: engine-nccl-netplan B5, from 2.30.7 on), and no plugin that would
-# replace what knows how. MERGE_NICS is disputed (facts: field-faults 3.6): NCCL merges the devices of one PCIe card,
-# which on a Spark are those of two *different* cages, and here two cages lead to two different neighbours (B4); 0 is
+# How NCCL finds the port that leads to a peer (facts B5, from 2.30.7 on), and no plugin that would
+# replace what knows how. MERGE_NICS is disputed (facts ff3.6): NCCL merges the devices of one PCIe card,
+# which on a Spark are those of two *different* cages, and here two cages lead to two neighbours (facts B4); 0 is
 # what most owners report as working where each rail has a subnet of its own. `fabric.nccl` overrides every one of them.
 ROUTED = {"NCCL_IB_SUBNET_AWARE_ROUTING": "1", "NCCL_NET_PLUGIN": "none", "NCCL_IB_MERGE_NICS": "0"}
-_ASSUMED_PREFIX = 24  # NCCL's own NCCL_IB_SUBNET_PREFIX_LEN (facts: engine-nccl-netplan B3)
+_ASSUMED_PREFIX = 24  # NCCL's own NCCL_IB_SUBNET_PREFIX_LEN (facts B3)
 
 
 def segments(cluster: Cluster) -> tuple[Segment, ...]:
@@ -21,7 +21,7 @@ def segments(cluster: Cluster) -> tuple[Segment, ...]:
 
 
 def endpoint(node: Node, attachments: tuple[Attachment, ...]) -> Endpoint:
-    """Management: no port of the fabric reaches all other nodes (facts: field-faults 3.6)."""
+    """Management: no port of the fabric reaches all other nodes (facts ff3.6)."""
     return Endpoint(node.management, node.address)
 
 

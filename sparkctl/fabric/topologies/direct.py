@@ -23,7 +23,7 @@ class Direct:
         return own_port(node, attachments)
 
     def nccl(self, cluster: Cluster) -> Mapping[str, str]:
-        """Nothing beyond the common variables (facts: field-faults 3.6)."""
+        """Nothing beyond the common variables (facts ff3.6)."""
         return {}
 
 

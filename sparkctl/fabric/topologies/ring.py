@@ -1,4 +1,4 @@
-"""Four or more nodes in a closed ring of cables, without a switch: experimental (facts: field-faults, row 11)."""
+"""Four or more nodes in a closed ring of cables, without a switch: experimental (facts ff11)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sparkctl.fabric.topologies import circle
 from sparkctl.fabric.topologies.base import Segment, register
 from sparkctl.inventory.model import Cluster, Node
 
-# Trees would connect nodes that no cable joins, and RDMA does not follow IP routes (facts: field-faults, row 11).
+# Trees would connect nodes that no cable joins, and RDMA does not follow IP routes (facts ff11).
 ALONG_THE_CABLES = {"NCCL_ALGO": "Ring"}
 
 

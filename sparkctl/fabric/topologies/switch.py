@@ -14,7 +14,7 @@ class Switched:
     """Switch k is segment k; joined switches are one segment, that of the first of them.
 
     A node's second cable to the same switches gets segment `number of switches + k`: two netdevs of a node must
-    never share a subnet (facts: field-faults, row 5), although the switch would carry both.
+    never share a subnet (facts ff5), although the switch would carry both.
     """
 
     name = "switch"
@@ -36,7 +36,7 @@ class Switched:
         return own_port(node, attachments)
 
     def nccl(self, cluster: Cluster) -> Mapping[str, str]:
-        """Nothing beyond the common variables (facts: field-faults 3.6)."""
+        """Nothing beyond the common variables (facts ff3.6)."""
         return {}
 
 

@@ -14,7 +14,7 @@ from sparkctl.inventory.model import Cluster, Link, LinkEnd, Node, Switch
 from sparkctl.inventory.words import visible
 from sparkctl.outcome import Finding, Severity
 
-# Gb/s: the link of a port runs at 200, and each of its rails is one half of it (facts: field-faults 1 and 3.4)
+# Gb/s: the link of a port runs at 200, and each of its rails is one half of it (facts ff1 and ff3.4)
 CABLE_SPEED = 200
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 Kind = Literal["node", "switch", "unknown"]
