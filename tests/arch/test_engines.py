@@ -19,7 +19,7 @@ SHOWN = {
     "sparkctl/inventory/starter.py": ["#   kind: vllm", '#   runtime: {{docker: "vllm/vllm-openai:v0.33.0"}}'],
     "sparkctl/models/known.json": ["the model's recipe in vLLM's list of recipes"],
     "sparkctl/rules/inv.py": ["an image name such as vllm/vllm-openai:v0.33.0"],
-    "sparkctl/rules/sec.py": ["issue 51 of spark-vllm-docker"],
+    "sparkctl/rules/sec.py": ["eugr/spark-vllm-docker#51"],
     "templates/facts/foreign.py": ['("98-spark-vllm-docker.yaml", "spark-vllm-docker")'],
     "templates/systemd/sparkctl-engine.service.j2": ["eugr/spark-vllm-docker#257"],
 }
