@@ -17,8 +17,9 @@ from sparkctl.facts.perftest_tool import PORT
 from sparkctl.facts.snapshot import NodeFacts, Questions, snapshot
 from sparkctl.facts.survey import Inquiry
 from sparkctl.inventory.model import Cluster, EngineIntent
+from sparkctl.inventory.names import NETPLAN
 from sparkctl.outcome import Ok
-from sparkctl.render.artifact import API_KEY, ENGINE_ENV, ENGINE_SCRIPT, ENGINE_UNIT, NCCL_ENV, NETPLAN
+from sparkctl.render.artifact import API_KEY, ENGINE_ENV, ENGINE_SCRIPT, ENGINE_UNIT, NCCL_ENV
 from sparkctl.ssh.fleet import Fleet
 
 SHOWN = (NETPLAN, NCCL_ENV, ENGINE_ENV, ENGINE_SCRIPT, ENGINE_UNIT)

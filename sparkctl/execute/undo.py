@@ -15,7 +15,6 @@ from sparkctl.facts.base import batch
 from sparkctl.facts.snapshot import NodeFacts, Questions, snapshot
 from sparkctl.outcome import Known, Ok
 from sparkctl.plan import compile as compiled
-from sparkctl.plan.change import Change, UnitChange
 from sparkctl.plan.compile import Run
 from sparkctl.plan.plan import Plan
 from sparkctl.report.events import Note
@@ -96,7 +95,8 @@ class Undo:
 
 def way_back(plan: Plan) -> tuple[tuple[str, ...], ...]:
     """All nodes in waves. An engine that will run again starts in its own order; else the last changed goes first."""
-    starts = [tuple(step.changes) for step in plan.steps if any(map(_runs_again, chain(*step.changes.values())))]
+    again = (step for step in plan.steps if any(c.runs_again for c in chain.from_iterable(step.changes.values())))
+    starts = [tuple(step.changes) for step in again]
     last = {node: i for i, step in enumerate(plan.steps) for node in step.changes}
     others = [tuple(node for node in plan.nodes if last.get(node, -1) == i) for i in sorted({-1, *last.values()})]
     waves, seen = [], set[str]()
@@ -104,10 +104,6 @@ def way_back(plan: Plan) -> tuple[tuple[str, ...], ...]:
         waves.append(tuple(node for node in wave if node not in seen))
         seen |= set(wave)
     return tuple(filter(None, waves))
-
-
-def _runs_again(change: Change) -> bool:
-    return isinstance(change, UnitChange) and change.action == "start" and change.was_running
 
 
 def _booted(old: NodeFacts, new: NodeFacts) -> bool:

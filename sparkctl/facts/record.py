@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
+from sparkctl.fabric.ports import NETDEVS
 from sparkctl.facts.base import Probe
+from sparkctl.inventory.names import ONLY, may_change
 
 ROOT = "/var/lib/sparkctl"
 PROBE = Probe("record", ("read_file", f"{ROOT}/record.json"))
@@ -41,6 +43,16 @@ class Record(BaseModel):
     netdevs: tuple[str, ...] = ()
     unit: str | None = None
     run: str | None = None
+
+    @model_validator(mode="after")
+    def _ours(self) -> Record:
+        """A record that names anything else was not written by sparkctl, and teardown would obey it."""
+        for path, file in self.files.items():
+            if not may_change(path, file.mode, file.baseline or "x"):
+                raise ValueError(f"{path} is no file of sparkctl")
+        if not set(self.netdevs) <= set(NETDEVS) or self.unit not in (None, ONLY.unit):
+            raise ValueError("a netdev or unit that is none of sparkctl")
+        return self
 
 
 class RunHeader(BaseModel):

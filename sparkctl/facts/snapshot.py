@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from sparkctl.facts import files as file_facts
 from sparkctl.facts import foreign as foreign_facts
@@ -15,11 +16,11 @@ from sparkctl.facts import routes as route_facts
 from sparkctl.facts import system as system_facts
 from sparkctl.facts.base import Probe, answers, parsed
 from sparkctl.facts.survey import NOTHING, Inquiry, Survey
+from sparkctl.inventory.names import NETPLAN_FOLDER
 from sparkctl.outcome import Absent, Fact, Known, Unknown
 
 NOT_ASKED = Absent("not asked")
 UNANSWERED = Unknown("the node did not answer this")
-NETPLAN_FOLDER = "/etc/netplan/"
 
 
 @dataclass(frozen=True)
@@ -105,32 +106,61 @@ class NodeFacts:
 
     def unknowns(self) -> Iterable[tuple[str, str]]:
         """(subject, reason) of whatever a plan rests on and could not be read: then none can be made."""
-        rest_on: dict[str, Fact[object]] = {
-            "netdevs": self.netdevs, "record": self.record, "run": self.run, "foreign netplan files": self.foreign,
-            "netplan files": self.netplan_files, "tools": self.missing_tools, "unit": self.unit,
-            "image": self.image, **self.files,
-        }  # fmt: skip
-        return ((name, fact.reason) for name, fact in rest_on.items() if isinstance(fact, Unknown))
+        rests: dict[str, Fact[Any]] = {rest.said: rest.fact(self) for rest in RESTS}
+        rests |= {"netdevs": self.netdevs, **self.files}
+        return ((name, fact.reason) for name, fact in rests.items() if isinstance(fact, Unknown))
 
     def fingerprint(self, netdevs: Iterable[str]) -> str:
         """SHA-256 of everything that a plan for these `netdevs` rests on; counters and clocks are left out."""
-        state = {
+        state: dict[str, object] = {rest.name: rest.counts(rest.fact(self)) for rest in RESTS}
+        state |= {
             "files": {path: _plain(fact) for path, fact in self.files.items()},
-            "netplan files": _plain(self.netplan_files),
-            "foreign": _plain(self.foreign),
             "netdevs": {name: _plain(self.netdev(name)) for name in netdevs},
-            "record": _plain(self.record),
-            "run": _plain(self.run),
-            "unit": (self.unit.value.running, self.unit.value.enabled) if isinstance(self.unit, Known) else None,
-            "image": _plain(self.image),
         }
-        return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
+        kept = {name: counted for name, counted in state.items() if counted is not NOTHING_MISSING}
+        return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 
 def _plain(fact: Fact[object]) -> str:
     if not isinstance(fact, Known):
         return type(fact).__name__
     return repr(fact.value)
+
+
+def _unit(fact: Fact[units.UnitState]) -> object:
+    return (fact.value.running, fact.value.enabled) if isinstance(fact, Known) else None
+
+
+NOTHING_MISSING = ""
+
+
+def _missing(fact: Fact[tuple[str, ...]]) -> str:
+    return NOTHING_MISSING if fact == Known(()) else _plain(fact)
+
+
+@dataclass(frozen=True)
+class Rest:
+    """A fact that plans rest on, beside those of files and netdevs.
+
+    `name`: in fingerprints, which journals hold; `said`: to people; `counts`: what of it must be the same when a plan
+    runs. All in one list: what is asked for an answer is part of the fingerprint, too.
+    """
+
+    name: str
+    said: str
+    fact: Callable[[NodeFacts], Fact[Any]]
+    counts: Callable[[Fact[Any]], object] = _plain
+
+
+RESTS = (
+    Rest("record", "record", lambda facts: facts.record),
+    Rest("run", "run", lambda facts: facts.run),
+    Rest("foreign", "foreign netplan files", lambda facts: facts.foreign),
+    Rest("netplan files", "netplan files", lambda facts: facts.netplan_files),
+    Rest("tools", "tools", lambda facts: facts.missing_tools, _missing),
+    Rest("unit", "unit", lambda facts: facts.unit, _unit),
+    Rest("image", "image", lambda facts: facts.image),
+)
 
 
 def snapshot(node: str, questions: Questions, stdout: str) -> NodeFacts:

@@ -1,7 +1,8 @@
-"""What an engine is called on its nodes: its unit, its container and its files."""
+"""What is called how on nodes: an engine's unit, container and files, and all that sparkctl may change there."""
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 
@@ -25,3 +26,16 @@ def names_of(stem: str = "sparkctl-engine", folder: str = "/etc/sparkctl") -> En
 
 ONLY = names_of()
 """Of the one engine that an inventory has."""
+NETPLAN_FOLDER = "/etc/netplan/"
+NETPLAN = f"{NETPLAN_FOLDER}95-sparkctl.yaml"
+OWNED = frozenset({NETPLAN, ONLY.nccl, ONLY.environment, ONLY.script, ONLY.key, ONLY.unit_file})
+"""The files that sparkctl makes; in netplan's folder it may also move what others defined for the fabric aside."""
+_PLAIN = re.compile(r"[\w.@+:-]+", re.ASCII)
+
+
+def may_change(path: str, mode: int = 0, baseline: str = "x") -> bool:
+    """Whether a plan or a record may name this file, with permissions alone and the image kept under a plain name."""
+    name = path.removeprefix(NETPLAN_FOLDER)
+    beside = path.startswith(NETPLAN_FOLDER) and _PLAIN.fullmatch(name) and name.endswith(".yaml")
+    plain = _PLAIN.fullmatch(baseline) and set(baseline) != {"."}
+    return bool((path in OWNED or beside) and plain) and 0 <= mode <= 0o777

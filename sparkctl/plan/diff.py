@@ -10,9 +10,10 @@ from sparkctl.facts.files import FileState
 from sparkctl.facts.foreign import ForeignFile, ForeignStanza
 from sparkctl.facts.record import FileRecord
 from sparkctl.facts.snapshot import NodeFacts
+from sparkctl.inventory.names import NETPLAN_FOLDER
 from sparkctl.outcome import Absent, Fact, Known
-from sparkctl.plan.change import ABSENT, FileChange, FileImage, ImageChange, NetdevTarget, NetworkChange, Stage
-from sparkctl.render.artifact import ENGINE_ENV, NCCL_ENV, NETPLAN_FOLDER, NodeRendering
+from sparkctl.plan.changes import ABSENT, FileChange, FileImage, ImageChange, NetdevTarget, NetworkChange, Stage
+from sparkctl.render.artifact import ENGINE_ENV, NCCL_ENV, NodeRendering
 
 INTERRUPTED = "sparkctl cluster recover finishes it or puts the node back"
 
@@ -127,7 +128,8 @@ def set_aside(desired: Desired, facts: NodeFacts, wishes: Wishes) -> Iterator[Fi
     netdevs = tuple(a.netdev for a in desired.attachments)
     for file in foreign(facts) if wishes.take_over else ():
         before = FileImage(digest=file.digest, mode=file.mode, uid=file.uid, gid=file.gid)
-        after = None if file.after == ABSENT else before.model_copy(update={"digest": file.after})
+        mode = file.mode & 0o777
+        after = None if file.after == ABSENT else before.model_copy(update={"digest": file.after, "mode": mode})
         reason = "it also defines " + ", ".join(dict.fromkeys(n for s in file.stanzas for n in s.netdevs))
         yield FileChange(stage="network", path=file.path, before=before, after=after, reason=reason, aside=netdevs)
 

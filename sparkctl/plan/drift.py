@@ -12,7 +12,7 @@ from sparkctl.facts.foreign import ForeignFile
 from sparkctl.facts.record import FileRecord
 from sparkctl.facts.snapshot import NodeFacts
 from sparkctl.outcome import Absent, Fact, Known, Unknown
-from sparkctl.plan.change import ABSENT
+from sparkctl.plan.changes import ABSENT
 from sparkctl.plan.diff import INTERRUPTED, Desired, foreign, recorded
 from sparkctl.render.artifact import ENGINE_UNIT, UNIT_NAME
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from sparkctl.facts.record import Record
-from sparkctl.plan.change import Change, FileChange, NetworkChange, Risk, Stage, UnitChange
+from sparkctl.plan.changes import Change, FileChange, NetworkChange, Risk, Stage, UnitChange
 
 RISKS: tuple[Risk, ...] = ("none", "restart", "link-drop", "lock-out")
 
@@ -48,6 +49,13 @@ class Plan(BaseModel):
         """The changes of `node` in the order of the run."""
         for step in self.steps:
             yield from step.changes.get(node, ())
+
+    def numbered(self, node: str) -> Iterator[tuple[int, Change]]:
+        """The changes of `node`, those of files first, each with its number among its kind."""
+        counts: Counter[str] = Counter()
+        for change in sorted(self.of(node), key=lambda change: change.kind):
+            yield counts[change.kind], change
+            counts[change.kind] += 1
 
     def files(self, node: str) -> tuple[FileChange, ...]:
         """The file changes of `node`; their position numbers their before- and after-images."""

@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sparkctl.errors import Refused, UsageError
 from sparkctl.plan.diff import Wishes
@@ -59,7 +59,11 @@ def read(content: bytes, name: str) -> Receipt:
         if fields.pop("seal", None) != _seal(fields):
             raise Refused(f"{name}: not as sparkctl wrote it: its seal does not fit", AGAIN)
         return Receipt.model_validate_json(json.dumps(fields))
-    except (ValueError, RecursionError) as error:  # pydantic's ValidationError is a ValueError
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise Refused(f"{name}: {place}: {first['msg']}", AGAIN) from None
+    except (ValueError, RecursionError) as error:
         reason = str(error).partition("\n")[0]
         raise UsageError(f"{name}: not a saved plan: {reason}", "make one with `cluster plan -o`") from None
 

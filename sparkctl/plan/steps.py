@@ -10,7 +10,7 @@ from sparkctl.fabric.ports import NETDEVS
 from sparkctl.facts.record import FileRecord, Record
 from sparkctl.facts.snapshot import NodeFacts
 from sparkctl.outcome import Absent, Known
-from sparkctl.plan.change import ABSENT, Change, FileChange, ImageChange, NetworkChange, Stage, UnitChange
+from sparkctl.plan.changes import ABSENT, Change, FileChange, ImageChange, NetworkChange, Stage, UnitChange
 from sparkctl.plan.diff import (
     PLAIN,
     SPARED,

@@ -11,8 +11,6 @@ from sparkctl.inventory.names import ONLY
 
 Stage = Literal["network", "engine"]
 
-NETPLAN_FOLDER = "/etc/netplan/"
-NETPLAN = f"{NETPLAN_FOLDER}95-sparkctl.yaml"
 NCCL_ENV = ONLY.nccl
 ENGINE_ENV = ONLY.environment
 ENGINE_SCRIPT = ONLY.script

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sparkctl.fabric.model import Fabric
 from sparkctl.inventory.model import Cluster, Node
-from sparkctl.render.artifact import NETPLAN, Artifact
+from sparkctl.inventory.names import NETPLAN
+from sparkctl.render.artifact import Artifact
 from sparkctl.render.environment import text_of
 
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterator
-
 from rich.console import Console
 from rich.markup import escape
 
-from sparkctl.plan.change import Change, FileChange, ImageChange
+from sparkctl.plan.changes import Change
 from sparkctl.plan.plan import Plan
 
 RISK_WORDS = {
@@ -38,27 +35,9 @@ def print_plan(plan: Plan, console: Console, *, diffs: bool = True) -> None:
 def _print_change(node: str, change: Change, console: Console, diffs: bool) -> None:
     risk = "" if change.risk == "none" else f" [yellow]({change.risk})[/]"
     console.print(f"   {node}: {escape(change.summary)}{risk} [dim]because {escape(change.reason)}[/]")
-    if diffs and isinstance(change, FileChange):
-        for line in difference(change):
-            style = "green" if line.startswith("+") else "red" if line.startswith("-") else "dim"
-            console.print(f"      [{style}]{escape(line)}[/]")
-
-
-def difference(change: FileChange) -> Iterator[str]:
-    """Unified diff of a file change; a secret or a kept before-image shows no content."""
-    if change.source is not None:
-        yield "(a secret: its content is never shown)"
-        return
-    if change.aside:
-        yield "(its content never leaves the node; teardown puts it back)"
-        return
-    before = change.before.content if change.before else None
-    after = change.after.content if change.after else None
-    if change.baseline is not None:
-        yield "(the node's own before-image comes back)"
-        return
-    old, new = (before or "").splitlines(), (after or "").splitlines()
-    yield from (line for line in difflib.unified_diff(old, new, lineterm="", n=2) if line[:3] not in ("---", "+++"))
+    for line in change.details() if diffs else ():
+        style = "green" if line.startswith("+") else "red" if line.startswith("-") else "dim"
+        console.print(f"      [{style}]{escape(line)}[/]")
 
 
 def _print_safety(plan: Plan, console: Console) -> None:
@@ -67,7 +46,7 @@ def _print_safety(plan: Plan, console: Console) -> None:
     console.print(f"{where}; highest risk: {plan.risk} ({RISK_WORDS[plan.risk]})")
     console.print("undo: every node keeps before-images and a timer of its own; any failure, a lost connection")
     console.print("      or a dead controller puts all nodes back, the last step first")
-    stays = {c.summary for node in plan.nodes for c in plan.of(node) if isinstance(c, ImageChange)}
+    stays = {c.summary for node in plan.nodes for c in plan.of(node) if not c.reversible}
     for summary in sorted(stays):
         console.print(f"[yellow]not undone:[/] {escape(summary)}")
 

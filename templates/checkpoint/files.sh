@@ -1,6 +1,18 @@
 # Steps on files, and the images of them (POSIX sh, run as root; node.sh comes first).
 # Each ends with 0, or says on stderr what is wrong and ends with another status.
 
+# Nothing else is written, kept or put back, whatever a plan or a record says; `may_change` of sparkctl says the same.
+ours() { # PATH [MODE]
+  case ${2:-0600} in 0[0-7][0-7][0-7]) ;; *) err "$1: no file of sparkctl has mode $2"; return 78 ;; esac
+  case $1 in
+    */../* | */./* | *//*) ;;
+    /etc/netplan/*/* | /etc/sparkctl/*/*/*/*) ;;
+    /etc/netplan/*.yaml | /etc/sparkctl/* | "$UNITS"/sparkctl-*.service) return 0 ;;
+  esac
+  err "$1 is no file of sparkctl"
+  return 78
+}
+
 # Like mv over PATH, but never half a file; its name is to be flushed yet. Keeps mode, owner and times of SOURCE, or has MODE and is root's.
 place() { # SOURCE PATH [MODE]
   temp=${2%/*}/.sparkctl.new
@@ -20,11 +32,13 @@ undo_dir() { # DIRECTORY: away with it when sparkctl made it and nobody uses it
 }
 
 put_file() { # PATH MODE BLOB
+  ours "$1" "$2" || return
   [ -d "${1%/*}" ] || made_dir "${1%/*}" || return
   place "$S/$3" "$1" "$2" && dirty="$dirty ${1%/*}"
 }
 
 drop_file() { # PATH
+  ours "$1" || return
   dir=${1%/*}
   [ -d "$dir" ] || return 0
   rm -f "$1" "$dir/.sparkctl.new" && sync "$dir" && undo_dir "$dir"
@@ -48,6 +62,7 @@ intact() { # IMAGE DIGEST: never put back what a bad disk or another hand made o
 }
 
 restore_file() { # PATH NAME DIGEST: as it was before sparkctl first touched it
+  ours "$1" || return
   intact "$S/baseline/$2" "$3" || return
   if [ ! -d "${1%/*}" ]; then mkdir -m 0755 "${1%/*}" || return; fi
   place "$S/baseline/$2" "$1" && sync "${1%/*}"

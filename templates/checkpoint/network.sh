@@ -3,6 +3,7 @@
 
 # The shell's own `read` would get one digit of each sysctl.
 save_netdev() { # DEV: everything that netplan changes and does not put back
+  case $1 in enp1s0f[01]np[01] | enP2p1s0f[01]np[01]) ;; *) err "$1 is no netdev of the fabric"; return 78 ;; esac
   [ -d "/sys/class/net/$1" ] || { err "no such netdev: $1"; return 78; }
   read -r mtu <"/sys/class/net/$1/mtu" && read -r flags <"/sys/class/net/$1/flags" || return
   # One question for all of them.

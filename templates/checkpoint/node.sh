@@ -167,6 +167,7 @@ enter() { # RUN STATE STEP: into the journal, then in force
 }
 
 save_file() { # PATH NUMBER DIGEST: the before-image, refused when it is not what the plan was made from
+  ours "$1" || return
   if ! has_digest "$1" "$3"; then
     err "$1 changed since the plan was made (now $sum)"
     return 78

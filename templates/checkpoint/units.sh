@@ -1,7 +1,12 @@
 # Steps on units and images (POSIX sh, run as root; node.sh comes first).
 # Each ends with 0, or says on stderr what is wrong and ends with another status.
 
+our_unit() { # UNIT
+  case $1 in sparkctl-*.service) ;; *) err "$1 is no unit of sparkctl"; return 78 ;; esac
+}
+
 start_unit() { # UNIT
+  our_unit "$1" || return
   systemctl daemon-reload && systemctl reset-failed "$1" 2>/dev/null
   systemctl enable --quiet "$1" && sync_wants && systemctl start "$1"
 }
@@ -20,6 +25,7 @@ sync_wants() { [ ! -d "$WANTS" ] || sync "$WANTS"; }
 
 # Stopped means that nothing of it is left: a stale rank blocks the next start (EADDRINUSE on the master port).
 stop_unit() { # UNIT CONTAINER
+  our_unit "$1" || return
   if systemctl cat "$1" >/dev/null 2>&1; then
     systemctl disable --quiet "$1" 2>/dev/null
     sync_wants

@@ -15,8 +15,9 @@ import yaml
 
 from sparkctl.fabric.topologies.circle import ROUTED
 from sparkctl.fabric.topologies.ring import ALONG_THE_CABLES
+from sparkctl.inventory.names import NETPLAN
 from sparkctl.render import NodeRendering
-from sparkctl.render.artifact import NCCL_ENV, NETPLAN
+from sparkctl.render.artifact import NCCL_ENV
 from sparkctl.render.nccl import ROCE, TCP
 from sparkctl.rules.nccl import names
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from sparkctl.inventory.names import NETPLAN
 from sparkctl.render import NodeRendering
-from sparkctl.render.artifact import NETPLAN
 
 Rooted = Callable[[NodeRendering], Path]
 MANAGER = "network:\n  version: 2\n  renderer: NetworkManager\n  ethernets: {enP7s7: {dhcp4: true}}\n"

@@ -18,9 +18,10 @@ from sparkctl.facts.record import FileRecord, Record, RunState
 from sparkctl.facts.routes import Route, parse
 from sparkctl.facts.snapshot import NodeFacts
 from sparkctl.facts.units import ContainerState
+from sparkctl.inventory.names import NETPLAN
 from sparkctl.outcome import Absent, Known, Unknown
 from sparkctl.plan.drift import Drift, drift
-from sparkctl.render.artifact import API_KEY, NCCL_ENV, NETPLAN
+from sparkctl.render.artifact import API_KEY, NCCL_ENV
 from sparkctl.report.drift import as_values, print_drift
 from tests.unit.test_plan import CLUSTER, FABRIC, desired, settled
 

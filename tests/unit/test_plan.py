@@ -16,7 +16,7 @@ from sparkctl.errors import Refused
 from sparkctl.execute.read_facts import questions
 from sparkctl.facts.record import Record
 from sparkctl.facts.snapshot import NodeFacts, snapshot
-from sparkctl.plan.change import FileChange
+from sparkctl.plan.changes import FileChange
 from sparkctl.plan.compile import Run, archive, commit, prepare
 from sparkctl.plan.diff import PLAIN, Desired, Wishes
 from sparkctl.plan.plan import Plan

@@ -166,15 +166,35 @@ def test_a_sealed_change_of_any_field_is_refused_or_has_no_say(site: Place) -> N
     assert {command.effect for command in sent(site)} == {Effect.READ}
 
 
-def test_what_somebody_put_into_the_file_is_never_a_change() -> None:
-    """Two more file changes, as once wrote /etc/cron.d/evil and a setuid file."""
+EVIL = {"digest": "0" * 64, "mode": 0o600, "uid": 0, "gid": 0, "content": "* * * * * root id\n"}
+
+
+def more(path: str, **other: Any) -> dict[str, Any]:
+    """One more file change, as somebody might write it into a saved plan."""
+    return {"kind": "file", "stage": "network", "path": path, "before": None, "after": {**EVIL, **other}, "reason": "x"}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (more("/etc/cron.d/evil"), "/etc/cron.d/evil is no file of sparkctl"),
+        (more("/etc/sparkctl/engine.sh", mode=0o4755), "or has a mode that none of them has"),
+        (more("/etc/netplan/../cron.d/evil.yaml"), "is no file of sparkctl"),
+        (more("/etc/netplan/99-more.yaml"), "its steps differ"),
+        ({"kind": "network", "netdevs": [{"netdev": "enP7s7", "before_mtu": 1500, "before_addresses": [], "after_mtu": 68,
+          "after_address": None}], "reason": "x"}, "enP7s7 is no netdev of the fabric"),
+        ({"kind": "unit", "unit": "ssh.service", "container": "", "action": "stop", "was_enabled": True,
+          "was_running": True, "reason": "x"}, "is no unit of sparkctl"),
+    ],
+)  # fmt: skip
+def test_what_somebody_put_into_the_file_is_never_a_change(change: dict[str, Any], said: str) -> None:
+    """Two more file changes once wrote /etc/cron.d/evil and a setuid file."""
     site = place(pair())
     whole = fields(made(site).receipt(site))
-    evil = {"kind": "file", "stage": "network", "path": "/etc/cron.d/evil", "before": None, "reason": "why not"}
-    evil["after"] = {"digest": "0" * 64, "mode": 0o4755, "uid": 0, "gid": 0, "content": "* * * * * root id\n"}
-    whole["plan"]["steps"][0]["changes"]["spark-2"].append(evil)
-    with pytest.raises(StalePlan, match="its steps differ"):
+    whole["plan"]["steps"][0]["changes"]["spark-2"].append(change)
+    with pytest.raises(Refused, match=said):
         accepted(site, read(written(whole, sealed=True), FILE))
+    assert {command.effect for command in sent(site)} == {Effect.READ}
 
 
 def test_an_empty_plan_asks_the_nodes_all_the_same() -> None:

@@ -10,9 +10,10 @@ import pytest
 import yaml
 
 from sparkctl.errors import SparkctlError
+from sparkctl.inventory.names import NETPLAN
 from sparkctl.inventory.resolve import Controller
 from sparkctl.render import Rendering, render
-from sparkctl.render.artifact import API_KEY, ENGINE_ENV, ENGINE_SCRIPT, ENGINE_UNIT, NCCL_ENV, NETPLAN
+from sparkctl.render.artifact import API_KEY, ENGINE_ENV, ENGINE_SCRIPT, ENGINE_UNIT, NCCL_ENV
 from sparkctl.study import study_text
 
 NODES = "apiVersion: sparkctl/v1\nkind: Cluster\nmetadata: {name: dual}\nnodes:\n  - {name: a, address: 192.0.2.11}\n"

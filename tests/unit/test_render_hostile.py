@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from sparkctl.errors import SparkctlError
 from sparkctl.inventory.model import Runtime
+from sparkctl.inventory.names import NETPLAN
 from sparkctl.inventory.resolve import Controller
 from sparkctl.render import NodeRendering, render
-from sparkctl.render.artifact import ENGINE_ENV, ENGINE_SCRIPT, ENGINE_UNIT, NCCL_ENV, NETPLAN
+from sparkctl.render.artifact import ENGINE_ENV, ENGINE_SCRIPT, ENGINE_UNIT, NCCL_ENV
 from sparkctl.study import study_text
 
 TEXT = """

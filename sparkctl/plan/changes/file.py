@@ -1,0 +1,122 @@
+"""Write or remove one file."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from sparkctl.commands import files
+from sparkctl.commands.base import Words, functions
+from sparkctl.facts.record import Record
+from sparkctl.inventory.names import NETPLAN, may_change
+from sparkctl.plan.changes.base import ABSENT, ChangeKind, Undoing
+
+
+class FileImage(BaseModel):
+    """A file's digest, mode, owner, and content (None for what stays on the node or in a secret's file)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    digest: str
+    mode: int
+    uid: int = 0
+    gid: int = 0
+    content: str | None = None
+
+
+class FileChange(ChangeKind):
+    """Write or remove one file. `source`: a secret's path on the controller; `baseline`: a kept before-image.
+
+    `aside`: the node itself makes the new content, the old one without the stanzas of these netdevs. ValueError for a
+    path or mode that sparkctl has no business with.
+    """
+
+    kind: Literal["file"] = "file"
+    path: str
+    before: FileImage | None
+    after: FileImage | None
+    source: str | None = None
+    baseline: str | None = None
+    aside: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _ours(self) -> FileChange:
+        if not may_change(self.path, self.after.mode if self.after else 0, self.baseline or "x"):
+            raise ValueError(f"{self.path} is no file of sparkctl, or has a mode that none of them has")
+        return self
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        if self.aside:
+            return f"move {'all' if self.after is None else 'the fabric stanzas'} of {self.path} aside"
+        verb = "create" if self.before is None else "remove" if self.after is None else "change"
+        mode = f" ({self.after.mode:04o})" if self.after else ""
+        return f"{verb} {self.path}{mode}"
+
+    def details(self) -> Iterator[str]:
+        """Unified diff; a secret or a kept before-image shows no content."""
+        if self.source is not None:
+            yield "(a secret: its content is never shown)"
+        elif self.aside:
+            yield "(its content never leaves the node; teardown puts it back)"
+        elif self.baseline is not None:
+            yield "(the node's own before-image comes back)"
+        else:
+            before, after = ((image.content or "" if image else "").splitlines() for image in (self.before, self.after))
+            lines = difflib.unified_diff(before, after, lineterm="", n=2)
+            yield from (line for line in lines if line[:3] not in ("---", "+++"))
+
+    def members(self, number: int, secrets: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
+        """Its content, or the program that makes it there."""
+        if self.aside:
+            yield "foreign.py", functions("facts/foreign.py").encode()
+            yield f"after/{number}", b""
+        elif self.after is not None and self.baseline is None:
+            yield f"after/{number}", secrets[self.path] if self.source is not None else self._content().encode()
+
+    def _content(self) -> str:
+        if self.after is None or self.after.content is None:
+            raise ValueError(f"the plan has no content for {self.path}")
+        return self.after.content
+
+    def saves(self, number: int) -> Iterator[Words]:
+        """As ChangeKind.saves."""
+        yield files.save(self.path, number, _digest(self.before))
+
+    def drafts(self, number: int) -> Iterator[Words]:
+        """As ChangeKind.drafts."""
+        if self.aside:
+            yield files.set_aside(self.path, number, _digest(self.after), NETPLAN, self.aside)
+
+    def blob(self, number: int) -> str:
+        """Where its content lies, below /var/lib/sparkctl; empty when it goes."""
+        if self.after is None:
+            return ""
+        return files.baseline(self.baseline) if self.baseline else files.after(number)
+
+    def steps(self, number: int) -> Iterator[Words]:
+        """As ChangeKind.steps."""
+        if self.after is None:
+            yield files.drop(self.path)
+        elif self.baseline is not None:
+            yield files.restore(self.path, self.baseline, self.after.digest)
+        else:
+            yield files.put(self.path, self.after.mode, number)
+
+    def undo(self, number: int) -> Iterator[tuple[Undoing, Words]]:
+        """As ChangeKind.undo."""
+        part = Undoing.NETWORK_FILES if self.stage == "network" else Undoing.ENGINE_FILES
+        yield part, files.undo(self.path, number, _digest(self.before))
+
+    def keeps(self, number: int, record: Record | None) -> Iterator[Words]:
+        """As ChangeKind.keeps; nothing of what the run gave back."""
+        kept = record.files.get(self.path) if record else None
+        if kept is not None and kept.baseline is not None:
+            yield files.keep(number, kept.baseline)
+
+
+def _digest(image: FileImage | None) -> str:
+    return image.digest if image else ABSENT
