@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -34,6 +35,7 @@ from tests.standin.engine import BUILD, ENGINE, MEET
 from tests.unit.ground import Site, blank, down, first, grown, members, sent, up
 
 ROOT = Path(__file__).parents[2]
+PROGRAM = ROOT / "tests" / "standin" / "program.py"
 INVENTORY = """apiVersion: sparkctl/v1
 kind: Cluster
 metadata: {name: other}
@@ -257,14 +259,14 @@ def test_the_canary_reads_its_answers(
         assert {key: said["ready"][key] for key in expected} == expected  # type: ignore[index]
 
 
-def canary(probe: dict[str, object], folder: Path) -> dict[str, object]:
+def canary(probe: dict[str, object], folder: Path, key: str | None = None) -> dict[str, object]:
     """The last object that the node's program prints, on a node whose unit is active."""
     tools = folder / "bin"
-    tools.mkdir()
+    tools.mkdir(exist_ok=True)
     for name, text in (("systemctl", "echo ActiveState=active"), ("journalctl", "exit 0")):
         (tools / name).write_text(f"#!/bin/sh\n{text}\n")
         (tools / name).chmod(0o755)
-    asked = command(Watch("sparkctl-engine.service", probe), 0)
+    asked = command(Watch("sparkctl-engine.service", probe, key), 0)
     env = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"}
     ran = subprocess.run(["sh", "-c", asked.script], input=asked.stdin, capture_output=True, env=env, timeout=30, check=True)
     said = json.loads(ran.stdout.splitlines()[-1])
@@ -342,7 +344,54 @@ def test_the_program_needs_its_head_first() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         nobody = taken.getsockname()[1]
     words = ["--rank", "1", "--ranks", "2", "--meet-at", "127.0.0.1", "--meet-port", str(nobody), "--side-port", "0"]
-    program = ROOT / "tests" / "standin" / "program.py"
     env = {**os.environ, "STANDIN_ADDRESS": "127.0.0.1"}
-    done = subprocess.run([sys.executable, program, *words], env=env, capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, PROGRAM, *words], env=env, capture_output=True, text=True, timeout=30)
     assert done.returncode == 3 and "no head" in done.stderr
+
+
+@pytest.fixture
+def gang() -> Iterator[tuple[int, list[subprocess.Popen[bytes]]]]:
+    """Both ranks of the stand-in's program on this machine, the head first, and the port that it serves at."""
+    with socket.create_server(("127.0.0.1", 0)) as a, socket.create_server(("127.0.0.1", 0)) as b, socket.create_server(("127.0.0.1", 0)) as c:
+        meet, side, serve = (each.getsockname()[1] for each in (a, b, c))
+    ranks: list[subprocess.Popen[bytes]] = []
+    for rank in (0, 1):
+        words = ["--rank", str(rank), "--ranks", "2", "--meet-at", "127.0.0.1", "--meet-port", str(meet), "--side-port", str(side)]
+        words += ["--serve", str(serve)] if rank == 0 else []
+        env = {**os.environ, "STANDIN_ADDRESS": f"127.0.0.{rank + 1}", "STANDIN_TOKEN": "k"}
+        ranks.append(subprocess.Popen([sys.executable, PROGRAM, *words], env=env, stderr=subprocess.DEVNULL))
+        if rank == 0:
+            listening(meet)
+    listening(serve)
+    yield serve, ranks
+    for process in ranks:
+        process.kill()
+        process.wait()
+
+
+def listening(port: int) -> None:
+    """Wait until somebody listens there, without a connection that would be taken for a worker's."""
+    for _ in range(300):
+        said = subprocess.run(["ss", "-Hltn", f"sport = :{port}"], capture_output=True, text=True, check=True).stdout
+        if said:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"nobody listens at {port}")
+
+
+def test_the_canary_gets_a_token_of_both_ranks_and_none_when_one_is_gone(
+    gang: tuple[int, list[subprocess.Popen[bytes]]], site: Site, tmp_path: Path
+) -> None:
+    port, (head, worker) = gang
+    assert site.cluster.engine is not None
+    probe = vars(ENGINE.probe(replace(site.cluster.engine, port=port), 2))
+    key = tmp_path / "key"
+    key.write_text("k\n")
+    ready = canary(probe, tmp_path, str(key))["ready"]
+    assert isinstance(ready, dict)
+    assert (ready["text"], ready["tokens"], ready["version"]) == ("word word", 2, "1")
+    assert canary(probe, tmp_path)["waiting"] == "HTTP 401 from /complete"
+    worker.kill()
+    worker.wait()
+    assert "ready" not in canary(probe, tmp_path, str(key))
+    assert head.wait(10) == 4
