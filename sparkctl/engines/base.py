@@ -141,8 +141,8 @@ class TwinBuild:
     """How the folder of a twin is made, once for a machine: an environment for the Python of the emulated nodes.
 
     image: its name as a container image there. about: what people are told while it is built. lock: JSON, lines for pip
-    with hashes by part: `packages`, and `cuda` for what only a torch with CUDA needs. renamed: a distribution, the name
-    under which it looks up its version, and that. files: text by path; those in bin/ are programs, others are for
+    with hashes by part: `packages`, and torch as `cpu` or else as `cuda`. renamed: a distribution, the name under which
+    it looks up its version, and that. files: text by path; those in bin/ are programs, others are for
     `finish` alone: shell without single quotes, run in the folder on a node's root, where "$0" is Python. made: a
     file that is there in the end.
     """
