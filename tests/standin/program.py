@@ -53,8 +53,7 @@ def head(told: argparse.Namespace, mine: str) -> None:
     workers = []
     while len(workers) < told.ranks - 1:
         line, _ = meeting.accept()
-        with line, line.makefile() as words:
-            workers.append(words.readline().strip())
+        workers += filter(None, [said(line)])
     threading.Thread(target=refuse, args=(meeting,), daemon=True).start()
     key = os.environ.get("STANDIN_TOKEN", "")
 
@@ -89,9 +88,16 @@ def head(told: argparse.Namespace, mine: str) -> None:
     http.server.ThreadingHTTPServer(("0.0.0.0", told.serve), Api).serve_forever()
 
 
+def said(line: socket.socket) -> str:
+    """Where a worker listens; empty of one that only knocks, as sparkctl does to see what packet filters let through."""
+    with line, line.makefile() as words:
+        return words.readline().strip()
+
+
 def refuse(meeting: socket.socket) -> None:
     """A worker that comes again is one that was lost."""
-    meeting.accept()
+    while not said(meeting.accept()[0]):
+        pass
     os._exit(4)
 
 
