@@ -90,7 +90,7 @@ def test_the_whole_line(other: Other) -> None:
     assert verified.code == 0, verified.err
     for check in ("files", "engine-unit", "engine-canary"):
         assert verdicts(verified, check) == {"pass"}, check
-    environment = other.root("spark-2", "docker exec sparkctl-engine /bin/sh -c env")
+    environment = other.root("spark-2", "tr '\\0' '\\n' </proc/$(docker inspect -f '{{.State.Pid}}' sparkctl-engine)/environ")
     assert "STANDIN_ADDRESS=10.20.0.12\n" in environment and "STANDIN_TOKEN=lab-" in environment
     assert "VLLM" not in environment
     assert other.root("spark-1", "systemctl show -P Restart sparkctl-engine").strip() == "no"
@@ -103,7 +103,8 @@ def test_the_whole_line(other: Other) -> None:
     assert broken.code == 7 and "fail" in verdicts(broken, "engine-unit"), broken.out
     healed = other.cluster("up", "--yes", "--json")
     assert healed.code == 0, healed.err
-    assert [step["title"] for step in healed.json["plan"]["steps"]] == ["stop all ranks", "engine, head", "engine, workers"]  # type: ignore[index]
+    titles = [step["title"] for step in healed.json["plan"]["steps"]]  # type: ignore[index]
+    assert titles == ["engine, head", "engine, workers"], "the head ended when its worker was gone, and stayed down"
 
     down = other.cluster("down", "--yes", "--json")
     assert down.code == 0, down.err
