@@ -18,7 +18,7 @@ import socket
 import sys
 import time
 
-STARTED = "/run/systemd/units/invocation:"  # systemd has this link from before a unit's first process until its end
+STARTED = "/run/systemd/units/invocation:"  # systemd has this link from before the first process of a unit until its end
 AGAIN, BEHIND, LOOK = 0.2, 1.0, 0.02  # seconds: until the next knock, before closed ports, between looks at the unit
 LEAST = 1.5  # seconds without an answer that say anything: the kernel knocks a second time after 1
 IP_RECVERR, IP_BIND_ADDRESS_NO_PORT = 11, 24  # linux/in.h
