@@ -18,7 +18,7 @@ import socket
 import sys
 import time
 
-STARTED = "/run/systemd/units/invocation:"  # systemd has this link from before the first process of a unit until its end
+STARTED = "/run/systemd/units/invocation:"  # systemd has it from before the first process of a unit to its end
 AGAIN, BEHIND, LOOK = 0.2, 1.0, 0.02  # seconds: until the next knock, before closed ports, between looks at the unit
 LEAST = 1.5  # seconds without an answer that say anything: the kernel knocks a second time after 1
 IP_RECVERR, IP_BIND_ADDRESS_NO_PORT = 11, 24  # linux/in.h
@@ -54,7 +54,7 @@ class Door:
 
 
 class Knock:
-    """`due`: when to knock next, in seconds from the beginning; None: it is answered for good, or under way."""
+    """When to knock next, in seconds from the beginning (due); None: it is answered for good, or under way."""
 
     def __init__(self, netdev, own, peer, port, opened):
         self.netdev, self.own, self.peer, self.port, self.opened = netdev, own, peer, port, opened
