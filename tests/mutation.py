@@ -283,6 +283,8 @@ MUTANTS = (
     Mutant("journal of the intention", of_program, "prepare", drop("journal"), "test_journal_of_the_intention"),
     Mutant("journal of the step", of_program, "commit", drop("journal", "started"), "test_journal_of_every_step"),
     Mutant("fsync of the journal", of_node, "journal", without("flush"), "test_journal_of_every_step"),
+    Mutant("only our files", of_node, "put_file", without("ours"), "test_a_node_changes_only_what_is_sparkctls"),
+    Mutant("only our units", of_node, "stop_unit", without("our_unit"), "test_a_node_changes_only_what_is_sparkctls"),
     Mutant("redaction", of_program, "files.probe", never("secret"), "test_redaction"),
     Mutant("hold", of_node, "hold", fails("$run"), "test_hold"),
     Mutant("hold after a boot", of_node, "hold", fails("$on"), "test_hold_after_a_boot"),

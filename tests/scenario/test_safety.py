@@ -11,8 +11,9 @@ from unittest.mock import patch
 
 import pytest
 
-from sparkctl.commands import lock
-from sparkctl.commands.base import Effect, functions, write
+from sparkctl.commands import files as files_of
+from sparkctl.commands import lock, netplan, systemd
+from sparkctl.commands.base import Effect, functions, lines, program, write
 from sparkctl.errors import AccessRefused, ApplyFailed, EffectRefused, Locked, RollbackIncomplete, StalePlan, Unfinished
 from sparkctl.execute.site import Site
 from sparkctl.facts import survey
@@ -440,6 +441,32 @@ def test_a_run_finished_twice_keeps_the_same_book(rig: Rig, grown: dict[str, str
     said = rig.world.run(HEAD, again)
     assert said.status == 0, said
     assert files(rig, HEAD)[book] == before and before[-1]
+
+
+STRANGE = (
+    files_of.save("/etc/cron.d/evil", 0, "absent"),
+    files_of.put("/etc/cron.d/evil", 0o600, 0),
+    files_of.put("/etc/sparkctl/engine.sh", 0o4755, 0),
+    files_of.put("/etc/netplan/../cron.d/evil.yaml", 0o600, 0),
+    files_of.put("/etc/systemd/system/ssh.service", 0o644, 0),
+    files_of.drop("/etc/hostname"),
+    files_of.restore("/etc/shadow", "x", "0" * 64),
+    netplan.save_netdev("enP7s7"),
+    systemd.stop("ssh.service", ""),
+    systemd.start("ssh.service"),
+)
+
+
+@pytest.mark.parametrize("words", STRANGE, ids=lambda words: " ".join(words[:3]))
+def test_a_node_changes_only_what_is_sparkctls(rig: Rig, words: tuple[str, ...]) -> None:
+    """Whatever a controller sends: the node itself refuses, and nothing of it is there."""
+    before = rig.world.states()
+    blob = "mkdir -p -m 0700 /var/lib/sparkctl/run/after && echo evil >/var/lib/sparkctl/run/after/0"
+    said = rig.world.run(HEAD, f"{blob}\n{program(lines([words]))}")
+    cleaned = rig.world.run(HEAD, "rm -r /var/lib/sparkctl")
+    assert (said.status, cleaned.status) == (78, 0), said
+    assert "is no " in said.err or "no file of sparkctl has mode" in said.err
+    assert unchanged(rig, before) == []
 
 
 def test_knock_before_the_engine(rig: Rig) -> None:
