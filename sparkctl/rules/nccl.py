@@ -6,14 +6,14 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path as File
 
 from sparkctl.engines import ENGINES
 from sparkctl.engines.base import CarriedNccl
 from sparkctl.fabric.topologies import topology_of
 from sparkctl.inventory.model import Cluster, Path
+from sparkctl.resources import share
 
-NAMES = File(__file__).with_name("nccl_names.txt")  # made by tests/truth/nccl_names.py from NCCL's source
+TABLE = "nccl-params.tsv"  # of the facts: name, type, default, first tag that has it, scope, place in NCCL's source
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,14 @@ def effective(cluster: Cluster, name: str) -> Setting:
 @cache
 def names() -> dict[str, str]:
     """Every name that a release of NCCL knows, with the first that does; `-` when nobody knows which."""
-    lines = (line.partition(" ") for line in NAMES.read_text(encoding="ascii").splitlines())
-    return {name: version for name, _, version in lines}
+    return parameters((share("facts") / TABLE).read_text(encoding="ascii"))
+
+
+def parameters(table: str) -> dict[str, str]:
+    """The same from the text of a table: `2.30.7` of `v2.30.7-1`, the later one of `>v2.30.7,<=v2.32.3`."""
+    rows = (line.split("\t") for line in table.splitlines() if line and not line.startswith("#"))
+    tags = {row[0]: re.findall(r"v(\d+(?:\.\d+)+)", row[3]) for row in rows}
+    return {name: found[-1] if found else "-" for name, found in sorted(tags.items())}
 
 
 def carried(cluster: Cluster) -> CarriedNccl | None:
