@@ -13,7 +13,7 @@ from sparkctl.fabric.topologies import topology_of
 from sparkctl.inventory.model import Cluster, Path
 from sparkctl.resources import share
 
-TABLE = "nccl-params.tsv"  # of the facts: name, type, default, first tag that has it, scope, place in NCCL's source
+TABLE = "nccl-params"  # of the facts: name, type, default, first tag that has it, scope, place in NCCL's source
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def effective(cluster: Cluster, name: str) -> Setting:
 @cache
 def names() -> dict[str, str]:
     """Every name that a release of NCCL knows, with the first that does; `-` when nobody knows which."""
-    return parameters((share("facts") / TABLE).read_text(encoding="ascii"))
+    return parameters((share("facts") / f"{TABLE}.tsv").read_text(encoding="ascii"))
 
 
 def parameters(table: str) -> dict[str, str]:

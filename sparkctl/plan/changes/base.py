@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from enum import IntEnum
 from typing import ClassVar, Literal
@@ -45,9 +46,9 @@ class ChangeKind(BaseModel):
     """How long the step that makes it may take."""
 
     @property
+    @abstractmethod
     def summary(self) -> str:
         """One line for people."""
-        raise NotImplementedError
 
     @property
     def runs_again(self) -> bool:
@@ -70,9 +71,9 @@ class ChangeKind(BaseModel):
         """Makes on the node, from what was kept, what could not be sent."""
         return ()
 
+    @abstractmethod
     def steps(self, number: int) -> Iterator[Words]:
         """Makes the change."""
-        raise NotImplementedError
 
     def undo(self, number: int) -> Iterable[tuple[Undoing, Words]]:
         """Takes it back; each step in its part of the way."""
