@@ -51,7 +51,7 @@ def _proofs_up(site: Site, planned: Planned) -> dict[str, Prove]:
     network, engine = planned.playbook.network(), planned.playbook.engine()
 
     async def fabric(runner: Runner, applied: Applied) -> Applied:
-        verdicts = await _settled(site, network.settle_timeout if network else 15)
+        verdicts = await _settled(site, planned, network.settle_timeout if network else 15)
         if site.cluster.engine and engine:
             await runner.kept_alive(_unfiltered(site))
         if network and network.load != "none" and site.cluster.fabric.transport == "roce":
@@ -88,8 +88,13 @@ async def _nothing_wrong(seconds: float, said: str, look: Callable[[], Awaitable
         await asyncio.sleep(SETTLE_PAUSE)
 
 
-async def _settled(site: Site, seconds: float) -> tuple[Verdict, ...]:
-    """The network's verdicts as soon as none is wrong; a node that is silent for a moment is not the end."""
+async def _settled(site: Site, planned: Planned, seconds: float) -> tuple[Verdict, ...]:
+    """The network's verdicts as soon as none is wrong; a node that is silent for a moment is not the end.
+
+    Files of a node that is left alone are what they were before.
+    """
+    only = planned.wishes.only
+    alone = frozenset() if only is None else frozenset(planned.plan.nodes) - only
     verdicts: tuple[Verdict, ...] = ()
 
     async def look() -> list[str]:
@@ -99,7 +104,8 @@ async def _settled(site: Site, seconds: float) -> tuple[Verdict, ...]:
         except AccessRefused as error:
             return [error.message]
         verdicts = judge(site.view(facts, stages=("network",)))
-        return [words(v) for v in verdicts if v.state in ("fail", "unknown")]
+        wrong = (v for v in verdicts if v.state in ("fail", "unknown"))
+        return [words(v) for v in wrong if v.id != "files" or not set(v.nodes) <= alone]
 
     await _nothing_wrong(seconds, "not right within", look)
     return verdicts
