@@ -11,6 +11,7 @@ import os
 import socket
 import sys
 import threading
+from contextlib import suppress
 
 
 def main() -> None:
@@ -43,7 +44,7 @@ def join(told: argparse.Namespace, side: socket.socket) -> None:
         raise SystemExit(3) from None
     while True:
         asked, _ = side.accept()
-        with asked:
+        with asked, suppress(OSError):  # who only knocks is gone by now
             asked.sendall(asked.recv(64))
 
 
@@ -90,8 +91,9 @@ def head(told: argparse.Namespace, mine: str) -> None:
 
 def said(line: socket.socket) -> str:
     """Where a worker listens; empty of one that only knocks, as sparkctl does to see what packet filters let through."""
-    with line, line.makefile() as words:
+    with line, line.makefile() as words, suppress(OSError):
         return words.readline().strip()
+    return ""
 
 
 def refuse(meeting: socket.socket) -> None:

@@ -204,7 +204,7 @@ CONTROLLER = """
 import asyncio, sys
 from pathlib import Path
 from sparkctl.commands.base import Command, Effect
-from sparkctl.execute.ssh import Login, SshTransport
+from sparkctl.ssh.connection import Login, SshTransport
 
 port, user, known, key, script = sys.argv[1:]
 login = Login("n", "127.0.0.1", int(port), user, known, key, own_config=False)

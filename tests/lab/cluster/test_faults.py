@@ -209,8 +209,8 @@ ASK = """
 import asyncio, sys
 from sparkctl.commands.base import Command, Effect
 from sparkctl.errors import AccessRefused
-from sparkctl.execute.secrets import Secrets
-from sparkctl.execute.ssh import Login, SshTransport
+from sparkctl.ssh.passwords import Secrets
+from sparkctl.ssh.connection import Login, SshTransport
 from sparkctl.lab.enter import enter
 from sparkctl.lab.state import find
 

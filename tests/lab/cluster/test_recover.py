@@ -164,7 +164,7 @@ NETPLAN, NCCL = "/etc/netplan/95-sparkctl.yaml", "/etc/sparkctl/nccl.env"
     [
         ("mtu: 9000", "mtu: 1500", [NETPLAN, "netplan apply"], "mtu 1500"),
         pytest.param(
-            r"subnet_pool: 10\.20\.0\.0", "subnet_pool: 10.77.0.0", [NETPLAN, NCCL, "netplan apply"], "10.77.0.1", marks=pytest.mark.more
+            r"subnet_pool: 10\.20\.0\.0", "subnet_pool: 10.77.0.0", [NETPLAN, "netplan apply"], "10.77.0.1", marks=pytest.mark.more
         ),
     ],
     ids=["mtu", "pool"],
