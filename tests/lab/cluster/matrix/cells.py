@@ -27,7 +27,7 @@ TITLES = {
     "finish the run": "end",
     "unlock": "unlock",
 }
-READS = {"": "facts", "workers": "settle", "head": "settle", "record": "verify", "unlock": "verify", "end": "prove"}
+READS = {"": "facts", "workers": "settle", "head": "settle", "connect": "settle", "record": "verify", "unlock": "verify", "end": "prove"}
 """Commands that read have one title; the stage depends on what came before."""
 
 
