@@ -131,14 +131,15 @@ def _up_steps(
     idle = engine and any(not _serving(known) for known in facts.values())
     restart = (changed and bool(running)) or idle
     why = "it is not running yet" if not running else "something that it uses changes" if changed else "a rank is down"
-    if restart and running:
-        yield _step("engine", "stop all ranks", {n: (_unit("stop", facts[n], why),) for n in running})
+    gone = {node for node, diff in diffs.items() if any(c.path == ENGINE_UNIT and c.after is None for c in diff.files)}
+    stopped = [node for node in facts if node in gone or (restart and node in running)]
+    yield _step("engine", "stop all ranks", {n: (_unit("stop", facts[n], why),) for n in stopped})
     for title, wave in _waves(tuple(diffs)):
         yield _step("network", f"network, {title}", {n: _network_changes(diffs[n]) for n in wave})
     yield _step("engine", "fetch the image", {n: (i,) for n, d in diffs.items() if (i := d.image)})
     start = restart or (engine and changed)
     for title, wave in _engine_waves(desired):
-        wanted = {n for n in wave if start and (engine or n in running)}
+        wanted = {n for n in wave if start and n not in gone and (engine or n in running)}
         starts = {n: (_unit("start", facts[n], why, _ready(desired[n])),) for n in wanted}
         yield _step("engine", f"engine, {title}", {n: (*diffs[n].of("engine"), *starts.get(n, ())) for n in wave})
 
