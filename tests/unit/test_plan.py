@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import tarfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -408,3 +408,17 @@ def test_a_change_carries_what_it_was() -> None:
     change = next(c for c in planned(nodes).files("spark-1") if c.path == "/etc/sparkctl/nccl.env")
     assert isinstance(change, FileChange) and change.before is not None
     assert change.before.content == "old\n" and change.reason == "content differs"
+
+
+@pytest.mark.parametrize("active", ["active", "failed", "inactive"])
+def test_an_engine_that_nobody_wants_any_more_is_stopped_and_not_started(active: str) -> None:
+    """Whatever it does now: a unit that is enabled would leave a link into nowhere when its file goes."""
+    nodes = settled()
+    for node in nodes.values():
+        node.active = active
+    bare = replace(CLUSTER, engine=None)
+    rendering = render(bare, FABRIC)
+    wanted = {n.name: Desired(rendering.nodes[n.name], {}, FABRIC.of(n.name), None) for n in bare.nodes}
+    plan = plan_up(bare.name, wanted, {n: node.facts() for n, node in nodes.items()}, load("up"))
+    assert titles(plan)[0] == "stop all ranks" and set(plan.steps[0].changes) == {"spark-1", "spark-2"}
+    assert [change.action for node in plan.nodes for change in plan.units(node)] == ["stop", "stop"]
