@@ -150,6 +150,11 @@ def forgets(variable: str) -> Callable[[str], Edit]:
     return _python(_loops, lambda node: _says(node, variable), f"loops over {variable}", lambda node: _but(node, variable))
 
 
+def instead(name: str, other: str) -> Callable[[str], Edit]:
+    """The one mention of `name` is one of `other`."""
+    return _python(ast.walk, lambda node: isinstance(node, ast.Attribute) and ast.unparse(node) == name, f"mentions of {name}", lambda _: other)
+
+
 def _python(
     parts: Callable[[ast.AST], Iterable[ast.AST]], right: Callable[[ast.AST], bool], what: str, left: Callable[[ast.AST], str]
 ) -> Callable[[str], Edit]:
@@ -276,7 +281,7 @@ MUTANTS = (
     Mutant("engine's order on the way back", of_program, "way_back", forgets("starts"), "test_a_gang_that_ran_runs_again_its_head_first", STANDIN),
     Mutant("wait for the head's port", of_node, "await_port", holds("$4"), "test_a_head_that_does_not_listen_fails_the_run_before_any_worker_starts", STANDIN),
     Mutant("fsync of the state", of_node, "enter", without('dirty="$dirty', "$R/state $R"), "test_fsync_of_the_checkpoint"),
-    Mutant("last first", of_program, "_undo", drop("stop"), "test_reverse_order_on_a_node"),
+    Mutant("last first", of_program, "UnitChange.undo", instead("Undoing.STOP", "Undoing.START"), "test_reverse_order_on_a_node"),
     Mutant("digest check on teardown", of_program, "given_back", never("_edited"), "test_digest_check_on_teardown"),
     Mutant("digest check of before-images", of_node, "intact", without("has_digest"), "test_digest_check_of_before_images"),
     Mutant("new connections", of_program, "Runner._connect", drop("connect"), "test_confirm_over_new_connections"),

@@ -22,6 +22,7 @@ from tests.mutation import (
     forgets,
     forwards,
     holds,
+    instead,
     never,
     of_node,
     of_program,
@@ -82,6 +83,7 @@ def test_no_device_has_left_the_list() -> None:
         (unwrap("kept"), "kept(self.look())", "self.look()"),
         (forgets("head"), "(head, workers)", "(workers, )"),
         (forwards("order"), "order[::-1]", "order"),
+        (instead("self.seen", "self.lost"), "self.seen", "self.lost"),
     ],
 )
 def test_operators_on_the_program(edit: Callable[[str], Edit], old: str, new: str) -> None:
