@@ -268,6 +268,7 @@ class Traces:
         self.group = self.cgroups[0].name
         self.spaces = {namespace(pid, kind) for pid in self.programs() for kind in ("pid", "net", "mnt", "ipc")}
         self.spaces -= {namespace(os.getpid(), kind) for kind in ("pid", "net", "mnt", "ipc")}
+        self.seen = time.clock_gettime(time.CLOCK_BOOTTIME)
 
     def programs(self) -> list[int]:
         return [pid for pid in pids() if self.group in text(f"/proc/{pid}/cgroup")]
@@ -278,7 +279,9 @@ class Traces:
         )
 
     def left(self) -> list[str]:
-        spaces = {namespace(pid, kind) for pid in pids() for kind in ("pid", "net", "mnt", "ipc")}
+        # the kernel gives the number of a namespace that is gone to the next one, of another lab, say
+        before = [pid for pid in pids() if began(pid) <= self.seen]
+        spaces = {namespace(pid, kind) for pid in before for kind in ("pid", "net", "mnt", "ipc")}
         cgroups = [str(path) for path in self.cgroups if path.exists()]
         return [*map(str, self.programs()), *(self.spaces & spaces), *cgroups]
 
@@ -298,6 +301,12 @@ def text(path: str) -> str:
         return Path(path).read_text()
     except OSError:
         return ""
+
+
+def began(pid: int) -> float:
+    """When a program began, in seconds since the boot of this machine; later than now for one that is gone."""
+    fields = text(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return int(fields[19]) / os.sysconf("SC_CLK_TCK") if fields else float("inf")
 
 
 def namespace(pid: int, kind: str) -> str:
