@@ -179,23 +179,29 @@ def test_a_journal_that_was_cut_stops_recover(bare: Rig, tmp_path: Path) -> None
 
 @pytest.mark.more
 def test_two_at_the_same_moment(bare: Rig) -> None:
-    """One wins, the other is told by whom; or both are refused and nothing was changed. Never both, never half."""
+    """One wins, the other is told by whom; or both are refused and nothing was changed. Never both, never half.
+
+    On a busy machine one may come when the other has ended: it finds nothing to do, and that was no contest.
+    """
     wins = 0
-    for _ in range(5):
+    for _ in range(10):
         before = bare.capture()
         both = [bare.started("up", "--yes", *bare.quick) for _ in range(2)]
         said = [run.communicate(timeout=120)[0] for run in both]
         codes = sorted(run.returncode for run in both)
-        assert codes in ([0, 4], [4, 4]), said
+        late = codes == [0, 0] and sum("nothing to do" in text for text in said) == 1
+        assert late or codes in ([0, 4], [4, 4]), said
         for run, text in zip(both, said, strict=True):
             if run.returncode == 4:
                 assert any(w in text for w in ("locked by", "busy on this node", "interrupted run", "changed since the plan")), text
         if 0 in codes:
-            wins += 1
+            wins += not late
             assert bare.cluster("verify").code == 0
             assert bare.cluster("down", "--yes").code == 0
         same(before, bare.capture())
-    assert wins >= 3, f"{wins} of 5 rounds had a winner"
+        if wins == 3:
+            return
+    pytest.fail(f"{wins} of 10 rounds had a winner and a loser")
 
 
 def course_of(rig: Rig, folder: Path) -> Course:
