@@ -136,6 +136,7 @@ bench-lab: apt venv  ## what the cluster commands cost on emulated nodes (as roo
 	@$(BIN)/python benchmarks/transaction.py
 	@$(BIN)/python benchmarks/forks.py
 	@$(BIN)/python benchmarks/verify.py
+	@$(BIN)/python benchmarks/processes.py
 
 bench-network: apt venv  ## the network part of up: over netplan apply, 2 to 8 nodes, by ansible-core, undone (as root)
 	@$(BIN)/python benchmarks/transaction.py
