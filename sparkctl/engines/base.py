@@ -78,7 +78,7 @@ class EngineProbe:
                 raise SparkctlError(f"{place!r} names no place in an answer", "write keys and indexes, as `a.0.b`")
 
 
-class Port(NamedTuple):
+class EnginePort(NamedTuple):
     """A TCP port where ranks find one another; `flag` of `engine.args` moves it, and `everywhere`: all ranks listen."""
 
     number: int
@@ -111,7 +111,7 @@ class Argument(NamedTuple):
     value: ArgValue
 
 
-class Memory(NamedTuple):
+class EngineMemory(NamedTuple):
     """What an engine does with a node's memory and with a model's files, as far as its section says it.
 
     share: of all the memory, or of what the weights leave. claimed: it refuses to start with less available.
@@ -201,7 +201,7 @@ class Engine(Protocol):
     def start_order(self, cluster: Cluster, intent: EngineIntent) -> tuple[Wave, ...]:
         """Every node once, in the order of their starts."""
 
-    def ports(self, intent: EngineIntent) -> tuple[Port, ...]:
+    def ports(self, intent: EngineIntent) -> tuple[EnginePort, ...]:
         """Beside the one that serves. At the first the ranks meet. Never raises for an argument that is no port."""
 
     def listens_at(self, intent: EngineIntent) -> str:
@@ -210,7 +210,7 @@ class Engine(Protocol):
     def probe(self, intent: EngineIntent, tokens: int = 1) -> EngineProbe:
         """The canary: a real completion of at most `tokens`, because a health page answers 200 with a dead worker."""
 
-    def memory(self, intent: EngineIntent) -> Memory:
+    def memory(self, intent: EngineIntent) -> EngineMemory:
         """What it does with memory."""
 
     def stage_layers(self, intent: EngineIntent, layers: int) -> list[int]:

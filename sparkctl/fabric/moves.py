@@ -29,7 +29,7 @@ class Move(NamedTuple):
     target: LinkEnd
 
 
-class Turn(NamedTuple):
+class Replug(NamedTuple):
     """A cable that becomes `wanted`: one or two of its plugs move, and `stays` is the port of the other one."""
 
     cable: Pair
@@ -42,7 +42,7 @@ class Turn(NamedTuple):
 class Recabling:
     """What must be done: `missing` are wanted cables for which none is left, `surplus` cables that nothing wants."""
 
-    turns: tuple[Turn, ...]
+    turns: tuple[Replug, ...]
     missing: tuple[Pair, ...]
     surplus: tuple[Pair, ...]
 
@@ -51,7 +51,7 @@ class Recabling:
         """How many plugs are pulled and put elsewhere."""
         return sum(len(turn.moves) for turn in self.turns)
 
-    def words(self, turn: Turn) -> str:
+    def words(self, turn: Replug) -> str:
         """What to do with one cable, and with the plugs that are in its way."""
         first, *second = sorted(turn.moves, key=lambda move: not move.source.owner)  # where it is not known, last
         said = f"move the cable end from {first.source} to {first.target}"
@@ -63,7 +63,7 @@ class Recabling:
             said += f" and its other end{f' from {source}' if source.owner else ''} to {target}"
         return "".join((said, *self._in_the_way(turn)))
 
-    def _in_the_way(self, turn: Turn) -> Iterator[str]:
+    def _in_the_way(self, turn: Replug) -> Iterator[str]:
         away = {move.source: move.target for each in self.turns for move in each.moves}
         idle = {port for cable in self.surplus for port in cable}
         for source, target in turn.moves:
@@ -90,7 +90,7 @@ def fewest_moves(there: Iterable[Pair], wanted: Iterable[Pair], alike: Alike | N
     ways = {row: _best(have[row], want[k], same) for k, row in sorted((k, row) for row, k in matched.items())}
     turns = _turns(ways, {port for cable in (*have, *want) for port in cable}, same)
     return Recabling(
-        tuple(Turn(have[row], want[matched[row]], *turn) for row, turn in zip(ways, turns, strict=True) if turn[0]),
+        tuple(Replug(have[row], want[matched[row]], *turn) for row, turn in zip(ways, turns, strict=True) if turn[0]),
         tuple(want[k] for k in left[len(rest) :]),
         tuple(have[row] for row in rest[len(left) :]),
     )

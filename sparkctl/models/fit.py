@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple
 
 from sparkctl.engines import engine_of
-from sparkctl.engines.base import Memory
+from sparkctl.engines.base import EngineMemory
 from sparkctl.inventory.model import Cluster, EngineIntent
 from sparkctl.models import Model, ModelUnreadable
 from sparkctl.models.shape import Shape
@@ -53,7 +53,7 @@ class Fit(NamedTuple):
     model: Model
     nodes: tuple[NodeFit, ...]
     usable: float
-    memory: Memory
+    memory: EngineMemory
     replicas: int
     seconds_per_token: float | None
 
@@ -131,7 +131,7 @@ def fit(cluster: Cluster, intent: EngineIntent, model: Model, installed: float =
     return Fit(model, tuple(nodes), usable, memory, layout.data, seconds)
 
 
-def _budget(memory: Memory, usable: float, held: float) -> float:
+def _budget(memory: EngineMemory, usable: float, held: float) -> float:
     """Bytes that the engine takes of a node; where it takes a share of what the weights leave, those come first."""
     if memory.of == "total":
         return usable * memory.share

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from sparkctl.engines import ENGINES
-from sparkctl.engines.base import Port
+from sparkctl.engines.base import EnginePort
 from sparkctl.engines.flags import flag_name
 from sparkctl.inventory.model import Cluster, EngineIntent
 from sparkctl.inventory.words import quoted
@@ -140,7 +140,7 @@ def _is_port(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 65536
 
 
-def _ports(engine: EngineIntent) -> tuple[Port, ...]:
+def _ports(engine: EngineIntent) -> tuple[EnginePort, ...]:
     return ENGINES[engine.kind].ports(engine) if engine.kind in ENGINES else ()
 
 

@@ -13,10 +13,10 @@ from sparkctl.engines.base import (
     LAB_FOLDER,
     CarriedNccl,
     Engine,
+    EngineMemory,
+    EnginePort,
     EngineProbe,
     LabTwin,
-    Memory,
-    Port,
     Rank,
     RestartPolicy,
     TwinBuild,
@@ -96,15 +96,15 @@ class StandIn:
         head = Wave((cluster.head.name,), (self.ports(intent)[0].number,))
         return (head, Wave(workers)) if workers else (head,)
 
-    def ports(self, intent: EngineIntent) -> tuple[Port, ...]:
+    def ports(self, intent: EngineIntent) -> tuple[EnginePort, ...]:
         """Two, and one of them on every rank."""
         given = [intent.args.get(name, default) for name, default in (("meet-port", MEET), ("side-port", SIDE))]
         meet, side = (
             value if isinstance(value, int) else default for value, default in zip(given, (MEET, SIDE), strict=True)
         )
         return (
-            Port(meet, "the head waits for its workers there", "meet-port"),
-            Port(side, "each rank is asked there", "side-port", everywhere=True),
+            EnginePort(meet, "the head waits for its workers there", "meet-port"),
+            EnginePort(side, "each rank is asked there", "side-port", everywhere=True),
         )
 
     def listens_at(self, intent: EngineIntent) -> str:
@@ -125,9 +125,9 @@ class StandIn:
             version="about.release",
         )
 
-    def memory(self, intent: EngineIntent) -> Memory:
+    def memory(self, intent: EngineIntent) -> EngineMemory:
         """A share of what the weights leave; it asks for none at its start."""
-        return Memory(share=0.9, of="left", claimed=False)
+        return EngineMemory(share=0.9, of="left", claimed=False)
 
     def stage_layers(self, intent: EngineIntent, layers: int) -> list[int]:
         """What is left over goes to the first."""

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from sparkctl.engines.base import (
     CarriedNccl,
     Engine,
+    EngineMemory,
+    EnginePort,
     EngineProbe,
     LabTwin,
-    Memory,
-    Port,
     Rank,
     RestartPolicy,
     Wave,
@@ -90,14 +90,15 @@ class Vllm:
         head = Wave((cluster.head.name,))
         return (Wave(workers), head) if workers else (head,)
 
-    def ports(self, intent: EngineIntent) -> tuple[Port, ...]:
+    def ports(self, intent: EngineIntent) -> tuple[EnginePort, ...]:
         """The store of the head, and with data parallelism the meeting point of its ranks (facts A4)."""
         flag = "master-port"
         given = str(_args(intent).get(flag) or "")
         chosen = int(given[:9]) if given.isascii() and given.isdecimal() else RENDEZVOUS_PORT
-        meeting = Port(chosen, "the ranks of the engine meet there", flag)
-        data = (Port(DATA_PARALLEL_PORT, "the data-parallel ranks meet there"),) if intent.parallel.data > 1 else ()
-        return (meeting, *data)
+        meeting = EnginePort(chosen, "the ranks of the engine meet there", flag)
+        if intent.parallel.data == 1:
+            return (meeting,)
+        return (meeting, EnginePort(DATA_PARALLEL_PORT, "the data-parallel ranks meet there"))
 
     def listens_at(self, intent: EngineIntent) -> str:
         """All interfaces, unless `args` says otherwise."""
@@ -116,7 +117,7 @@ class Vllm:
             completion={"model": model, "prompt": "Hello", "max_tokens": tokens, "temperature": 0},
         )
 
-    def memory(self, intent: EngineIntent) -> Memory:
+    def memory(self, intent: EngineIntent) -> EngineMemory:
         """A share of all the memory."""
         return memory.memory(intent)
 

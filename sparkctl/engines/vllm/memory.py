@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from sparkctl.engines.base import Argument, Memory
+from sparkctl.engines.base import Argument, EngineMemory
 from sparkctl.engines.flags import argument
 from sparkctl.inventory.model import EngineIntent
 
 UTILISATION = 0.92  # vLLM's own default (facts A1)
 
 
-def memory(intent: EngineIntent) -> Memory:
+def memory(intent: EngineIntent) -> EngineMemory:
     """A share of all the memory, wanted at the start unless bytes are given (facts F2)."""
-    return Memory(
+    return EngineMemory(
         share=utilisation(intent),
         claimed=argument(intent, "kv-cache-memory-bytes") is None,
         kv_dtype=str(_value(intent, "kv-cache-dtype") or "auto"),

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 
 from sparkctl.outcome import Finding, Severity
-from sparkctl.report.drawing.sketch import Box, DrawnCable, Port, Sketch, ids, worst
+from sparkctl.report.drawing.sketch import Box, DrawnCable, DrawnPort, Sketch, ids, worst
 
 _COLOURS: Mapping[Severity | None, str] = {"error": "#cf222e", "warning": "#bf8700", "info": "#0969da", None: "#57606a"}
 _STYLES = {"node": "solid", "switch": "rounded", "unknown": "dashed"}
@@ -54,7 +54,7 @@ def _table(box: Box) -> str:
     return f"{opened}{''.join(rows)}</TABLE>"
 
 
-def _cell(number: int, port: Port, box: Box) -> str:
+def _cell(number: int, port: DrawnPort, box: Box) -> str:
     ends = port.rails if box.kind == "node" else ()
     lines = [f"{end.rail} {end.netdev} {end.address}" for end in ends]
     words = "<BR/>".join(map(escape, [port.name if port.wire is not None else f"{port.name} free", *lines]))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from sparkctl.report.drawing.sketch import DrawnCable, Port, Sketch
+from sparkctl.report.drawing.sketch import DrawnCable, DrawnPort, Sketch
 
 CARD = 250.0  # width of a card: a netdev's name and an address in a line
 APART = 178.0  # between cards side by side: room for a cable's label
@@ -58,7 +58,7 @@ def places(drawn: Sketch) -> Places:
     return Places(areas, _wires(drawn, areas), width, height)
 
 
-def card_height(ports: Sequence[Port]) -> float:
+def card_height(ports: Sequence[DrawnPort]) -> float:
     """What a card with these ports needs."""
     return HEAD + FOOT + sum(GROUP + LINE * len(port.rails) for port in ports)
 

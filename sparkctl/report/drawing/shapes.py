@@ -8,7 +8,7 @@ from typing import Protocol
 from xml.etree.ElementTree import Element, SubElement
 
 from sparkctl.report.drawing.layout import GROUP, HEAD, LINE, Area, Places, Point
-from sparkctl.report.drawing.sketch import Box, DrawnCable, Port, Sketch
+from sparkctl.report.drawing.sketch import Box, DrawnCable, DrawnPort, Sketch
 
 PORT = 24  # characters of a switch port's name in a label: its neighbours need room too
 Words = tuple[str, str]
@@ -46,10 +46,10 @@ class Marks(Protocol):
     def card(self, group: Element, box: Box, area: Area) -> None:
         """What a node says above and below its ports."""
 
-    def port(self, group: Element, box: Box, port: Port) -> str:
+    def port(self, group: Element, box: Box, port: DrawnPort) -> str:
         """The class of a port's name."""
 
-    def rail(self, group: Element, box: Box, port: Port, number: int, at: Point) -> None:
+    def rail(self, group: Element, box: Box, port: DrawnPort, number: int, at: Point) -> None:
         """The name of a rail of a port, with its mark."""
 
 

@@ -22,7 +22,7 @@ Cabled: TypeAlias = tuple[SwitchModel, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
-class RailEnd:
+class DrawnRail:
     """One rail of a cabled port: its netdev, and the address that it gets in `network`."""
 
     rail: Rail
@@ -32,12 +32,12 @@ class RailEnd:
 
 
 @dataclass(frozen=True)
-class Port:
+class DrawnPort:
     """One port of a box; `wire` None: nothing is plugged in."""
 
     name: str
     wire: int | None
-    rails: tuple[RailEnd, ...] = ()
+    rails: tuple[DrawnRail, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Box:
     kind: Kind
     badge: str
     notes: tuple[str, ...]
-    ports: tuple[Port, ...]
+    ports: tuple[DrawnPort, ...]
     findings: tuple[Finding, ...]
 
     @property
@@ -127,16 +127,16 @@ def sketch(cluster: Cluster, fabric: Fabric | None, findings: Sequence[Finding])
     return Sketch(visible(cluster.name), _summary(cluster, fabric), tuple(boxes), wires, tuple(findings))
 
 
-def _attached(fabric: Fabric | None) -> Mapping[LinkEnd, tuple[RailEnd, ...]]:
-    found: dict[LinkEnd, tuple[RailEnd, ...]] = {}
+def _attached(fabric: Fabric | None) -> Mapping[LinkEnd, tuple[DrawnRail, ...]]:
+    found: dict[LinkEnd, tuple[DrawnRail, ...]] = {}
     for a in fabric.attachments if fabric else ():
         end = LinkEnd(a.node, a.half.port)
         found[end] = (*found.get(end, ()), _rail_end(a))
     return found
 
 
-def _rail_end(a: Attachment) -> RailEnd:
-    return RailEnd(a.rail, a.netdev, str(a.address.ip), str(a.address.network))
+def _rail_end(a: Attachment) -> DrawnRail:
+    return DrawnRail(a.rail, a.netdev, str(a.address.ip), str(a.address.network))
 
 
 def _names(cluster: Cluster) -> list[str]:
@@ -147,26 +147,26 @@ def _names(cluster: Cluster) -> list[str]:
 
 
 def _ports(
-    links: Iterable[Link], attached: Mapping[LinkEnd, tuple[RailEnd, ...]]
-) -> dict[str, tuple[Port, ...]]:
+    links: Iterable[Link], attached: Mapping[LinkEnd, tuple[DrawnRail, ...]]
+) -> dict[str, tuple[DrawnPort, ...]]:
     """The cabled ports of every owner; a port of a switch carries the rails of the node at the other end."""
-    ports: dict[str, tuple[Port, ...]] = {}
+    ports: dict[str, tuple[DrawnPort, ...]] = {}
     for number, link in enumerate(links):
         for end, other in ((link.a, link.b), (link.b, link.a)):
             rails = attached.get(end) or attached.get(other, ())
-            ports[end.owner] = (*ports.get(end.owner, ()), Port(visible(end.port), number, rails))
+            ports[end.owner] = (*ports.get(end.owner, ()), DrawnPort(visible(end.port), number, rails))
     return ports
 
 
-def _node(node: Node, ports: Mapping[str, tuple[Port, ...]], findings: tuple[Finding, ...]) -> Box:
+def _node(node: Node, ports: Mapping[str, tuple[DrawnPort, ...]], findings: tuple[Finding, ...]) -> Box:
     cabled = ports.get(node.name, ())
-    free = tuple(Port(name, None) for name in PORTS if name not in {port.name for port in cabled})
+    free = tuple(DrawnPort(name, None) for name in PORTS if name not in {port.name for port in cabled})
     badge = "head" if node.rank == 0 else f"rank {node.rank}"
     notes = (f"{visible(node.address)} on {visible(node.management)}",)
     return Box(visible(node.name), "node", badge, notes, tuple(sorted(cabled + free, key=lambda p: p.name)), findings)
 
 
-def _switch(switch: Switch, ports: Mapping[str, tuple[Port, ...]], findings: tuple[Finding, ...]) -> Box:
+def _switch(switch: Switch, ports: Mapping[str, tuple[DrawnPort, ...]], findings: tuple[Finding, ...]) -> Box:
     l2mtu = f"l2mtu {switch.l2mtu}" if switch.l2mtu else ""
     notes = tuple(visible(note) for note in (switch.model, switch.address, l2mtu) if note)
     return Box(visible(switch.name), "switch", "", notes, ports.get(switch.name, ()), findings)
@@ -176,7 +176,7 @@ def _wire(
     number: int,
     link: Link,
     places: Mapping[str, int],
-    attached: Mapping[LinkEnd, tuple[RailEnd, ...]],
+    attached: Mapping[LinkEnd, tuple[DrawnRail, ...]],
     findings: Sequence[Finding],
     cabled: Mapping[str, Cabled],
 ) -> DrawnCable:

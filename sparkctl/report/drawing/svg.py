@@ -10,7 +10,7 @@ from sparkctl.inventory.words import visible
 from sparkctl.outcome import Finding, Severity
 from sparkctl.report.drawing.layout import FOOT, MARGIN, Area, Point, places
 from sparkctl.report.drawing.shapes import Words, dot, draw, line, number, rect, text
-from sparkctl.report.drawing.sketch import Box, DrawnCable, Port, Sketch, ids, worst
+from sparkctl.report.drawing.sketch import Box, DrawnCable, DrawnPort, Sketch, ids, worst
 
 TOP = 84.0  # title, summary and legend
 NOTE = 19.0  # a line of a finding below the drawing
@@ -164,11 +164,11 @@ class FindingMarks:
         for k, (id, severity) in enumerate(_few(box.findings)):
             text(group, left + 66 * k, area.y + area.height - FOOT, id, f"bold {severity}")
 
-    def port(self, group: Element, box: Box, port: Port) -> str:
+    def port(self, group: Element, box: Box, port: DrawnPort) -> str:
         """As Marks.port."""
         return "mono bold" if port.wire is not None else "mono soft"
 
-    def rail(self, group: Element, box: Box, port: Port, number: int, at: Point) -> None:
+    def rail(self, group: Element, box: Box, port: DrawnPort, number: int, at: Point) -> None:
         """A dot of its colour."""
         end = port.rails[number]
         _rail_name(group, at[0] + 4, at[1], end.rail, f"{end.rail} {end.netdev}")

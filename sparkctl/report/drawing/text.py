@@ -8,7 +8,7 @@ from itertools import zip_longest
 from typing import TypeAlias
 
 from sparkctl.outcome import Finding, Severity
-from sparkctl.report.drawing.sketch import Box, DrawnCable, Port, Sketch, ids
+from sparkctl.report.drawing.sketch import Box, DrawnCable, DrawnPort, Sketch, ids
 
 Piece: TypeAlias = tuple[str, str]  # text and rich style
 Line: TypeAlias = tuple[Piece, ...]
@@ -100,7 +100,7 @@ def _title(box: Box) -> Line:
     return ((box.name, "bold"), (badge, "green" if box.badge == "head" else ""), *_marks(box.findings))
 
 
-def _rows(port: Port) -> Iterator[_Row]:
+def _rows(port: DrawnPort) -> Iterator[_Row]:
     """One row per rail; the first names the port."""
     if port.wire is None:
         yield _Row(((f"{port.name} free", "dim"),))
@@ -170,7 +170,7 @@ def _pair_wire(drawn: Sketch, wire: DrawnCable, inside: int, middle: int) -> Ite
             yield (*_cell(a, inside), *between, *_cell(b, inside))
 
 
-def _tall(port: Port) -> Iterator[Line]:
+def _tall(port: DrawnPort) -> Iterator[Line]:
     """A cabled port, two lines per rail."""
     for row, end in zip(_rows(port), port.rails, strict=False):
         yield (*row.line[:-1], (f" {end.netdev}", ""))

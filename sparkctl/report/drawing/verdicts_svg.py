@@ -12,7 +12,7 @@ from sparkctl.report.by_place import Spots
 from sparkctl.report.drawing import Sketch
 from sparkctl.report.drawing.layout import MARGIN, Area, Point, places
 from sparkctl.report.drawing.shapes import Words, draw, number, text
-from sparkctl.report.drawing.sketch import Box, DrawnCable, Port
+from sparkctl.report.drawing.sketch import Box, DrawnCable, DrawnPort
 from sparkctl.report.measures import Row
 from sparkctl.report.verdicts import told, wrong
 
@@ -119,11 +119,11 @@ class VerdictMarks:
         text(group, area.x + area.width - 16, area.y + 26, box.badge, "soft end")
         text(group, left, area.y + 45, ", ".join(box.notes), "soft", 33)
 
-    def port(self, group: Element, box: Box, port: Port) -> str:
+    def port(self, group: Element, box: Box, port: DrawnPort) -> str:
         """As Marks.port."""
         return "mono soft" if port.wire is None else f"mono bold {_class(self.picture.state(box, port.name))}"
 
-    def rail(self, group: Element, box: Box, port: Port, number: int, at: Point) -> None:
+    def rail(self, group: Element, box: Box, port: DrawnPort, number: int, at: Point) -> None:
         """A glyph of its worst verdict."""
         (left, y), end = at, port.rails[number]
         state = self.picture.state(box, port.name, end.rail)
