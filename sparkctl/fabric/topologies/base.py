@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
-from typing import Protocol
+from typing import ClassVar
 
 from sparkctl.fabric import addressing
 from sparkctl.fabric.model import Attachment, Cable, Endpoint, Fabric
@@ -21,25 +22,23 @@ class Segment:
     ends: tuple[LinkEnd, ...]
 
 
-class Topology(Protocol):
+class Topology(ABC):
     """One way of cabling. Its methods are pure and may assume that the TOP rules found no error."""
 
-    @property
-    def name(self) -> str:
-        """The word in `fabric.topology`."""
-        ...
+    name: ClassVar[str]
+    """The word in `fabric.topology`."""
 
     def segments(self, cluster: Cluster) -> tuple[Segment, ...]:
-        """Every cabled port of every node, once, in segments with distinct indices."""
-        ...
+        """Every cabled port of every node, once, in segments with distinct indices: here cable k is segment k."""
+        return tuple(Segment(link.index, (link.a, link.b)) for link in cluster.links)
 
+    @abstractmethod
     def endpoint(self, node: Node, attachments: tuple[Attachment, ...]) -> Endpoint:
         """Where this node's ranks meet the others: an interface and address that all other nodes can reach."""
-        ...
 
     def nccl(self, cluster: Cluster) -> Mapping[str, str]:
-        """NCCL variables that this topology needs on every node, beyond those that all need."""
-        ...
+        """NCCL variables that this topology needs on every node, beyond those that all need (facts ff3.6)."""
+        return {}
 
 
 _REGISTRY: dict[str, Topology] = {}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sparkctl.fabric import addressing
 from sparkctl.fabric.model import Attachment, Endpoint
-from sparkctl.fabric.topologies.base import Segment
+from sparkctl.fabric.topologies.base import Topology
 from sparkctl.inventory.model import Cluster, Node
 
 # How NCCL finds the port that leads to a peer (facts B5, from 2.30.7 on), and no plugin that would
@@ -15,19 +17,16 @@ ROUTED = {"NCCL_IB_SUBNET_AWARE_ROUTING": "1", "NCCL_NET_PLUGIN": "none", "NCCL_
 _ASSUMED_PREFIX = 24  # NCCL's own NCCL_IB_SUBNET_PREFIX_LEN (facts B3)
 
 
-def segments(cluster: Cluster) -> tuple[Segment, ...]:
-    """Cable k is segment k."""
-    return tuple(Segment(link.index, (link.a, link.b)) for link in cluster.links)
+class Circle(Topology):
+    """p0 of a node leads to p1 of the next, and the last closes the circle."""
 
+    def endpoint(self, node: Node, attachments: tuple[Attachment, ...]) -> Endpoint:
+        """Management: no port of the fabric reaches all other nodes (facts ff3.6)."""
+        return Endpoint(node.management, node.address)
 
-def endpoint(node: Node, attachments: tuple[Attachment, ...]) -> Endpoint:
-    """Management: no port of the fabric reaches all other nodes (facts ff3.6)."""
-    return Endpoint(node.management, node.address)
-
-
-def nccl(cluster: Cluster) -> dict[str, str]:
-    """What NCCL needs to take the right port to each neighbour; nothing of it concerns sockets."""
-    if cluster.fabric.transport != "roce":
-        return {}
-    prefix = addressing.prefix_length(len(cluster.nodes))
-    return ROUTED if prefix == _ASSUMED_PREFIX else {**ROUTED, "NCCL_IB_SUBNET_PREFIX_LEN": str(prefix)}
+    def nccl(self, cluster: Cluster) -> Mapping[str, str]:
+        """What NCCL needs to take the right port to each neighbour; nothing of it concerns sockets."""
+        if cluster.fabric.transport != "roce":
+            return {}
+        prefix = addressing.prefix_length(len(cluster.nodes))
+        return ROUTED if prefix == _ASSUMED_PREFIX else {**ROUTED, "NCCL_IB_SUBNET_PREFIX_LEN": str(prefix)}

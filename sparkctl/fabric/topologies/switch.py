@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from sparkctl.fabric.graph import switch_groups
 from sparkctl.fabric.model import Attachment, Endpoint
-from sparkctl.fabric.topologies.base import Segment, own_port, register
+from sparkctl.fabric.topologies.base import Segment, Topology, own_port, register
 from sparkctl.inventory.model import Cluster, LinkEnd, Node
 
 
-class Switched:
+class Switched(Topology):
     """Switch k is segment k; joined switches are one segment, that of the first of them.
 
     A node's second cable to the same switches gets segment `number of switches + k`: two netdevs of a node must
@@ -34,10 +32,6 @@ class Switched:
     def endpoint(self, node: Node, attachments: tuple[Attachment, ...]) -> Endpoint:
         """Rail A of the node's first cabled port."""
         return own_port(node, attachments)
-
-    def nccl(self, cluster: Cluster) -> Mapping[str, str]:
-        """Nothing beyond the common variables (facts ff3.6)."""
-        return {}
 
 
 def _indices(cluster: Cluster) -> dict[str, int]:
