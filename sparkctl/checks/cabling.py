@@ -7,9 +7,9 @@ from itertools import combinations
 
 from sparkctl.checks.base import View, check, end, ends, see
 from sparkctl.checks.heard import Heard, answered, beside, dark, halves, listen, neighbours
-from sparkctl.fabric.model import Cable
 from sparkctl.fabric.moves import Alike, Pair, circle, fewest_moves, nowhere, offer, relabelled
 from sparkctl.fabric.switches import alike
+from sparkctl.inventory.model import Link
 from sparkctl.inventory.model import LinkEnd as Port
 from sparkctl.outcome import Cause, Known, RailEnd, Verdict
 
@@ -39,14 +39,14 @@ def misplaced(view: View) -> Mapping[RailEnd, str]:
     return {end(a): _where(c) for c, port in unlit for a in halves(view, (port,))}
 
 
-def _where(cable: Cable) -> str:
+def _where(cable: Link) -> str:
     return f"{cable.a} - {cable.b}"
 
 
 # --- between two nodes ------------------------------------------------------------------------------------------
 
 
-def _direct(view: View, heard: Heard, cable: Cable, orders: Mapping[Pair, str]) -> Verdict:
+def _direct(view: View, heard: Heard, cable: Link, orders: Mapping[Pair, str]) -> Verdict:
     a, b = cable.a, cable.b
     said = "; ".join(f"{port} hears {_list(heard.of(port))}" for port in (a, b) if heard.of(port))
     expected, touched = f"{a} and {b} hear one another", ends(halves(view, (a, b)))
@@ -133,7 +133,7 @@ def _lay(pair: Pair) -> str:
     return f"lay a cable from {pair[0]} to {pair[1]}: none is left over for it"
 
 
-def _switched(view: View, heard: Heard, cable: Cable, port: Port, orders: Mapping[Pair, str]) -> Verdict:
+def _switched(view: View, heard: Heard, cable: Link, port: Port, orders: Mapping[Pair, str]) -> Verdict:
     others = _others(view, port)
     fabric = _largest(view, heard, (port, *others))
     expected, touched = f"{port} hears the other nodes of its switch", ends(halves(view, (port,)))
@@ -171,7 +171,7 @@ def _largest(view: View, heard: Heard, planned: tuple[Port, ...]) -> frozenset[P
 
 
 def _quiet(
-    view: View, heard: Heard, cable: Cable, port: Port, others: tuple[Port, ...], touched: tuple[RailEnd, ...]
+    view: View, heard: Heard, cable: Link, port: Port, others: tuple[Port, ...], touched: tuple[RailEnd, ...]
 ) -> Verdict | None:
     """Why nothing is heard, where that says nothing of the cable; None: it does."""
     unlit = next((p for p in (port, *others) if dark(view, p)), None)
@@ -185,7 +185,7 @@ def _quiet(
     return _undecided(heard, cable, (port, *others), touched)
 
 
-def _leg(view: View, cable: Cable, port: Port, measured: str, expected: str, touched: tuple[RailEnd, ...]) -> Verdict:
+def _leg(view: View, cable: Link, port: Port, measured: str, expected: str, touched: tuple[RailEnd, ...]) -> Verdict:
     """It is on the switch; LLDP may know that two legs are swapped there, which matters for nothing but the labels."""
     mine = cable.b if cable.a == port else cable.a
     taken = {p for c in view.fabric.cables for p in (c.a, c.b) if p.owner == mine.owner} - {mine}
@@ -204,7 +204,7 @@ def _switch_remedy(leg: Port, port: Port, reached: list[Port]) -> str:
 # --- words ------------------------------------------------------------------------------------------------------
 
 
-def _undecided(heard: Heard, cable: Cable, ports: tuple[Port, ...], touched: tuple[RailEnd, ...]) -> Verdict:
+def _undecided(heard: Heard, cable: Link, ports: tuple[Port, ...], touched: tuple[RailEnd, ...]) -> Verdict:
     reasons = (f"{p.owner}: {heard.deaf[p.owner]}" for p in ports if p.owner in heard.deaf)
     message = f"nobody could call: {'; '.join(dict.fromkeys(reasons))}"
     return Verdict(

@@ -9,7 +9,7 @@ from ipaddress import IPv4Interface, IPv4Network
 from typing import TypeVar
 
 from sparkctl.fabric.ports import Half, Rail
-from sparkctl.inventory.model import LinkEnd
+from sparkctl.inventory.model import Link
 
 K = TypeVar("K", bound=Hashable)
 
@@ -40,15 +40,6 @@ class Attachment:
 
 
 @dataclass(frozen=True)
-class Cable:
-    """One cable between two ends, each `node:p0`, `node:p1` or `switch:port`."""
-
-    index: int
-    a: LinkEnd
-    b: LinkEnd
-
-
-@dataclass(frozen=True)
 class Endpoint:
     """The interface and address at which a node's ranks talk to one another (NCCL bootstrap, Gloo, the engine)."""
 
@@ -62,7 +53,7 @@ class Fabric:
 
     topology: str
     attachments: tuple[Attachment, ...]
-    cables: tuple[Cable, ...]
+    cables: tuple[Link, ...]
     endpoints: Mapping[str, Endpoint]
     nccl: Mapping[str, str] = field(default_factory=dict)
 

@@ -146,25 +146,9 @@ def _limit(code: str, context: Mapping[str, Any], value: object) -> str:
         wanted = context.get("max_length", context.get("min_length"))
         amount = "exactly 2 items" if wanted == 2 else f"at least {wanted} item(s)"  # 2: the ends of a cable
         return f"expected {amount}, got {len(value) if isinstance(value, list) else 0}"
-    bounds = {
-        "greater_than": "more than",
-        "greater_than_equal": "at least",
-        "less_than_equal": "at most",
-        "less_than": "less than",
-    }
-    bound = next(
-        (
-            f"{word} {context[key]}"
-            for key, word in (("gt", "more than"), ("ge", "at least"), ("le", "at most"))
-            if key in context
-        ),
-        "",
-    )
-    return (
-        f"expected a number of {bound}, got {quoted(value)}"
-        if code in bounds
-        else f"not acceptable: {described(value)}"
-    )
+    bounds = {"gt": "more than", "ge": "at least", "le": "at most"}
+    bound = next((f"{word} {context[key]}" for key, word in bounds.items() if key in context), None)
+    return f"expected a number of {bound}, got {quoted(value)}" if bound else f"not acceptable: {described(value)}"
 
 
 def _hint(path: Path) -> str:

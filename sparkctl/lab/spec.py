@@ -9,9 +9,9 @@ from pathlib import Path
 
 from sparkctl.engines import engine_of
 from sparkctl.errors import Refused
-from sparkctl.fabric.model import Cable, Fabric
+from sparkctl.fabric.model import Fabric
 from sparkctl.fabric.ports import Rail, half
-from sparkctl.inventory.model import Cluster, LinkEnd, Switch
+from sparkctl.inventory.model import Cluster, Link, LinkEnd, Switch
 from sparkctl.lab.state import BackendName, Frozen, Renderer
 
 # Benchmarking addresses (RFC 2544): no real network of a user has them.
@@ -177,7 +177,7 @@ def _switch_bridge(index: int, rail: Rail) -> str:
 Layer = tuple[tuple[Bridge, ...], tuple[Wire, ...], tuple[Trunk, ...]]
 
 
-def _cable(cable: Cable, rail: Rail, cluster: Cluster) -> Layer:
+def _cable(cable: Link, rail: Rail, cluster: Cluster) -> Layer:
     """One rail of one cable: what it adds to the lab."""
     switched = {switch.name: (_switch_bridge(i, rail), _mtu(switch)) for i, switch in enumerate(cluster.switches)}
     name = f"c{cable.index}{rail}"

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from sparkctl.checks import View, judge
-from sparkctl.fabric.model import Cable
 from sparkctl.fabric.moves import Pair, circle
 from sparkctl.fabric.ports import half
 from sparkctl.facts.neighbours import Hello, Lldp
+from sparkctl.inventory.model import Link
 from sparkctl.inventory.model import LinkEnd as Port
 from sparkctl.outcome import Known
 from sparkctl.render import render
@@ -182,7 +182,7 @@ def test_a_second_cable_that_is_planned_is_not_taken_for_the_first(tmp_path: Pat
 
 def test_an_uplink_is_no_free_port() -> None:
     view = past_the_switch("spark-3", "spark-4")
-    uplink = Cable(9, Port("sw1", "qsfp56-dd-3-1"), Port("sw2", "qsfp56-dd-3-1"))
+    uplink = Link(Port("sw1", "qsfp56-dd-3-1"), Port("sw2", "qsfp56-dd-3-1"), 9)
     lldp = Known((Lldp(half("p1", "A").netdev, "sw1", "qsfp56-dd-2-1"),))
     one = replace(view.facts["spark-1"], survey=replace(view.facts["spark-1"].survey, lldp=lldp))
     fabric = replace(view.fabric, cables=(*view.fabric.cables, uplink))

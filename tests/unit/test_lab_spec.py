@@ -5,8 +5,8 @@ from ipaddress import IPv4Network
 import pytest
 
 from sparkctl.errors import Refused
-from sparkctl.fabric.model import Cable, Fabric
-from sparkctl.inventory.model import Cluster, FabricIntent, LinkEnd, Node, Source, SshAccess, Switch
+from sparkctl.fabric.model import Fabric
+from sparkctl.inventory.model import Cluster, FabricIntent, Link, LinkEnd, Node, Source, SshAccess, Switch
 from sparkctl.lab.container import network
 from sparkctl.lab.spec import LabSpec, address_of, management_network, specify
 
@@ -29,7 +29,7 @@ def cluster(
 
 def spec(made: Cluster, *cables: tuple[str, str]) -> LabSpec:
     ends = [tuple(LinkEnd(*end.split(":")) for end in cable) for cable in cables]
-    laid = tuple(Cable(index, a, b) for index, (a, b) in enumerate(ends))
+    laid = tuple(Link(a, b, index) for index, (a, b) in enumerate(ends))
     return specify(made, Fabric("direct", (), laid, {}))
 
 

@@ -9,7 +9,7 @@ from ipaddress import IPv4Network
 from typing import ClassVar
 
 from sparkctl.fabric import addressing
-from sparkctl.fabric.model import Attachment, Cable, Endpoint, Fabric
+from sparkctl.fabric.model import Attachment, Endpoint, Fabric
 from sparkctl.fabric.ports import PORTS, Rail, half
 from sparkctl.inventory.model import Cluster, LinkEnd, Node
 
@@ -71,7 +71,7 @@ def expand(topology: Topology, cluster: Cluster) -> Fabric:
     return Fabric(
         topology=topology.name,
         attachments=attachments,
-        cables=tuple(Cable(link.index, link.a, link.b) for link in cluster.links),
+        cables=cluster.links,
         endpoints={node.name: topology.endpoint(node, tuple(by_node[node.name])) for node in cluster.nodes},
         nccl=dict(topology.nccl(cluster)),
     )
