@@ -24,7 +24,7 @@ class FileRecord(BaseModel):
     `baseline` None: the path was not there. `aside`: a file of somebody else, without its fabric stanzas.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
     digest: str
     mode: int
     stage: str
@@ -36,7 +36,7 @@ class FileRecord(BaseModel):
 class Record(BaseModel):
     """All that teardown needs; version 1. `run`: the run that wrote it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
     version: Literal[1] = 1
     cluster: str
     files: dict[str, FileRecord] = {}
@@ -58,7 +58,7 @@ class Record(BaseModel):
 class RunHeader(BaseModel):
     """What a run says of itself on every node it changes; `fingerprint`: the node's before the run."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
     version: Literal[1] = 1
     run: str
     action: str
@@ -71,7 +71,7 @@ class RunHeader(BaseModel):
 class Entry(BaseModel):
     """One line of the journal."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
     version: Literal[1]
     run: str
     state: Literal[
