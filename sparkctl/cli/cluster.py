@@ -8,8 +8,9 @@ import typer
 
 from sparkctl.cli import diff, repair, verify
 from sparkctl.cli.desk import Desk, at_a_desk
-from sparkctl.cli.options import DryRun, Force, Only, Output, PlaybookPath, SavedPlan, TakeOver, Yes
+from sparkctl.cli.options import AcceptLoss, DryRun, Force, Only, Output, PlaybookPath, SavedPlan, TakeOver, Yes
 from sparkctl.cli.planning import (
+    accepted,
     agreed,
     carry_out,
     chosen,
@@ -114,32 +115,38 @@ def down(
     dry_run: DryRun = False,
     playbook: PlaybookPath = None,
     force_path: Force = None,
+    accept_loss: AcceptLoss = None,
 ) -> None:
-    """Put every node back to what it was before sparkctl came: files, addresses, MTU, link state, units.
+    """Put every node back to what it was before sparkctl came: files, addresses, routes, MTU, link state, units.
 
-    A file that somebody edited since is left alone and named. A node that does not answer is left for later (exit 6):
-    run it again when the node is back. The nodes hold the record: any machine with the inventory can do this.
+    A file that somebody edited since is left alone and named. A node that does not answer, and a file whose
+    before-image is damaged or refused by netplan, is left for later (exit 6) and all else is put back: run it again
+    when the cause is gone. The nodes hold the record: any machine with the inventory can do this.
 
     Examples:
 
       sparkctl cluster down inventories/dual.yaml
 
       sparkctl cluster down inventories/dual.yaml --dry-run
+
+      sparkctl cluster down inventories/dual.yaml --accept-loss spark-2:/etc/netplan/95-sparkctl.yaml
     """
     from sparkctl.cli.opening import run
     from sparkctl.execute.apply import apply
     from sparkctl.execute.plan_verbs import plan_down
 
     async def work(site: Site) -> None:
-        made = await plan_down(site, chosen(playbook, None, "down"), wished(force=force_path))
+        given_up = accepted(accept_loss, (node.name for node in site.cluster.nodes))
+        made = await plan_down(site, chosen(playbook, None, "down"), wished(force=force_path), given_up)
         show_plan(made.plan, desk)
         show_silent(made.silent, desk)
         if dry_run:
             return
+        lost: tuple[str, ...] = ()
         if not made.plan.empty:
             agreed(f"put {', '.join(made.plan.changed_nodes)} back?", yes, desk)
-            await apply(site, made)
-        left_for_later(made.silent)
+            lost = (await apply(site, made)).lost
+        left_for_later(made.silent, made.left, lost)
         if not made.plan.empty:
             but = " (but for what is noted above)" if made.plan.notes else ""
             desk.people.print(f"[green]every node is as it was before sparkctl came[/]{but}")

@@ -33,6 +33,15 @@ Force = Annotated[
     list[str] | None,
     typer.Option("--force-path", metavar="PATH", help="A later edit of this file does not win.", show_default=False),
 ]
+AcceptLoss = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--accept-loss",
+        metavar="NODE:PATH",
+        help="Take this file away although what was there before cannot come back; repeatable.",
+        show_default=False,
+    ),
+]
 Nodes = Annotated[
     list[str] | None, typer.Option("--node", metavar="NAME", help="Only this node; repeatable.", show_default=False)
 ]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from sparkctl.cli.desk import Desk
     from sparkctl.commands.canary import Answer
@@ -142,10 +142,35 @@ def show_silent(silent: Mapping[str, str], desk: Desk) -> None:
         desk.progress.print(f"[yellow]{node} does not answer and is left for later:[/] {reason}")
 
 
-def left_for_later(silent: Mapping[str, str]) -> None:
-    """Unfinished where a node did not answer."""
+def accepted(losses: list[str] | None, nodes: Iterable[str]) -> dict[str, set[str]]:
+    """Paths by node, of NODE:PATH; UsageError where that is none."""
+    from sparkctl.errors import UsageError
+
+    found: dict[str, set[str]] = {node: set() for node in nodes}
+    for loss in losses or ():
+        node, _, path = loss.partition(":")
+        if node not in found or not path.startswith("/"):
+            raise UsageError(f"--accept-loss {loss}: not NODE:PATH", f"NODE is one of {', '.join(found)}")
+        found[node].add(path)
+    return found
+
+
+def left_for_later(
+    silent: Mapping[str, str], left: Mapping[str, Mapping[str, str]] = {}, lost: tuple[str, ...] = ()
+) -> None:
+    """Unfinished where a node did not answer, or something could not be put back."""
     from sparkctl.errors import Unfinished
 
+    lines = [f"{node}: {path} is left as it is: {why}" for node, paths in left.items() for path, why in paths.items()]
+    lines += [f"{each} did not come back" for each in lost]
+    remedies = []
+    if left:
+        words = " ".join(f"--accept-loss {node}:{path}" for node, paths in left.items() for path in paths)
+        remedies.append(f"put the cause right and run it again; or give these up: add {words}")
+    if lost:
+        remedies.append("give these to `ip ... add` yourself")
     if silent:
-        names = ", ".join(silent)
-        raise Unfinished(f"{names} did not answer: whatever sparkctl put there is still there", "run it again later")
+        lines.append(f"{', '.join(silent)} did not answer: whatever sparkctl put there is still there")
+        remedies.append("run it again later")
+    if lines:
+        raise Unfinished("\n  ".join(lines), "; ".join(remedies))

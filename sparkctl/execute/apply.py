@@ -18,6 +18,8 @@ from sparkctl.execute.runner import Applied, Prove, Runner, StepFailed
 from sparkctl.execute.site import Site
 from sparkctl.execute.verify import SHOWN_TOKENS, Verified, status, watch
 from sparkctl.fabric.model import Fabric
+from sparkctl.facts.baseline import SavedNetdev
+from sparkctl.facts.links import Netdev
 from sparkctl.facts.snapshot import NodeFacts
 from sparkctl.outcome import Absent, Known, Verdict
 from sparkctl.plan.compile import Run
@@ -73,8 +75,15 @@ def _proofs_down(site: Site, planned: Planned) -> dict[str, Prove]:
     stage = planned.playbook.network()
 
     async def gone(runner: Runner, applied: Applied) -> Applied:
-        await _nothing_wrong(stage.settle_timeout if stage else 15, "still there after", lambda: _left(site, planned))
-        return applied
+        lost: tuple[str, ...] = ()
+
+        async def look() -> list[str]:
+            nonlocal lost
+            wrong, lost = await _left(site, planned)
+            return wrong
+
+        await _nothing_wrong(stage.settle_timeout if stage else 15, "not as before after", look)
+        return replace(applied, lost=lost)
 
     return {"network": gone}
 
@@ -136,19 +145,45 @@ async def _judged_roce(site: Site, level: LoadLevel) -> tuple[Verdict, ...]:
     return judge(replace(site.view(seen, stages=("network",)), load=load))
 
 
-async def _left(site: Site, planned: Planned) -> list[str]:
+async def _left(site: Site, planned: Planned) -> tuple[list[str], tuple[str, ...]]:
+    """What is wrong yet; and what of the runtime state did not come back."""
     try:
-        facts = await site.facts(planned.plan.nodes, title="settle and check")
+        facts = await site.facts(planned.plan.nodes, baseline=True, title="settle and check")
     except AccessRefused as error:
-        return [error.message]
-    return list(remains(planned.plan, site.fabric, facts))
+        return [error.message], ()
+    return list(remains(planned.plan, site.fabric, facts)), tuple(_not_back(planned.plan, facts))
 
 
 def remains(plan: Plan, fabric: Fabric, facts: Mapping[str, NodeFacts]) -> Iterator[str]:
-    """Files and addresses that a teardown should have taken away."""
+    """What a teardown should have taken away, or put back, and did not."""
     gone = ((node, c.path) for node in facts for c in plan.files(node) if c.after is None and not c.aside)
     yield from (f"{node}: {path}" for node, path in gone if not isinstance(facts[node].file(path), Absent))
-    for attachment in (a for a in fabric.attachments if a.node in facts):
-        netdev, address = facts[attachment.node].netdev(attachment.netdev), str(attachment.address)
-        if plan.network(attachment.node) and isinstance(netdev, Known) and address in netdev.value.addresses:
-            yield f"{attachment.node}: {address} on {attachment.netdev}"
+    for node, name, saved in _netdevs_back(plan, facts):
+        netdev = facts[node].netdev(name)
+        if isinstance(netdev, Known):
+            ours = (str(a.address) for a in fabric.of(node) if a.netdev == name)
+            yield from (f"{node}: {name}: {words}" for words in _unlike(netdev.value, saved, frozenset(ours)))
+
+
+def _netdevs_back(plan: Plan, facts: Mapping[str, NodeFacts]) -> Iterator[tuple[str, str, SavedNetdev | None]]:
+    """(node, netdev, what it was before sparkctl) of those that go back."""
+    for node, known in facts.items():
+        saved = known.baseline.value.netdevs if isinstance(known.baseline, Known) else {}
+        targets = (target for change in plan.network(node) for target in change.netdevs)
+        yield from ((node, t.netdev, saved.get(t.netdev)) for t in targets if t.after_address is None)
+
+
+def _unlike(now: Netdev, saved: SavedNetdev | None, ours: frozenset[str]) -> Iterator[str]:
+    """`ours`: addresses of the inventory, which only stay where they were before."""
+    before = frozenset(saved.addresses if saved else ())
+    yield from (f"still has {address}" for address in now.addresses if address in ours - before)
+    if saved is not None:
+        yield from (f"has no {address}, as it had" for address in sorted(before - {*now.addresses}))
+        if (now.mtu, now.up) != (saved.mtu, saved.up):
+            was = f"MTU {saved.mtu}, {'up' if saved.up else 'down'}"
+            yield f"is not as it was ({was}), but MTU {now.mtu}, {'up' if now.up else 'down'}"
+
+
+def _not_back(plan: Plan, facts: Mapping[str, NodeFacts]) -> Iterator[str]:
+    for node, name, saved in _netdevs_back(plan, facts):
+        yield from (f"{node}: {name}: ip {words}" for words in (saved.lost if saved else ()))

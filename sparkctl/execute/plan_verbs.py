@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 
 from sparkctl.errors import Refused, StalePlan
@@ -25,7 +25,7 @@ Secrets = Mapping[str, Mapping[str, bytes]]
 class Planned:
     """A plan, what it was made from and for, and the secrets whose digests it names.
 
-    `silent`: nodes that did not answer, with why.
+    `silent`: nodes that did not answer, with why; `left`: by node and path, why a teardown leaves it.
     """
 
     plan: Plan
@@ -34,6 +34,7 @@ class Planned:
     wishes: Wishes = PLAIN
     secrets: Secrets = field(default_factory=dict, repr=False)
     silent: Mapping[str, str] = field(default_factory=dict)
+    left: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def receipt(self, site: Site) -> Receipt:
         """What is saved of it."""
@@ -42,12 +43,12 @@ class Planned:
 
 async def plan_up(site: Site, playbook: Playbook, wishes: Wishes = PLAIN) -> Planned:
     """What `up` would do. Refused when a node cannot be planned for."""
-    return _planned(site, await site.facts(), playbook, wishes)
+    return _planned(site, await site.facts(routes=True), playbook, wishes)
 
 
 async def plan_reprovision(site: Site, playbook: Playbook, wishes: Wishes = PLAIN) -> Planned:
     """What would make the nodes of `wishes.only` (None: those without a record) a part of the cluster again."""
-    facts = await site.facts()
+    facts = await site.facts(routes=True)
     only = steps.newcomers(facts) if wishes.only is None else wishes.only
     return _planned(site, facts, playbook, replace(wishes, only=only))
 
@@ -58,11 +59,17 @@ def _planned(site: Site, facts: Mapping[str, NodeFacts], playbook: Playbook, wis
     return Planned(plan, facts, playbook, wishes, secrets)
 
 
-async def plan_down(site: Site, playbook: Playbook, wishes: Wishes = PLAIN) -> Planned:
-    """What `down` would do; nodes that do not answer are left for another time. It needs no secret."""
-    facts, silent = await gather_reachable(site.fleet, questions(site.cluster, site.fabric))
-    plan = steps.plan_down(site.cluster.name, facts, wishes)
-    return Planned(plan, facts, playbook, wishes, silent=silent)
+async def plan_down(
+    site: Site, playbook: Playbook, wishes: Wishes = PLAIN, accepted: Mapping[str, Container[str]] = {}
+) -> Planned:
+    """What `down` would do; nodes that do not answer are left for another time. It needs no secret.
+
+    `accepted`: paths of each node that need not come back.
+    """
+    facts, silent = await gather_reachable(site.fleet, questions(site.cluster, site.fabric, baseline=True))
+    plan = steps.plan_down(site.cluster.name, facts, wishes, accepted)
+    left = steps.left_behind(facts, accepted)
+    return Planned(plan, facts, playbook, wishes, silent=silent, left=left)
 
 
 async def accept(site: Site, saved: Receipt) -> Planned:
@@ -86,8 +93,7 @@ async def accept(site: Site, saved: Receipt) -> Planned:
 
 async def drifted(site: Site) -> tuple[Drift, ...]:
     """What is not as the inventory says; a node that does not answer is one of these."""
-    asked = questions(site.cluster, site.fabric)
-    asked = {node: replace(question, routes=True) for node, question in asked.items()}
+    asked = questions(site.cluster, site.fabric, routes=True)
     facts, silent = await gather_reachable(site.fleet, asked)
     secrets = {node.name: site.secrets(node.name) for node in site.cluster.nodes}
     return drift(site.cluster.name, desired(site, secrets), facts, silent)

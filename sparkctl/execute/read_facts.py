@@ -33,10 +33,12 @@ def questions(
     journal: bool = False,
     survey: bool = False,
     knock: bool = False,
+    routes: bool = False,
+    baseline: bool = False,
 ) -> dict[str, Questions]:
     """What to ask each node; always about every path that sparkctl may own, so that leftovers are seen too.
 
-    `knock`: of a survey only what packet filters let through.
+    `knock`: of a survey only what packet filters let through; `baseline`: what teardown would put back.
     """
     image = cluster.engine.runtime.docker if cluster.engine else None
     token = entropy.token_hex(8)
@@ -50,7 +52,8 @@ def questions(
             mtu=cluster.fabric.mtu,
             rails=_rails(fabric, node.name) if pings else (),
             journal=journal,
-            routes=survey,
+            routes=survey or routes,
+            baseline=baseline,
             survey=replace(_inquiry(cluster, fabric, node.name, token), whole=survey) if survey or knock else None,
         )
         for node in cluster.nodes

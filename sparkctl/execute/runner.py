@@ -41,11 +41,15 @@ class Interrupted(SparkctlError):
 
 @dataclass(frozen=True)
 class Applied:
-    """What a run was confirmed on: the last verdicts, those on slow hardware, and the engine's answer."""
+    """What a run was confirmed on: the last verdicts, those on slow hardware, the engine's answer.
+
+    `lost`: routes, rules and neighbours that a teardown could not put back.
+    """
 
     verdicts: tuple[Verdict, ...] = ()
     slow: tuple[Verdict, ...] = ()
     answer: Answer | None = None
+    lost: tuple[str, ...] = ()
 
 
 Prove: TypeAlias = Callable[["Runner", Applied], Awaitable[Applied]]

@@ -54,10 +54,14 @@ class Site:
         pings: bool = False,
         survey: bool = False,
         knock: bool = False,
+        routes: bool = False,
+        baseline: bool = False,
         title: str = "read facts",
     ) -> dict[str, NodeFacts]:
         """One round trip per node (of `nodes`; all); the gates let only READ pass. AccessRefused: one is silent."""
-        asked = questions(self.cluster, self.fabric, pings=pings, survey=survey, knock=knock)
+        asked = questions(
+            self.cluster, self.fabric, pings=pings, survey=survey, knock=knock, routes=routes, baseline=baseline
+        )
         return await gather(self.fleet, {n: asked[n] for n in (asked if nodes is None else nodes)}, title)
 
     def secrets(self, node: str) -> Mapping[str, bytes]:

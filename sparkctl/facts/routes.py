@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from typing import Any
 
@@ -17,12 +17,13 @@ ANYWHERE = IPv4Network("0.0.0.0/0")
 
 @dataclass(frozen=True)
 class Route:
-    """Packets to `destination` leave by `netdev`, through `gateway` where there is one."""
+    """Packets to `destination` leave by `netdev`, through `gateway` where there is one. `protocol`: who made it."""
 
     destination: IPv4Network
     netdev: str
     gateway: str | None = None
     table: str = "main"
+    protocol: str = field(default="kernel", compare=False)
 
     def __str__(self) -> str:
         where = "default" if self.destination == ANYWHERE else str(self.destination)
@@ -46,4 +47,5 @@ def _routes(entry: dict[str, Any]) -> Iterator[Route]:
     for hop in hops:
         if "dev" in hop:
             gateway = word(hop["gateway"]) if "gateway" in hop else None
-            yield Route(destination, word(hop["dev"]), gateway, visible(str(entry.get("table", "main"))))
+            table, protocol = visible(str(entry.get("table", "main"))), visible(str(entry.get("protocol", "boot")))
+            yield Route(destination, word(hop["dev"]), gateway, table, protocol)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sparkctl.facts import baseline as baseline_facts
 from sparkctl.facts import files as file_facts
 from sparkctl.facts import foreign as foreign_facts
 from sparkctl.facts import links, pings, survey, units
@@ -27,7 +28,8 @@ UNANSWERED = Unknown("the node did not answer this")
 class Questions:
     """What to ask one node. `rails` are (netdev, peer) pairs to ping at `mtu` bytes; none: no pings.
 
-    `journal`, `routes`, `survey`: whether to ask for these too. A plan rests on none of them.
+    `journal`, `routes`, `survey`, `baseline`: whether to ask for these too. Of these only a teardown rests on one, on
+    `baseline`.
     """
 
     paths: tuple[str, ...]
@@ -40,6 +42,7 @@ class Questions:
     journal: bool = False
     routes: bool = False
     survey: Inquiry | None = None
+    baseline: bool = False
 
     def probes(self) -> tuple[Probe, ...]:
         """The whole batch, in a fixed order."""
@@ -55,6 +58,7 @@ class Questions:
         tools = system_facts.tools_probe(("docker",) if self.image else ())
         rails = (pings.probe(self.mtu, self.rails),) if self.rails else ()
         more = ((record_facts.JOURNAL_PROBE,) if self.journal else ()) + ((route_facts.PROBE,) if self.routes else ())
+        more += (baseline_facts.PROBE,) if self.baseline else ()
         surveyed = survey.probes(self.survey) if self.survey else ()
         return (*surveyed, *fixed, *more, tools, *netplan, units.unit_probe(), *engine, *shown, *hidden, *rails)
 
@@ -82,6 +86,7 @@ class NodeFacts:
     pulled: Fact[tuple[str, ...]] = NOT_ASKED
     """Digests of the manifests that the image was pulled by. No plan rests on them."""
     routes: Fact[tuple[route_facts.Route, ...]] = NOT_ASKED
+    baseline: Fact[baseline_facts.Baseline] = NOT_ASKED
     survey: Survey = NOTHING
     skew: Fact[tuple[float, float]] = NOT_ASKED
     """(least, most) seconds that the node's clock is ahead of the controller's; only with a survey."""
@@ -191,5 +196,6 @@ def snapshot(node: str, questions: Questions, stdout: str) -> NodeFacts:
         container=parsed(answer("container"), units.parse_container) if questions.image else no_image,
         pings=parsed(answer("pings"), pings.parse) if questions.rails else NOT_ASKED,
         routes=parsed(answer("routes"), route_facts.parse) if questions.routes else NOT_ASKED,
+        baseline=parsed(answer("baseline"), baseline_facts.parse) if questions.baseline else NOT_ASKED,
         survey=survey.read(questions.survey, answer) if questions.survey else NOTHING,
     )

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sparkctl.fabric.model import Attachment
+from sparkctl.facts.baseline import ALL
 from sparkctl.facts.files import FileState
 from sparkctl.facts.foreign import ForeignFile, ForeignStanza
 from sparkctl.facts.record import FileRecord
 from sparkctl.facts.snapshot import NodeFacts
 from sparkctl.inventory.names import NETPLAN_FOLDER
-from sparkctl.outcome import Absent, Fact, Known
+from sparkctl.outcome import Absent, Fact, Known, Unknown
 from sparkctl.plan.changes import ABSENT, FileChange, FileImage, ImageChange, NetdevTarget, NetworkChange, Stage
 from sparkctl.render.artifact import ENGINE_ENV, NCCL_ENV, NodeRendering
 
@@ -32,6 +33,8 @@ class Wishes:
 
 
 PLAIN = Wishes()
+MADE_AGAIN = ("kernel", "dhcp", "ra", "redirect")
+"""Protocols of routes (ip-route(8)) that come again by themselves; templates/checkpoint/network.sh has the same."""
 VARIABLES = (NCCL_ENV, ENGINE_ENV)
 """What an engine reads at its start, in this order, and not later."""
 SPARED = ".before-sparkctl"
@@ -53,6 +56,8 @@ def obstacles(
 ) -> Iterator[str]:
     """Why nothing may be planned for this node; none when all is well."""
     yield from (f"{subject}: {reason}" for subject, reason in facts.unknowns())
+    if isinstance(facts.baseline, Unknown):
+        yield f"before-images: {facts.baseline.reason}"
     if isinstance(facts.run, Known):
         yield f"an interrupted run is on this node (state {facts.run.value.state}): {INTERRUPTED}"
     if isinstance(facts.record, Known) and facts.record.value.cluster != cluster:
@@ -174,15 +179,36 @@ def _edited(path: str, facts: NodeFacts) -> bool:
     return old is not None and old.digest != _digest(path, facts)
 
 
-def given_back(path: str, old: FileRecord, facts: NodeFacts, wishes: Wishes = PLAIN) -> Iterator[FileChange]:
-    """Put `path` back to its baseline, unless somebody edited it since: a later edit wins."""
+def given_back(
+    path: str, old: FileRecord, facts: NodeFacts, wishes: Wishes = PLAIN, lost: Container[str] = ()
+) -> Iterator[FileChange]:
+    """Put `path` back to its baseline, unless somebody edited it since: a later edit wins. `lost`: it only goes."""
+    if path in lost:
+        old = old.model_copy(update={"baseline": None})
     before = image_of(facts.file(path))
     if (_edited(path, facts) and path not in wishes.force) or (before is None and old.baseline is None):
         return
     stage: Stage = "engine" if old.stage == "engine" else "network"
     after = FileImage(digest=old.baseline_digest or "", mode=old.mode) if old.baseline else None
-    reason = "it was there before sparkctl" if old.baseline else "it was not there before sparkctl"
+    reason = f"it was {'' if old.baseline else 'lost or ' if path in lost else 'not '}there before sparkctl"
     yield FileChange(stage=stage, path=path, before=before, after=after, reason=reason, baseline=old.baseline)
+
+
+def losses(facts: NodeFacts) -> Iterator[tuple[str, str]]:
+    """(path, why) of what was there before sparkctl and cannot be put back as it was; edited files are not put back."""
+    kept = facts.baseline.value if isinstance(facts.baseline, Known) else None
+    for path, old in recorded(facts).items():
+        netplan = path.startswith(NETPLAN_FOLDER)
+        if kept and netplan and ALL in kept.refused:
+            yield path, f"netplan refuses the node's other files: {kept.refused[ALL]}"
+        elif old.baseline is None or _edited(path, facts):
+            continue
+        elif kept is None or old.baseline not in kept.images:
+            yield path, "its before-image is gone"
+        elif kept.images[old.baseline] != old.baseline_digest:
+            yield path, "its before-image is damaged (its digest differs)"
+        elif old.baseline in kept.refused:
+            yield path, f"netplan refuses what was there before sparkctl: {kept.refused[old.baseline]}"
 
 
 def edits(facts: NodeFacts) -> tuple[str, ...]:
@@ -234,6 +260,13 @@ def network_change(desired: Desired, facts: NodeFacts, files: tuple[FileChange, 
         return None
     reason = "the kernel is not as the inventory says" if wrong or back else "a netplan file changes"
     return NetworkChange(netdevs=(*targets, *back), reason=reason)
+
+
+def routes_that_go(network: NetworkChange, facts: NodeFacts) -> Iterator[str]:
+    """Routes of its netdevs that neither the kernel nor a renderer makes: they go with the old addresses."""
+    for route in facts.routes.value if isinstance(facts.routes, Known) else ():
+        if route.netdev in network.names and route.protocol not in MADE_AGAIN:
+            yield str(route)
 
 
 def image_change(desired: Desired, facts: NodeFacts) -> ImageChange | None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from sparkctl.errors import Refused
 from sparkctl.fabric.ports import NETDEVS
 from sparkctl.facts.record import FileRecord, Record
 from sparkctl.facts.snapshot import NodeFacts
+from sparkctl.inventory.names import NETPLAN
 from sparkctl.outcome import Absent, Known
 from sparkctl.plan.changes import ABSENT, Change, FileChange, ImageChange, NetworkChange, Stage, UnitChange
 from sparkctl.plan.diff import (
@@ -21,9 +23,11 @@ from sparkctl.plan.diff import (
     file_changes,
     given_back,
     image_change,
+    losses,
     network_change,
     obstacles,
     recorded,
+    routes_that_go,
     same_variables,
     set_aside,
     target_back,
@@ -31,6 +35,9 @@ from sparkctl.plan.diff import (
 from sparkctl.plan.plan import Plan, Step
 from sparkctl.plan.playbook import Playbook
 from sparkctl.render.artifact import CONTAINER, ENGINE_ENV, ENGINE_UNIT, NCCL_ENV, UNIT_NAME
+
+Left: TypeAlias = dict[str, dict[str, str]]
+"""By node and path, why a teardown leaves it as it is."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +88,7 @@ def plan_up(
     if wishes.only is not None:
         diffs = {node: diff if node in wishes.only else NodeDiff((), None, None) for node, diff in diffs.items()}
     steps = tuple(_up_steps(desired, diffs, facts, _wants_engine(desired) and "engine" in stages))
+    notes += _routes_gone(diffs, facts)
     records = {node: _record_after_up(cluster, diffs[node], facts[node], desired[node]) for node in desired}
     action = "up" if wishes.only is None else "reprovision"
     return _plan(action, cluster, facts, records, steps, notes)
@@ -117,6 +125,12 @@ def _runs_on(diffs: Mapping[str, NodeDiff], facts: Mapping[str, NodeFacts]) -> I
     for node, diff in diffs.items():
         if diff.files and not diff.touches_engine(facts[node]) and _running(facts[node]):
             yield f"{node}: {' and '.join(VARIABLES)} say together what they said: no reason to restart the engine"
+
+
+def _routes_gone(diffs: Mapping[str, NodeDiff], facts: Mapping[str, NodeFacts]) -> Iterator[str]:
+    for node, diff in diffs.items():
+        for route in routes_that_go(diff.network, facts[node]) if diff.network else ():
+            yield f"{node}: the route {route} goes; teardown puts it back"
 
 
 def _wants_engine(desired: Mapping[str, Desired]) -> bool:
@@ -252,19 +266,60 @@ def _baseline_name(path: str, digest: str) -> str:
     return f"{path.strip('/').replace('/', '_')}.{digest[:12]}"
 
 
-def plan_down(cluster: str, facts: Mapping[str, NodeFacts], wishes: Wishes = PLAIN) -> Plan:
-    """The plan that puts every node back to what its record says it was before sparkctl came."""
+def plan_down(
+    cluster: str, facts: Mapping[str, NodeFacts], wishes: Wishes = PLAIN, accepted: Mapping[str, Container[str]] = {}
+) -> Plan:
+    """The plan that puts every node back to what its record says it was before sparkctl came.
+
+    What cannot come back stays, and on record, unless its loss is `accepted` (paths of a node): then it only goes.
+    """
     refuse(cluster, facts, {}, wishes)
     known = {node: f for node, f in facts.items() if isinstance(f.record, Known)}
-    steps = tuple(_down_steps(known, wishes))
-    records: dict[str, Record | None] = dict.fromkeys(known)
-    made = _plan("down", cluster, facts, records, steps, _kept(known, wishes, removed=True))
-    return made.model_copy(update={"spared": {node: _spared(f, wishes) for node, f in known.items()}})
+    left = {node: _left(f, accepted.get(node, ())) for node, f in known.items()}
+    lost = {node: [p for p, _ in losses(f) if p not in left[node]] for node, f in known.items()}
+    steps = tuple(_down_steps(known, wishes, left, lost))
+    records = {node: _record_of(f, left[node]) for node, f in known.items()}
+    notes = [*_kept(known, wishes, removed=True), *_lost_notes(lost), *_left_notes(left)]
+    made = _plan("down", cluster, facts, records, steps, notes)
+    spared = {node: _spared(f, wishes) | _names(f, lost[node]) for node, f in known.items()}
+    return made.model_copy(update={"spared": spared})
+
+
+def left_behind(facts: Mapping[str, NodeFacts], accepted: Mapping[str, Container[str]] = {}) -> Left:
+    """Of the nodes where something is left."""
+    found = {node: _left(known, accepted.get(node, ())) for node, known in facts.items()}
+    return {node: left for node, left in found.items() if left}
+
+
+def _left(facts: NodeFacts, accepted: Container[str]) -> dict[str, str]:
+    return {path: why for path, why in losses(facts) if path not in accepted}
+
+
+def _record_of(facts: NodeFacts, left: Mapping[str, str]) -> Record | None:
+    """What is on record after a teardown: what it left."""
+    if not left or not isinstance(facts.record, Known):
+        return None
+    old = facts.record.value
+    files = {path: old.files[path] for path in left}
+    return Record(cluster=old.cluster, files=files, netdevs=old.netdevs if NETPLAN in left else ())
+
+
+def _lost_notes(lost: Mapping[str, Iterable[str]]) -> Iterator[str]:
+    pairs = ((node, path) for node, paths in lost.items() for path in paths)
+    yield from (f"{node}: {path} does not come back; what is kept of it: {path}{SPARED}" for node, path in pairs)
+
+
+def _left_notes(left: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    rows = ((node, path, why) for node, paths in left.items() for path, why in paths.items())
+    yield from (f"{node}: {path} stays as it is: {why}" for node, path, why in rows)
+
+
+def _names(facts: NodeFacts, paths: Iterable[str]) -> dict[str, str]:
+    return {path: name for path in paths if (name := recorded(facts)[path].baseline) is not None}
 
 
 def _spared(facts: NodeFacts, wishes: Wishes) -> dict[str, str]:
-    names = {path: recorded(facts)[path].baseline for path in edits(facts) if path not in wishes.force}
-    return {path: name for path, name in names.items() if name is not None}
+    return _names(facts, (path for path in edits(facts) if path not in wishes.force))
 
 
 def _kept(facts: Mapping[str, NodeFacts], wishes: Wishes, *, removed: bool) -> Iterator[str]:
@@ -279,23 +334,30 @@ def _kept(facts: Mapping[str, NodeFacts], wishes: Wishes, *, removed: bool) -> I
             yield f"{node}: {path} was {'removed' if gone else 'edited'} since sparkctl wrote it: left alone{kept}"
 
 
-def _down_steps(facts: Mapping[str, NodeFacts], wishes: Wishes) -> Iterator[Step]:
+def _down_steps(
+    facts: Mapping[str, NodeFacts],
+    wishes: Wishes,
+    left: Mapping[str, Container[str]],
+    lost: Mapping[str, Container[str]],
+) -> Iterator[Step]:
     reason = "the cluster is torn down"
     present = {n: f for n, f in facts.items() if isinstance(f.unit, Known) and f.unit.value.loaded}
     yield _step("engine", "stop all ranks", {n: (_unit("stop", f, reason),) for n, f in present.items()})
-    files = {n: tuple(_given_back(f, wishes)) for n, f in facts.items()}
+    files = {n: tuple(_given_back(f, wishes, left[n], lost[n])) for n, f in facts.items()}
     yield _step("engine", "engine files", {n: tuple(c for c in files[n] if c.stage == "engine") for n in facts})
     for title, wave in _waves(tuple(facts)):
-        yield _step("network", f"network, {title}", {n: _network_down(files[n], facts[n], reason) for n in wave})
+        back = {n: () if NETPLAN in left[n] else _network_back(facts[n], reason) for n in wave}
+        yield _step("network", f"network, {title}", {n: _network_down(files[n], back[n]) for n in wave})
 
 
-def _network_down(files: tuple[FileChange, ...], facts: NodeFacts, reason: str) -> tuple[Change, ...]:
-    return (*(c for c in files if c.stage == "network"), *_network_back(facts, reason))
+def _network_down(files: tuple[FileChange, ...], back: Iterable[NetworkChange]) -> tuple[Change, ...]:
+    return (*(c for c in files if c.stage == "network"), *back)
 
 
-def _given_back(facts: NodeFacts, wishes: Wishes) -> Iterator[FileChange]:
+def _given_back(facts: NodeFacts, wishes: Wishes, left: Container[str], lost: Container[str]) -> Iterator[FileChange]:
     for path, old in recorded(facts).items():
-        yield from given_back(path, old, facts, wishes)
+        if path not in left:
+            yield from given_back(path, old, facts, wishes, lost)
 
 
 def _network_back(facts: NodeFacts, reason: str) -> Iterator[NetworkChange]:

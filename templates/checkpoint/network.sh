@@ -8,7 +8,7 @@ save_netdev() { # DEV: everything that netplan changes and does not put back
   read -r mtu <"/sys/class/net/$1/mtu" && read -r flags <"/sys/class/net/$1/flags" || return
   # One question for all of them.
   if [ -z "${networkd:-}" ]; then
-    addresses=$(ip -o addr show scope global) || return
+    addresses=$(ip -o addr show scope global) && ask_runtime || return
     if systemctl is-active --quiet systemd-networkd; then networkd=active; else networkd=idle; fi
   fi
   grep -Hs '' "/proc/sys/net/ipv4/conf/$1"/* "/proc/sys/net/ipv6/conf/$1"/* >"$R/sysctls"
@@ -22,10 +22,73 @@ save_netdev() { # DEV: everything that netplan changes and does not put back
     done <<END
 $addresses
 END
+    runtime_of "$1"
     nm_state "$1"
     [ "$networkd" = active ] || echo 'networkd idle'
     while IFS=: read -r file value; do printf 'sysctl %s %s\n' "$file" "$value"; done <"$R/sysctls"
   } >"$R/before/net.$1"
+}
+
+# Routes, rules and permanent neighbours, in $runtime_4 and $runtime_6. A cable that is out is no other route.
+ask_runtime() {
+  runtime_4=$(all_runtime -4) || return
+  runtime_6=
+  [ ! -e /proc/net/if_inet6 ] || runtime_6=$(all_runtime -6) || return
+  case $runtime_4$runtime_6 in
+  *linkdown* | *dead*)
+    runtime_4=$(printf '%s\n' "$runtime_4" | sed 's/ linkdown//; s/ dead//')
+    runtime_6=$(printf '%s\n' "$runtime_6" | sed 's/ linkdown//; s/ dead//')
+    ;;
+  esac
+}
+
+all_runtime() { # -4|-6
+  ip "$1" -o -batch - <<END
+route show table all
+rule show
+neigh show nud permanent
+END
+}
+
+# Of those, what is the netdev's and nobody makes again by himself, as `runtime -4 route TEXT`.
+runtime_of() { # DEV
+  tab='	'
+  for family in 4 6; do
+    if [ $family = 4 ]; then said=$runtime_4; else said=$runtime_6; fi
+    while IFS= read -r line; do
+      case "$line " in
+      *' proto kernel '* | *' proto dhcp '* | *' proto ra '* | *' proto redirect '*) continue ;;
+      [0-9]*":$tab"*" iif $1 "* | [0-9]*":$tab"*" oif $1 "*) kind=rule ;;
+      [0-9]*":$tab"*) is_of "$1" "$line" || continue; kind=rule ;;
+      *" dev $1 lladdr "*) kind=neigh ;;
+      *" dev $1 "*) kind=route ;;
+      *) continue ;;
+      esac
+      printf 'runtime -%s %s %s\n' "$family" "$kind" "$line"
+    done <<END
+$said
+END
+  done
+}
+
+is_of() { # DEV RULE: whether it names an address of the netdev
+  while read -r _ dev _ addr _; do
+    [ "$dev" != "$1" ] || case "$2 " in *" ${addr%/*} "*) return 0 ;; esac
+  done <<END
+$addresses
+END
+  return 1
+}
+
+missing() { # DEV SAVED: of the runtime state that was saved what is not there now, as `-4 route TEXT`
+  grep -q '^runtime ' "$2" && ask_runtime || return 0
+  nl='
+'
+  while read -r key family kind line; do
+    [ "$key" = runtime ] || continue
+    if [ "$family" = -4 ]; then said=$runtime_4; else said=$runtime_6; fi
+    case "$nl$said$nl" in *"$nl$line$nl"* | *"$nl$line $nl"*) ;; *) printf '%s %s %s\n' "$family" "$kind" "$line" ;; esac
+  done <"$2"
 }
 
 # Bound on one call of a tool that answers in 0.1 s or less (measured).
@@ -304,7 +367,22 @@ undo_netdev() { # DEV SAVED
     addr) ip -o addr show dev "$1" | grep -qF " $value " || [ "$name" != inet ] || add_address "$1" "$value" "$brds" || rc=1 ;;
     esac
   done <"$2"
+  # A route may need another one first.
+  undo_runtime "$1" "$2" 2>/dev/null
+  undo_runtime "$1" "$2"
   return $rc
+}
+
+# What does not come back is named by who asks for it: the rest of the way back goes on.
+undo_runtime() { # DEV SAVED
+  missing "$1" "$2" | while read -r family kind line; do
+    # shellcheck disable=SC2086  # words
+    case $kind in
+    rule) ip "$family" rule add pref "${line%%:*}" ${line#*:} ;;
+    neigh) ip "$family" neigh replace ${line%PERMANENT*} nud permanent ;;
+    route) ip "$family" route add $line ;;
+    esac
+  done
 }
 
 # Renderers set the broadcast address; `ip` does so only when told.

@@ -35,8 +35,10 @@ class NetdevTarget(BaseModel):
         if self.after_address is None:
             return f"{self.netdev} as it was before sparkctl"
         mtu = "" if self.after_mtu in (None, self.before_mtu) else f" mtu {self.before_mtu}->{self.after_mtu}"
-        address = "" if self.after_address in self.before_addresses else f" {self.after_address}"
-        return f"{self.netdev}{mtu}{address}"
+        gone = ", ".join(a for a in self.before_addresses if a != self.after_address)
+        if self.after_address in self.before_addresses:
+            return f"{self.netdev}{mtu}{f' without {gone}' if gone else ''}"
+        return f"{self.netdev}{mtu} {f'{gone} becomes ' if gone else ''}{self.after_address}"
 
 
 class NetworkChange(ChangeKind):
