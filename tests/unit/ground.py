@@ -17,6 +17,7 @@ from rich.console import Console
 from sparkctl.commands.base import Command, node_functions
 from sparkctl.execute.read_facts import SHOWN, questions
 from sparkctl.fabric.model import Fabric
+from sparkctl.facts.baseline import Baseline
 from sparkctl.facts.files import FileState
 from sparkctl.facts.foreign import ForeignFile, ForeignStanza
 from sparkctl.facts.links import Netdev
@@ -119,7 +120,8 @@ def settled(site: Site, plan: Plan) -> Facts:
         files = dict.fromkeys((*SHOWN, API_KEY), NOTHING) | healthy.files | secrets
         record = plan.records[node]
         assert record is not None
-        found[node] = replace(healthy, files=files, record=Known(record))
+        kept = {f.baseline: f.baseline_digest or "" for f in record.files.values() if f.baseline}
+        found[node] = replace(healthy, files=files, record=Known(record), baseline=Known(Baseline(kept, {}, {})))
     return found
 
 

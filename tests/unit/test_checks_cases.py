@@ -105,7 +105,8 @@ def test_what_points_to_a_cause_points_to_a_failure(path: Path) -> None:
         assert cause in failed, (pointing, failed)
 
 
-WHOLE = [field.name for field in fields(NodeFacts) if field.name not in ("node", "files", "survey")]
+WHOLE = [field.name for field in fields(NodeFacts) if field.name not in ("node", "files", "survey", "baseline")]
+"""No check asks for `baseline`: teardown alone does (test_plan)."""
 FACTS = [*WHOLE, *(f"survey.{field.name}" for field in fields(Survey))]
 
 

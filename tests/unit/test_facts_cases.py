@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sparkctl.facts import files, foreign, links, pings, record, routes, system, units
+from sparkctl.facts import baseline, files, foreign, links, pings, record, routes, system, units
 from sparkctl.facts.base import parsed
 from sparkctl.facts.survey import PARSERS as SURVEYED
 from sparkctl.loadtest import perftest_output
@@ -18,6 +18,7 @@ from sparkctl.outcome import Known, Unknown
 CASES = Path(__file__).parents[1] / "cases" / "facts"
 PARSERS: dict[str, Callable[[str], Any]] = {
     **SURVEYED,
+    "baseline": baseline.parse,
     "container": units.parse_container,
     "file": files.parse,
     "foreign": foreign.parse,

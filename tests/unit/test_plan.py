@@ -16,12 +16,13 @@ from sparkctl.errors import Refused
 from sparkctl.execute.read_facts import questions
 from sparkctl.facts.record import Record
 from sparkctl.facts.snapshot import NodeFacts, snapshot
+from sparkctl.outcome import Absent
 from sparkctl.plan.changes import FileChange
 from sparkctl.plan.compile import Run, archive, commit, prepare
 from sparkctl.plan.diff import PLAIN, Desired, Wishes
 from sparkctl.plan.plan import Plan
 from sparkctl.plan.playbook import load
-from sparkctl.plan.steps import newcomers, plan_down, plan_up
+from sparkctl.plan.steps import left_behind, newcomers, plan_down, plan_up
 from sparkctl.render import Rendering, render
 from sparkctl.study import study
 
@@ -30,7 +31,7 @@ STUDY = study(INVENTORY)
 assert STUDY.cluster is not None and STUDY.fabric is not None
 CLUSTER, FABRIC = STUDY.cluster, STUDY.fabric
 RENDERING: Rendering = render(CLUSTER, FABRIC)
-ASKED = questions(CLUSTER, FABRIC)
+ASKED = questions(CLUSTER, FABRIC, baseline=True)
 KEY = b"secret-key-of-the-test\n"
 CX7 = json.dumps(
     {"path": "/etc/netplan/40-cx7.yaml", "digest": "d", "mode": "0600", "uid": 0, "gid": 0, "stanzas": [], "who": "",
@@ -56,6 +57,8 @@ class FakeNode:
     foreign: str = ""
     missing: str = ""
     broken: tuple[str, ...] = ()
+    damaged: tuple[str, ...] = ()
+    refused: dict[str, str] = field(default_factory=dict)
 
     def links(self) -> str:
         return json.dumps([self._link(netdev) for netdev in (*(a.netdev for a in FABRIC.of(self.name)), *self.others)])
@@ -84,11 +87,20 @@ class FakeNode:
             "unit": unit + f"UnitFileState={'enabled' if self.enabled else 'disabled'}\n",
             "image": self.image,
             "container": None,
+            "baseline": self._baseline(),
         }
         for path in (*ASKED[self.name].paths, *ASKED[self.name].secrets):
             answers[f"file:{path}"] = self._file(path)
         lines = [self._line(name, text) for name, text in answers.items()]
         return base64.b64encode("".join(lines).encode()).decode()
+
+    def _baseline(self) -> str | None:
+        """Every image that is on record, whole but for those of the paths `damaged`."""
+        if self.record is None:
+            return None
+        kept = {path: f for path, f in self.record.files.items() if f.baseline}
+        rows = [f"image {f.baseline} {'0' * 64 if path in self.damaged else f.baseline_digest}" for path, f in kept.items()]
+        return "".join(f"{row}\n" for row in (*rows, *(f"refused {name} {why}" for name, why in self.refused.items())))
 
     def _file(self, path: str) -> str | None:
         if path not in self.files:
@@ -285,6 +297,89 @@ def test_a_file_that_was_there_before_comes_back_at_the_end() -> None:
     )  # fmt: skip
     assert change.baseline == kept.baseline and change.after is not None
     assert change.after.digest == kept.baseline_digest
+
+
+def with_baselines(*paths: str) -> dict[str, FakeNode]:
+    """A pair at its goal; before sparkctl the first node had files at these paths."""
+    nodes = pair()
+    for path in paths:
+        nodes["spark-1"].files[path] = (0o600, b"# the user's own\n")
+    record = planned(nodes).records["spark-1"]
+    nodes = settled()
+    nodes["spark-1"].record = record
+    return nodes
+
+
+def image_name(node: FakeNode, path: str) -> str:
+    assert node.record is not None and node.record.files[path].baseline is not None
+    return node.record.files[path].baseline or ""
+
+
+def torn_down(nodes: dict[str, FakeNode], *accepted: str) -> tuple[Plan, dict[str, dict[str, str]]]:
+    facts = {n: node.facts() for n, node in nodes.items()}
+    given_up = {"spark-1": accepted}
+    return plan_down("dual", facts, accepted=given_up), left_behind(facts, given_up)
+
+
+ENV, NETPLAN = "/etc/sparkctl/nccl.env", "/etc/netplan/95-sparkctl.yaml"
+
+
+def test_a_damaged_before_image_stays_and_everything_else_goes_back() -> None:
+    nodes = with_baselines(ENV)
+    nodes["spark-1"].damaged = (ENV,)
+    plan, left = torn_down(nodes)
+    assert list(left) == ["spark-1"] and list(left["spark-1"]) == [ENV] and "damaged" in left["spark-1"][ENV]
+    assert {c.path for c in plan.files("spark-1")} == set(nodes["spark-1"].files) - {ENV}
+    assert {c.path for c in plan.files("spark-2")} == set(nodes["spark-2"].files) and plan.records["spark-2"] is None
+    kept = plan.records["spark-1"]
+    assert kept is not None and set(kept.files) == {ENV} and kept.netdevs == ()
+    assert plan.network("spark-1") and any(ENV in note and "stays" in note for note in plan.notes)
+
+
+def test_a_second_teardown_finds_nothing_more_to_do_and_still_names_what_is_left() -> None:
+    nodes = with_baselines(NETPLAN)
+    nodes["spark-1"].damaged = (NETPLAN,)
+    plan, _ = torn_down(nodes)
+    again = {"spark-1": nodes["spark-1"]}
+    again["spark-1"].record = plan.records["spark-1"]
+    again["spark-1"].files = {NETPLAN: nodes["spark-1"].files[NETPLAN]}
+    facts = {"spark-1": replace(again["spark-1"].facts(), unit=Absent("no unit"))}
+    second = plan_down("dual", facts)
+    assert second.steps == () and second.records["spark-1"] == plan.records["spark-1"] and NETPLAN in left_behind(facts)["spark-1"]
+
+
+def test_while_its_netplan_file_stays_the_network_of_a_node_stays_too() -> None:
+    nodes = with_baselines(NETPLAN)
+    nodes["spark-1"].refused = {image_name(nodes["spark-1"], NETPLAN): "Error in network definition"}
+    plan, left = torn_down(nodes)
+    assert "Error in network definition" in left["spark-1"][NETPLAN]
+    assert not plan.network("spark-1") and plan.network("spark-2")
+    kept = plan.records["spark-1"]
+    assert kept is not None and set(kept.files) == {NETPLAN} and kept.netdevs
+
+
+def test_where_netplan_takes_nothing_at_all_every_netplan_file_stays() -> None:
+    nodes = settled()
+    nodes["spark-2"].refused = {"-": "90-other.yaml:1: no mapping"}
+    plan, left = torn_down(nodes)
+    assert list(left) == ["spark-2"] and "90-other.yaml" in left["spark-2"][NETPLAN] and not plan.network("spark-2")
+
+
+@pytest.mark.parametrize("path", [ENV, NETPLAN])
+def test_a_loss_that_is_accepted_takes_the_file_away_and_keeps_what_there_is(path: str) -> None:
+    nodes = with_baselines(path)
+    nodes["spark-1"].damaged = (path,)
+    plan, left = torn_down(nodes, path)
+    (change,) = (c for c in plan.files("spark-1") if c.path == path)
+    assert left == {} and change.after is None and plan.records["spark-1"] is None
+    assert plan.spared["spark-1"] == {path: image_name(nodes["spark-1"], path)} and plan.network("spark-1")
+
+
+def test_a_node_that_cannot_say_what_it_kept_is_not_torn_down() -> None:
+    nodes = settled()
+    nodes["spark-2"].broken = ("baseline",)
+    with pytest.raises(Refused, match="spark-2: before-images"):
+        plan_down("dual", {n: node.facts() for n, node in nodes.items()})
 
 
 def test_a_second_run_keeps_the_first_baseline() -> None:
