@@ -124,6 +124,37 @@ def test_a_profile_of_the_user_comes_back(desktop: Rig) -> None:
         desktop.root("spark-2", "nmcli connection delete mine")
 
 
+# The case 10-ip-addr-add-ephemeral of the field: rails that only `ip` and `nmcli device set` made, and a route over them.
+BY_HAND = """
+i=$(hostname | sed 's/.*-//')
+nmcli dev set enp1s0f1np1 managed no; nmcli dev set enP2p1s0f1np1 managed no
+ip link set enp1s0f1np1 up mtu 9000; ip link set enP2p1s0f1np1 up mtu 9000
+ip addr add 192.168.200.$i/24 dev enp1s0f1np1; ip addr add 192.168.201.$i/24 dev enP2p1s0f1np1
+ip route add 10.100.176.$((3 - i))/32 via 192.168.200.$((3 - i)) dev enp1s0f1np1
+"""
+ROUTES = "ip route show table all | grep -v -e docker -e linkdown | sort"
+
+
+@pytest.mark.more
+def test_rails_that_were_set_by_hand_come_back_with_their_route(desktop: Rig) -> None:
+    fresh = capture(desktop)
+    desktop.each(BY_HAND)
+    try:
+        before, routes = capture(desktop), desktop.each(ROUTES)
+        planned = desktop.cluster("plan").out
+        assert "192.168.200.1/24 becomes 10.20.0.11/24" in planned and "10.100.176.2/32 via 192.168.200.2" in planned
+        assert desktop.cluster("up", "--yes").code == 0
+        assert "192.168.200" not in desktop.root("spark-1", "ip addr; ip route")
+        down = desktop.cluster("down", "--yes")
+        assert down.code == 0, down.err
+        back(desktop, before)
+        assert desktop.each(ROUTES) == routes
+    finally:
+        for rail in RAILS:
+            desktop.each(f"ip addr flush dev {rail} scope global; ip link set {rail} mtu 1500; nmcli dev set {rail} managed yes")
+        back(desktop, fresh, 60)
+
+
 @pytest.mark.more
 def test_a_port_that_was_disconnected_or_unmanaged_stays_so(desktop: Rig) -> None:
     desktop.root("spark-1", f"nmcli device disconnect {RAILS[0]}")
