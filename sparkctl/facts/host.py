@@ -1,4 +1,4 @@
-"""What the machine is: kernel, memory, release, GPU, Docker, services that interfere, faults that it logged."""
+"""What the machine is: kernel, memory, release, GPU, services that interfere, faults that it logged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ KERNEL_PROBE = Probe("kernel", ("kernel_state",), SOURCES)
 MEMORY_PROBE = Probe("memory", ("memory_state",), SOURCES)
 RELEASE_PROBE = Probe("release", ("release_state",), SOURCES)
 GPUS_PROBE = Probe("gpus", ("gpu_state",), SOURCES)
-DOCKER_PROBE = Probe("docker", ("docker_version",), SOURCES)
 EARLYOOM_PROBE = Probe("earlyoom", ("earlyoom_state",), SOURCES)
 PCIE_ERRORS_PROBE = Probe("pcie-errors", ("kernel_faults",), SOURCES)
 PROBES = (KERNEL_PROBE, MEMORY_PROBE, RELEASE_PROBE, GPUS_PROBE, EARLYOOM_PROBE, PCIE_ERRORS_PROBE)
@@ -190,14 +189,6 @@ def _reasons(cell: str) -> tuple[tuple[str, ...], bool]:
     return tuple(REASONS.get(bit, f"reason {bit:#x}") for bit in bits), bool(mask & IDLE)
 
 
-def parse_docker(text: str) -> str:
-    """The version alone, such as 29.1.3."""
-    version = text.strip()
-    if not re.fullmatch(r"\d+\.\d+[\w.+~-]{0,50}", version, re.ASCII):
-        raise ValueError("no version")
-    return version
-
-
 def space_probe(folders: Iterable[str]) -> Probe:
     """Asks for the space below `folders`, and where Docker keeps its images."""
     return Probe("space", ("space_state", *dict.fromkeys(folders)), SOURCES)
@@ -244,7 +235,6 @@ PARSERS = {
     "memory": parse_memory,
     "release": parse_release,
     "gpus": parse_gpus,
-    "docker": parse_docker,
     "space": parse_space,
     "earlyoom": parse_earlyoom,
     "pcie-errors": parse_pcie_errors,

@@ -89,17 +89,6 @@ class RunState:
     header: RunHeader | None
 
 
-@dataclass(frozen=True)
-class LockState:
-    """Who holds the lock: boot id and second (of that boot) at which the lease ends, run, since, owner."""
-
-    boot_id: str
-    until: int
-    run: str
-    since: str
-    owner: str
-
-
 def parse(text: str) -> Record:
     """The record; ValueError (pydantic's ValidationError is one) where it is corrupt or of another version."""
     return Record.model_validate_json(text)
@@ -126,7 +115,8 @@ def _entry(number: int, line: str) -> Entry:
         raise ValueError(f"line {number} is not an entry of version 1") from None
 
 
-def parse_lock(text: str) -> LockState:
-    """`boot until run since owner`, one line."""
-    boot_id, until, run, since, owner = text.split(maxsplit=4)
-    return LockState(boot_id, int(until), run, since, owner.strip())
+def parse_lock(text: str) -> str:
+    """The run that holds the lock, of `boot until run since owner`: the lease ends at a second of that boot."""
+    _, until, run, _, _ = text.split(maxsplit=4)
+    int(until)
+    return run

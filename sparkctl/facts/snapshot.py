@@ -73,7 +73,7 @@ class NodeFacts:
     files: Mapping[str, Fact[file_facts.FileState]]
     record: Fact[record_facts.Record]
     run: Fact[record_facts.RunState]
-    lock: Fact[record_facts.LockState]
+    lock: Fact[str]
     journal: Fact[tuple[record_facts.Entry, ...]]
     foreign: Fact[tuple[foreign_facts.ForeignFile, ...]]
     netplan_files: Fact[dict[str, file_facts.FileState]]

@@ -78,8 +78,6 @@ class Survey:
     profiles: Fact[tuple[Profile, ...]] = _NOT_ASKED
     knocks: Fact[Knocks] = _NOT_ASKED
     firewall: Fact[Firewall] = _NOT_ASKED
-    docker: Fact[str] = _NOT_ASKED
-    """Version of the Docker server."""
     nccl: Fact[Nccl] = _NOT_ASKED
     space: Fact[tuple[Space, ...]] = _NOT_ASKED
     earlyoom: Fact[Earlyoom] = _NOT_ASKED
@@ -128,9 +126,8 @@ def _machine(asked: Inquiry) -> tuple[Probe, ...]:
 
 
 def _engine(asked: Inquiry) -> tuple[Probe, ...]:
-    docker = (host.DOCKER_PROBE,) if asked.image else ()
     library = nccl.probe(image=asked.image, venv=asked.venv, naming=asked.naming)
-    return (*docker, library) if asked.image or asked.venv else ()
+    return (library,) if asked.image or asked.venv else ()
 
 
 def read(asked: Inquiry, answer: Callable[[str], Fact[str]]) -> Survey:

@@ -1,4 +1,4 @@
-"""The machine itself: boot, kernel, memory, disk, clock, tools, RDMA devices."""
+"""The machine itself: boot, memory, tools, RDMA devices."""
 
 from __future__ import annotations
 
@@ -14,13 +14,10 @@ NEEDED = ("netplan", "ip", "systemctl", "systemd-run", "sha256sum", "flock", "ba
 
 @dataclass(frozen=True)
 class SystemState:
-    """`memory_available` and `disk_free` (of /var/lib) in KiB, `clock` in seconds since the epoch."""
+    """`memory_available` in KiB."""
 
     boot_id: str
-    kernel: str
     memory_available: int
-    disk_free: int
-    clock: int
 
 
 @dataclass(frozen=True)
@@ -32,9 +29,9 @@ class RdmaDevice:
 
 
 def parse(text: str) -> SystemState:
-    """Five lines: boot id, kernel, MemAvailable, free KiB of /var/lib, epoch seconds."""
-    boot_id, kernel, memory, disk, clock = text.split("\n")[:5]
-    return SystemState(boot_id, kernel, int(memory), int(disk), int(clock))
+    """Lines: boot id, kernel, MemAvailable."""
+    boot_id, _, memory, _ = text.split("\n", 3)
+    return SystemState(boot_id, int(memory))
 
 
 def tools_probe(extra: tuple[str, ...] = ()) -> Probe:

@@ -39,11 +39,6 @@ gpu_state() {
   printf '%s\n' "$said" | head -c 16384
 }
 
-docker_version() {
-  command -v docker >/dev/null || return 127
-  timeout 5 docker version --format '{{.Server.Version}}'
-}
-
 # `KiB-free path` of each folder, or of the nearest one above that is there; first where Docker keeps its images. `?`
 # instead of a number where nothing answers.
 space_state() { # FOLDER...

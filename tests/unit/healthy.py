@@ -71,7 +71,7 @@ def node_facts(cluster: Cluster, fabric: Fabric, node: str, rendering: NodeRende
     no_image: Fact[str] = Absent("the engine uses no image")
     return NodeFacts(
         node=node,
-        system=Known(SystemState(f"boot-{node}", "6.17.0-1021-nvidia", 100 * GIB, 900 * GIB, 1_790_000_000)),
+        system=Known(SystemState(f"boot-{node}", 100 * GIB)),
         netdevs=Known(netdevs(cluster, fabric, node)),
         files={file.path: Known(FileState(file.mode, 0, 0, file.digest, file.content)) for file in rendering.files},
         record=Known(record(cluster, rendering)),
@@ -107,7 +107,6 @@ def survey(cluster: Cluster, fabric: Fabric, node: str) -> Survey:
         profiles=Known((Profile(f"netplan-{MANAGEMENT}", MANAGEMENT, MANAGEMENT, "auto"),)),
         knocks=Known(knocks(cluster, fabric, node)),
         firewall=Known(Firewall("inactive", ())),
-        docker=Known("28.5.1"),
         nccl=Known(Nccl("/usr/lib/aarch64-linux-gnu/libnccl.so.2", "2.30.7", "7c" * 32)),
         space=Known((Space("/var/lib/docker", 900 * GIB), Space("/srv/models", 900 * GIB))),
         earlyoom=Absent("earlyoom does not run"),

@@ -12,7 +12,6 @@ import pytest
 from sparkctl.commands.base import Command
 from sparkctl.execute.allgather_test import all_gather
 from sparkctl.execute.load import measured
-from sparkctl.facts.record import LockState
 from sparkctl.facts.snapshot import NodeFacts
 from sparkctl.facts.system import SystemState
 from sparkctl.facts.units import UnitState
@@ -23,7 +22,7 @@ from tests.unit.test_gathered import report
 from tests.unit.test_load_run import TRIALS, Scripted, fleet_of, healthy_answer
 
 STOPPED = Known(UnitState(True, "inactive", "dead", True, 0))
-LOCK = Known(LockState("boot-spark-2", 900, "r1", "2026-01-01T00:00:00Z", "a@b"))
+LOCK = Known("r1")
 
 
 def stopped(**others: Any) -> dict[str, NodeFacts]:
@@ -33,7 +32,7 @@ def stopped(**others: Any) -> dict[str, NodeFacts]:
 
 
 def with_memory(available: int) -> Fact[SystemState]:
-    return Known(SystemState("boot-spark-2", "6.17", available, 900 * GIB, 1_790_000_000))
+    return Known(SystemState("boot-spark-2", available))
 
 
 def rank(command: Command) -> Result:

@@ -68,7 +68,7 @@ def pids(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    "probe", [host.GPUS_PROBE, host.DOCKER_PROBE, profiles.PROBE, perftest_tool.PROBE], ids=lambda p: p.name
+    "probe", [host.GPUS_PROBE, profiles.PROBE, perftest_tool.PROBE], ids=lambda p: p.name
 )
 def test_a_tool_that_is_not_there(probe: Probe, tmp_path: Path) -> None:
     assert isinstance(asked(probe, tmp_path, {}), Absent)
@@ -76,7 +76,7 @@ def test_a_tool_that_is_not_there(probe: Probe, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("probe", "tool"),
-    [(host.GPUS_PROBE, "nvidia-smi"), (host.DOCKER_PROBE, "docker"), (profiles.PROBE, "nmcli"), (perftest_tool.PROBE, "ib_write_bw"),
+    [(host.GPUS_PROBE, "nvidia-smi"), (profiles.PROBE, "nmcli"), (perftest_tool.PROBE, "ib_write_bw"),
      (host.PCIE_ERRORS_PROBE, "dmesg"), (firewall.PROBE, "iptables-save"), (firewall.PROBE, "nft"), (host.space_probe([]), "df")],
     ids=lambda value: value if isinstance(value, str) else value.name,
 )  # fmt: skip
