@@ -30,52 +30,6 @@ WRONG = ("incorrect password", "Sorry, try again", "no password was provided")
 """What sudo says, in English, of a password that is not right."""
 
 
-class Exchange(asyncssh.SSHClientSession[bytes]):
-    """What one command is sent and says. `given`: when its program went; `lost`: why it never ended.
-
-    The program goes right behind the request to run the command: to wait for the answer is a round trip for nothing.
-    """
-
-    def __init__(self, program: bytes, on_line: LineSink | None) -> None:
-        self._program, self._on_line = program, on_line
-        self._begun = 0
-        self.out, self.err = bytearray(), bytearray()
-        self.given = 0.0
-        self.lost: Exception | None = None
-        self.ended = asyncio.Event()
-
-    def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
-        """Called by asyncssh when the node has opened the channel; then it sends the request."""
-        asyncio.get_running_loop().call_soon(self._send, chan)
-
-    def _send(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
-        self.given = time.time()
-        with suppress(OSError):  # a command that needs no stdin may have ended by now; its status tells the rest
-            chan.write(self._program)
-            chan.write_eof()
-
-    def data_received(self, data: bytes, datatype: int | None) -> None:
-        """Called by asyncssh; stderr has a type."""
-        if datatype is not None:
-            self.err += data
-            return
-        self.out += data
-        while (end := self.out.find(b"\n", self._begun)) >= 0:
-            self._line(end)
-
-    def _line(self, end: int) -> None:
-        line, self._begun = self.out[self._begun : end], end + 1
-        if self._on_line:
-            self._on_line(line.decode("utf-8", "replace"))
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Called by asyncssh when the channel has closed, or the connection."""
-        if self._begun < len(self.out):
-            self._line(len(self.out))
-        self.lost = exc
-        self.ended.set()
-
-
 class SshTransport:
     """A node over asyncssh; connects when first used. `tell` hears of every connection that was lost and reopened."""
 
@@ -145,20 +99,20 @@ class SshTransport:
         on_line: LineSink | None,
         password: str | None,
     ) -> Result:
-        exchange = Exchange(_stdin(command, password), on_line)
-        channel, _ = await connection.create_session(lambda: exchange, words, encoding=None)
+        channel = await connection.create_process(words, encoding=None)
         try:
-            await exchange.ended.wait()
+            self.counters.given = time.time()
+            with suppress(OSError):  # a command that needs no stdin may have ended by now; its status tells the rest
+                channel.stdin.write(_stdin(command, password))
+                channel.stdin.write_eof()
+            out, err = await asyncio.gather(_read(channel.stdout, on_line), channel.stderr.read())
+            await channel.wait_closed()
         finally:
             channel.close()  # without waiting for a node that may be gone: a timeout is a timeout
-        self.counters.given = exchange.given
-        stdout, stderr = (text.decode("utf-8", "replace") for text in (exchange.out, exchange.err))
-        status = channel.get_exit_status()
-        if exchange.lost is not None:
-            raise exchange.lost
-        if status is None or status < 0:
-            return Lost(f"the command was cut off ({channel.get_exit_signal() or 'no exit status'})")
-        return Ok(stdout, stderr) if status == 0 else Failed(status, stdout, stderr)
+        stdout, stderr = out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
+        if channel.exit_status is None or channel.exit_status < 0:
+            return Lost(f"the command was cut off ({channel.exit_signal or 'no exit status'})")
+        return Ok(stdout, stderr) if channel.exit_status == 0 else Failed(channel.exit_status, stdout, stderr)
 
     def _words(self, command: Command, password: str | None) -> str:
         size = len(command.script.encode())
@@ -213,3 +167,12 @@ class SshTransport:
 def _stdin(command: Command, password: str | None) -> bytes:
     program = command.script.encode() + command.stdin
     return program if password is None else f"{password}\n{SENTINEL}\n".encode() + program
+
+
+async def _read(stream: asyncssh.SSHReader[bytes], on_line: LineSink | None) -> bytes:
+    out = bytearray()
+    async for line in stream:
+        out += line
+        if on_line is not None:
+            on_line(line.decode("utf-8", "replace").rstrip("\n"))
+    return bytes(out)
