@@ -15,14 +15,16 @@ LIMITS: Groups = [["--ulimit", "memlock=-1"], ["--ulimit", "nofile=1048576:10485
 # What RDMA needs of a container: its devices, and to pin memory (facts ff36).
 RDMA: Groups = [["--device", "/dev/infiniband"], ["--cap-add", "IPC_LOCK"]]
 HUB_CACHE = "/root/.cache/huggingface"
+KEY = "/run/sparkctl/api.key"
 
 
 def container_words(rank: Rank, argv: Sequence[str]) -> Groups:
     """The engine's words become the entrypoint and its arguments."""
     image = positional(rank.intent.runtime.docker or "")
     start = [["docker", "run", "--rm", "--name", rank.names.container]]
-    program = [["--entrypoint", argv[0]], *flag_groups([image, *argv[1:]])]
-    return start + _surroundings(rank) + _secret(rank) + _volumes(volumes(rank)) + program
+    entry, words = _keyed(rank, argv) if rank.intent.api_key_file else (argv[0], argv[1:])
+    program = [["--entrypoint", entry], *flag_groups([image, *words])]
+    return start + _surroundings(rank) + _volumes(volumes(rank)) + _key(rank) + program
 
 
 def trial_words(rank: Rank, name: str, argv: Sequence[str]) -> Groups:
@@ -55,9 +57,16 @@ def _devices(rank: Rank) -> Groups:
     return gpus + (RDMA if rank.cluster.fabric.transport == "roce" else [])
 
 
-def _secret(rank: Rank) -> Groups:
-    """The name alone: docker takes the value from the environment of engine.sh."""
-    return [["--env", engine_of(rank.intent.kind).api_key_variable]] if rank.intent.api_key_file else []
+def _key(rank: Rank) -> Groups:
+    """No --volume: for that docker makes a folder where there is no file."""
+    mount = f"type=bind,source={rank.names.key},target={KEY},readonly"
+    return [["--mount", mount]] if rank.intent.api_key_file else []
+
+
+def _keyed(rank: Rank, argv: Sequence[str]) -> tuple[str, Sequence[str]]:
+    """The key is read inside: docker keeps a variable in the container's settings, where `docker inspect` shows it."""
+    variable = engine_of(rank.intent.kind).api_key_variable
+    return "/bin/sh", ("-c", f'{variable}=$(cat {KEY}) && export {variable} && exec "$@"', "sh", *argv)
 
 
 def volumes(rank: Rank) -> dict[str, str]:
