@@ -19,6 +19,7 @@ KEY = "sk-$(id) 'quoted' \\ key"
 STAGE = """
 mount -t overlay overlay -o "lowerdir=$1/etc:/etc" /etc
 mount -t tmpfs tmpfs /opt
+mount -t tmpfs tmpfs /run
 mkdir -p /opt/vllm/bin
 cp "$1/report" /opt/vllm/bin/vllm
 PATH=$1:/usr/bin:/bin HOME=/root exec /etc/sparkctl/engine.sh
@@ -27,6 +28,21 @@ REPORT = """#!/usr/bin/python3
 import json, os, sys
 print(json.dumps({"argv": sys.argv[1:], "env": dict(os.environ)}))
 """
+# docker: reports, with what it mounts in place, from inside where the entrypoint is a shell.
+DOCKER = """#!/usr/bin/python3
+import os, shutil, sys
+words = sys.argv[1:]
+for mount in (word for option, word in zip(words, words[1:]) if option == "--mount"):
+    said = dict(part.partition("=")[::2] for part in mount.split(","))
+    if not os.path.exists(said["source"]):
+        sys.exit("bind source path does not exist: " + said["source"])
+    os.makedirs(os.path.dirname(said["target"]))
+    shutil.copy(said["source"], said["target"])
+os.environ["DOCKER_ARGV"] = "\\n".join(words)
+entry = words.index("--entrypoint") + 1
+os.environ["PATH"] = "/opt/vllm/bin:/usr/bin:/bin"
+os.execvp(words[entry], [words[entry], *words[entry + 2:]])
+"""
 
 
 def content(node: NodeRendering, path: str) -> str:
@@ -34,12 +50,17 @@ def content(node: NodeRendering, path: str) -> str:
     return next(file.content for file in node.files if file.path == path)
 
 
+def programs(root: Path) -> None:
+    """What stands in for the engine and for docker."""
+    for name, text in (("report", REPORT), ("docker", DOCKER)):
+        (root / name).write_text(text)
+        (root / name).chmod(0o755)
+
+
 def started(node: NodeRendering, root: Path, real: Callable[..., Any]) -> dict[str, Any]:
     """What engine.sh started: its arguments and its environment."""
     (root / "etc/sparkctl/api.key").write_text(f"{KEY}\n")
-    for name in ("report", "docker"):
-        (root / name).write_text(REPORT)
-        (root / name).chmod(0o755)
+    programs(root)
     ran = real(["unshare", "--mount", "sh", "-euc", STAGE, "stage", str(root)], env={"PATH": "/usr/sbin:/usr/bin:/bin"})
     assert (ran.returncode, ran.stderr) == (0, "")
     report: dict[str, Any] = json.loads(ran.stdout)
@@ -68,10 +89,9 @@ def test_what_starts_is_what_was_planned(engine_node: NodeRendering, rooted: Roo
     assert engine_node.engine is not None
     argv = engine_node.engine.argv
     report = started(engine_node, rooted(engine_node), real)
-    tail = tuple(report["argv"][-(len(argv) - 1) :])
-    assert tail == argv[1:]
+    assert tuple(report["argv"]) == argv[1:]
     if argv[0] == "vllm":
-        assert report["argv"][report["argv"].index("--entrypoint") + 1] == "vllm"
+        assert "DOCKER_ARGV" in report["env"]
         return
     for name, value in engine_node.engine.env.items():
         assert report["env"][name] == value
@@ -88,16 +108,14 @@ def test_the_key_is_in_the_environment_and_nowhere_else(
     engine_node: NodeRendering, rooted: Rooted, real: Callable[..., Any]
 ) -> None:
     report = started(engine_node, rooted(engine_node), real)
-    assert not [word for word in report["argv"] if KEY in word]
+    assert not [word for word in report["argv"] if KEY in word] and KEY not in report["env"].get("DOCKER_ARGV", "")
     assert report["env"].get("VLLM_API_KEY") == (KEY if engine_node.secrets else None)
 
 
 def test_a_missing_key_stops_the_start(head: NodeRendering, rooted: Rooted, real: Callable[..., Any]) -> None:
     assert head.secrets
     root = rooted(head)
-    (root / "docker").write_text(REPORT)
-    (root / "docker").chmod(0o755)
-    (root / "report").write_text(REPORT)
+    programs(root)
     ran = real(["unshare", "--mount", "sh", "-euc", STAGE, "stage", str(root)], env={"PATH": "/usr/sbin:/usr/bin:/bin"})
     assert ran.returncode != 0
     assert ran.stdout == ""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import PurePosixPath
+import re
+import subprocess
+import sys
+from pathlib import Path, PurePosixPath
 
 import pytest
 import yaml
@@ -143,8 +146,26 @@ def test_the_key_is_a_secret_file_and_is_never_an_argument(runtime: str) -> None
     assert (secret.source, secret.path, secret.mode) == ("/inventories/secrets/api.key", API_KEY, 0o600)
     assert "secrets/api.key" not in json.dumps(result.to_json())
     script = next(f.content for f in result.nodes["a"].files if f.path == ENGINE_SCRIPT)
-    assert "--api-key" not in script
-    assert 'VLLM_API_KEY="$(cat ' in script
+    assert "--api-key" not in script and "--env VLLM_API_KEY" not in script, "nor in the container's settings"
+    assert re.search(r'VLLM_API_KEY="?\$\(cat ', script)
+
+
+def test_no_name_of_a_variable_breaks_the_script_or_takes_its_key(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "vllm").write_text(f"#!{sys.executable} -I\nimport os\nfor row in os.environ.items():\n    print(*row, sep='=')\n")
+    (tmp_path / "bin" / "vllm").chmod(0o755)
+    engine = VENV.replace("/opt/vllm", str(tmp_path))
+    names = ("line", "file", "PPID", "IFS", "folder", "CREDENTIALS_DIRECTORY", "LINENO", "OPTIND", "PATH", "PS4", "key")
+    env = "".join(f"    {name}: '{'/usr/bin' if name == 'PATH' else 'x y'}'\n" for name in names)
+    node = rendered(TWO + DIRECT + USER + engine + "  api_key_file: k\n  env:\n" + env).nodes["a"]
+    (tmp_path / "api.key").write_text("the-key\n")
+    for made in node.files:
+        (tmp_path / Path(made.path).name).write_text(made.content.replace("/etc/sparkctl", str(tmp_path)))
+    ran = subprocess.run(["sh", str(tmp_path / "engine.sh")], capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"})
+    said = dict(line.split("=", 1) for line in ran.stdout.splitlines())
+    assert ran.returncode == 0, ran.stderr
+    assert said["VLLM_API_KEY"] == "the-key" and said["PATH"].startswith(f"{tmp_path}/bin:")
+    assert {name: said[name] for name in names if name != "PATH"} == dict.fromkeys(set(names) - {"PATH"}, "x y")
 
 
 def test_docker_gets_what_rdma_and_gpus_need_and_no_more() -> None:

@@ -140,7 +140,7 @@ def test_its_variables_key_and_policy_are_in_the_files_and_nobody_elses(site: Si
         assert "STANDIN" not in content(site, node, NCCL_ENV)
         assert f"\nSTANDIN_ADDRESS={address}\n" in content(site, node, ENGINE_ENV)
         script = content(site, node, ENGINE_SCRIPT)
-        assert "\nexport STANDIN_TOKEN\n" in script and "--env STANDIN_TOKEN" in script
+        assert "export STANDIN_TOKEN" in script and "--env STANDIN_TOKEN" not in script
         unit = content(site, node, ENGINE_UNIT).splitlines()
         assert "Restart=no" in unit and "TimeoutStopSec=10" in unit
         assert not [line for line in unit if line.startswith("RestartSec")]

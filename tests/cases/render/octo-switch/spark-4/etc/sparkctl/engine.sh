@@ -3,10 +3,6 @@
 # Runs rank 3 of the engine in the foreground, as the unit sparkctl-engine does; to run it by hand, stop the unit first.
 set -eu
 
-# docker takes the key from this environment by name, so that no list of processes shows it
-VLLM_API_KEY="$(cat /etc/sparkctl/api.key)"
-export VLLM_API_KEY
-
 exec docker run --rm --name sparkctl-engine \
   --network host \
   --ipc host \
@@ -17,11 +13,11 @@ exec docker run --rm --name sparkctl-engine \
   --cap-add IPC_LOCK \
   --env-file /etc/sparkctl/nccl.env \
   --env-file /etc/sparkctl/engine.env \
-  --env VLLM_API_KEY \
   --volume /home/nvidia/.cache/huggingface:/root/.cache/huggingface \
   --volume /srv/models:/models:ro \
-  --entrypoint vllm \
-  vllm/vllm-openai:v0.33.0 serve Qwen/Qwen3-235B-A22B-Instruct-2507 \
+  --mount type=bind,source=/etc/sparkctl/api.key,target=/run/sparkctl/api.key,readonly \
+  --entrypoint /bin/sh \
+  vllm/vllm-openai:v0.33.0 -c 'VLLM_API_KEY=$(cat /run/sparkctl/api.key) && export VLLM_API_KEY && exec "$@"' sh vllm serve Qwen/Qwen3-235B-A22B-Instruct-2507 \
   --tensor-parallel-size 8 \
   --pipeline-parallel-size 1 \
   --nnodes 8 \
