@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import hashlib
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -74,9 +75,13 @@ def controller_of(path: Path) -> Controller:
 
 
 def _is_open(path: str) -> bool:
-    """Whether group or others may read a file; ssh refuses such a key, and a secret that is shared is none."""
+    """Whether group or others may read a plain file; ssh refuses such a key, and a secret that is shared is none.
+
+    Of devices and the like nobody should change the mode: what they are is said when they are read.
+    """
     try:
-        return bool(Path(path).stat().st_mode & 0o044)
+        mode = Path(path).stat().st_mode
+        return stat.S_ISREG(mode) and bool(mode & 0o044) and not Path(path).resolve().is_relative_to("/proc")
     except (OSError, ValueError):
         return False
 

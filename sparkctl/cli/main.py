@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import pwd
 import sys
 from importlib import import_module
 from typing import Annotated, Any
@@ -70,16 +71,33 @@ def root(
     """See the Typer object's help."""
 
 
+def _named() -> None:
+    """An id without a name, as in some containers: libraries ask the environment first, and fail without an answer."""
+    try:
+        pwd.getpwuid(os.getuid())
+    except KeyError:
+        if not any(os.environ.get(name) for name in ("LOGNAME", "USER", "LNAME", "USERNAME")):
+            os.environ["LOGNAME"] = str(os.getuid())
+        os.environ["HOME"] = os.environ.get("HOME") or "/"
+
+
 def main() -> None:
     """Run, and say a bug is a bug."""
+    _named()
     gc.set_threshold(OBJECTS)
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # it would read the metadata of every package there is
+    terminal.opened()
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in terminal.FULL and error.filename is None:
+            sys.exit(terminal.unwritten(error))
         terminal.confess(error)
         sys.exit(1)
     finally:

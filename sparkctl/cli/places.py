@@ -70,10 +70,12 @@ def save(folder: Path, written: Mapping[str, str]) -> None:
 
 
 def write(path: Path, text: str) -> None:
-    """For the owner alone: a report says much about a network."""
+    """For the owner alone, also where others could read what was there: a report says much about a network."""
     try:
         number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace") as file:
+            if stat.S_ISREG(os.fstat(number).st_mode):
+                os.fchmod(number, 0o600)
             file.write(text)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}", "name another file") from None

@@ -70,13 +70,9 @@ def _answer() -> str:
 
 def save(receipt: Receipt, output: Path) -> None:
     """Write the plan as JSON, mode 0600: it shows what is on the nodes."""
-    from sparkctl.errors import UsageError
+    from sparkctl.cli import places
 
-    try:
-        output.write_text(receipt.text(), encoding="utf-8")
-        output.chmod(0o600)
-    except OSError as error:
-        raise UsageError(f"{output}: cannot be written: {error.strerror}", "name another file") from None
+    places.write(output, receipt.text())
 
 
 async def planned_up(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from sparkctl.errors import InventoryError, SparkctlError
+from sparkctl.errors import InventoryError, SparkctlError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,6 +45,29 @@ class _Stream(io.FileIO):
             os.dup2(nowhere, self.fileno())
             os.close(nowhere)
             return memoryview(content).nbytes
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
+def opened() -> None:
+    """Whoever closed stdout or stderr wants to hear nothing there; Python has no stream then."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
+def unwritten(error: OSError) -> int:
+    """Say that stdout is full, and let nobody try once more; the exit code."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+    complain(UsageError(f"the output cannot be written: {error.strerror}", "make room there, or send it elsewhere"))
+    return UsageError.exit_code
 
 
 def steady() -> None:
@@ -94,11 +118,14 @@ def confess(error: Exception) -> None:
     import tempfile
     import traceback
 
-    with tempfile.NamedTemporaryFile("w", prefix="sparkctl-bug-", suffix=".txt", delete=False) as file:
-        file.write("".join(traceback.format_exception(error)))
-    out = _errors()
+    story, out = "".join(traceback.format_exception(error)), _errors()
     out.print(f"[bold red]this is a bug in sparkctl:[/] {type(error).__name__}: {_escape(str(error))}")
-    out.print(f"  [bold]do:[/] report it with {file.name}")
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="sparkctl-bug-", suffix=".txt", delete=False) as file:
+            file.write(story)
+        out.print(f"  [bold]do:[/] report it with {file.name}")
+    except OSError:  # nowhere to write
+        out.print(f"  [bold]do:[/] report it with this:\n{_escape(story)}")
 
 
 def _escape(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +19,9 @@ from sparkctl.inventory.model import Cluster
 from sparkctl.outcome import Absent, Fact, Known
 from sparkctl.render import Rendering
 from sparkctl.ssh.fleet import Fleet
+
+LONGEST_KEY = 4096
+"""Bytes: h11, which the engines' server reads with, takes 64 KiB of headers (2026-11); no key comes near that."""
 
 
 @dataclass
@@ -80,7 +84,24 @@ class Site:
 
 
 def _secret(source: str) -> bytes:
+    """One line of a plain file, whatever else is named there; Refused, before a node is asked."""
+    alone = "write the key alone into a file of its own, mode 0600, and name that file"
     try:
-        return Path(source).read_bytes()
+        held = _plain(Path(source))
     except OSError as error:
-        raise Refused(f"the secret {source} cannot be read: {error.strerror}", "write it, mode 0600") from None
+        raise Refused(f"the secret {source} cannot be read: {error.strerror}", alone) from None
+    if held is None:
+        raise Refused(f"the secret {source} is no plain file of at most {LONGEST_KEY} bytes", alone)
+    if b"PRIVATE KEY-----" in held or not re.fullmatch(rb"[!-~](?:[ -~]*[!-~])?\s*", held):
+        raise Refused(f"the secret {source} is not an API key: that is one line of printable ASCII", alone)
+    return held
+
+
+def _plain(path: Path) -> bytes | None:
+    """The content of a short file; None for devices, pipes, what the kernel makes as it is read, and what is long."""
+    if not path.is_file() or path.resolve().is_relative_to("/proc") or path.resolve().is_relative_to("/sys"):
+        path.stat()
+        return None
+    with path.open("rb") as file:
+        held = file.read(LONGEST_KEY + 1)
+    return held if len(held) <= LONGEST_KEY else None

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from sparkctl.facts.base import Probe
 
+SPECIAL = "special"
+
 
 @dataclass(frozen=True)
 class FileState:
-    """A regular file; `digest` is SHA-256 in hex, or `special` for anything else at that path."""
+    """A plain file; `digest` is SHA-256 in hex, or SPECIAL for anything else there, or below what is not root's."""
 
     mode: int
     uid: int

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sparkctl.facts.base import Probe
-from sparkctl.facts.files import FileState
+from sparkctl.facts.files import SPECIAL, FileState
 
 
 @dataclass(frozen=True)
@@ -70,4 +70,4 @@ def parse_files(text: str) -> dict[str, FileState]:
     digests = {path: digest for digest, path in (rest.split("  ", 1) for key, rest in rows if key == "digest")}
     states = (rest.split(" ", 3) for key, rest in rows if key == "state")
     found = {path: FileState(int(mode, 8), int(uid), int(gid), digests[path]) for mode, uid, gid, path in states}
-    return found | {rest: FileState(0, 0, 0, "special") for key, rest in rows if key == "link"}
+    return found | {rest: FileState(0, 0, 0, SPECIAL) for key, rest in rows if key == "link"}

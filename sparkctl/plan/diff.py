@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sparkctl.fabric.model import Attachment
 from sparkctl.facts.baseline import ALL
-from sparkctl.facts.files import FileState
+from sparkctl.facts.files import SPECIAL, FileState
 from sparkctl.facts.foreign import ForeignFile, ForeignStanza
 from sparkctl.facts.record import FileRecord
 from sparkctl.facts.snapshot import NodeFacts
@@ -65,8 +65,17 @@ def obstacles(
     if isinstance(facts.missing_tools, Known) and facts.missing_tools.value:
         yield f"missing on the node: {', '.join(facts.missing_tools.value)}"
     yield from (in_the_way(file) for file in foreign(facts) if attachments and not (wishes.take_over and file.movable))
+    yield from _no_plain_files(facts, wishes) if attachments else ()
     absent = (fact for a in attachments if isinstance(fact := facts.netdev(a.netdev), Absent))
     yield from (fact.reason for fact in absent)
+
+
+def _no_plain_files(facts: NodeFacts, wishes: Wishes) -> Iterator[str]:
+    """What stands where sparkctl would write; on a path that it wrote before, a later edit, which wins."""
+    for path, fact in facts.files.items():
+        special = isinstance(fact, Known) and fact.value.digest == SPECIAL
+        if special and (path not in recorded(facts) or path in wishes.force):
+            yield f"{path} is no plain file of root's (it or its folder is a link, or is somebody else's): move it away"
 
 
 def image_of(fact: Fact[FileState]) -> FileImage | None:

@@ -7,10 +7,25 @@ ours() { # PATH [MODE]
   case $1 in
     */../* | */./* | *//*) ;;
     /etc/netplan/*/* | /etc/sparkctl/*/*/*/*) ;;
-    /etc/netplan/*.yaml | /etc/sparkctl/* | "$UNITS"/sparkctl-*.service) return 0 ;;
+    /etc/netplan/*.yaml | /etc/sparkctl/* | "$UNITS"/sparkctl-*.service)
+      roots "${1%/*}"
+      return
+      ;;
   esac
   err "$1 is no file of sparkctl"
   return 78
+}
+
+# What root writes below a link or a folder of somebody else, that somebody can lead elsewhere.
+roots() { # FOLDER
+  folder=$1
+  while [ -n "$folder" ]; do
+    if [ -L "$folder" ] || { [ -e "$folder" ] && [ ! -O "$folder" ]; }; then
+      err "$folder is a link, or a folder that is not root's: nothing is written below it"
+      return 78
+    fi
+    folder=${folder%/*}
+  done
 }
 
 # Like mv over PATH, but never half a file; its name is to be flushed yet. Keeps mode, owner and times of SOURCE, or has MODE and is root's.
@@ -70,6 +85,7 @@ restore_file() { # PATH NAME DIGEST: as it was before sparkctl first touched it
 
 # A directory that the failed run made goes with its files.
 undo_file() { # PATH NUMBER DIGEST
+  ours "$1" || return
   rm -f "${1%/*}/.sparkctl.new"
   if [ "$3" = absent ]; then
     drop_file "$1"

@@ -41,8 +41,9 @@ run_state() {
 
 # First line: mode, uid, gid, digest; then the content in base64 where it may be shown.
 file_state() { # PATH shown|secret
-  [ -e "$1" ] || [ -L "$1" ] || return 44
-  if [ -L "$1" ] || [ ! -f "$1" ]; then
+  folder=${1%/*}
+  if [ ! -L "$folder" ] && { [ ! -e "$folder" ] || { [ -O "$folder" ] && [ ! -e "$1" ] && [ ! -L "$1" ]; }; }; then return 44; fi
+  if [ -L "$folder" ] || [ ! -O "$folder" ] || [ -L "$1" ] || [ ! -f "$1" ]; then
     out="0 0 0 special$nl"
     return
   fi

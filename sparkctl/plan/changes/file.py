@@ -54,7 +54,7 @@ class FileChange(ChangeKind):
             return f"move {'all' if self.after is None else 'the fabric stanzas'} of {self.path} aside"
         verb = "create" if self.before is None else "remove" if self.after is None else "change"
         mode = f" ({self.after.mode:04o})" if self.after else ""
-        return f"{verb} {self.path}{mode}"
+        return f"{verb} {self.path}{mode}{f' from {self.source}' if self.source else ''}"
 
     def details(self) -> Iterator[str]:
         """Unified diff; a secret or a kept before-image shows no content."""
