@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from sparkctl.commands import files
+from sparkctl.commands.base import lines, program
+from sparkctl.errors import Refused
 from sparkctl.execute.apply import apply
 from sparkctl.execute.plan_verbs import Planned, plan_down, plan_up
 from sparkctl.execute.site import Site
@@ -104,3 +107,44 @@ def test_a_file_that_netplan_refuses_does_not_block_the_others(direct: Rig) -> N
     assert direct.run(lambda site: down(site, {head: {NETPLAN}})).error is None and not left
     gone = f"[ ! -e {NETPLAN} ] && [ ! -e /var/lib/sparkctl ] && grep -q nonsense {NETPLAN}.before-sparkctl"
     assert direct.world.run(head, gone).status == 0
+
+
+ELSEWHERE = {
+    "the folder is a link": "mkdir -p /home/user/ours; ln -s /home/user/ours /etc/sparkctl",
+    "the folder is a user's": "mkdir /etc/sparkctl; chown 1000:1000 /etc/sparkctl",
+    "a file is a link": f"mkdir -p /home/user; : >/home/user/net.yaml; ln -s /home/user/net.yaml {NETPLAN}",
+    "a file is a link to nowhere": f"ln -s /home/user/nothing {NETPLAN}",
+    "a file is a folder": "mkdir -p /etc/sparkctl/nccl.env",
+    "a file is a pipe": "mkdir -p /etc/sparkctl; mkfifo /etc/sparkctl/engine.env",
+}
+
+
+@pytest.mark.parametrize("kind", ELSEWHERE)
+def test_nothing_is_written_where_a_user_could_lead_it(direct: Rig, kind: str) -> None:
+    direct.world.reset(direct.base)
+    asked(direct, ELSEWHERE[kind])
+    before = direct.world.states()
+    ended = direct.run(up)
+    assert isinstance(ended.error, Refused) and "no plain file of root's" in ended.error.message, ended.error
+    assert direct.world.states() == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        files.put("/etc/sparkctl/nccl.env", 0o644, 0),
+        files.drop("/etc/sparkctl/nccl.env"),
+        files.save("/etc/sparkctl/nccl.env", 0, "absent"),
+        files.undo("/etc/sparkctl/nccl.env", 0, "absent"),
+        files.restore("/etc/sparkctl/nccl.env", "x", "0" * 64),
+    ],
+    ids=lambda words: words[0],
+)
+@pytest.mark.parametrize("kind", list(ELSEWHERE)[:2])
+def test_the_node_itself_writes_nothing_there(direct: Rig, words: tuple[str, ...], kind: str) -> None:
+    direct.world.reset(direct.base)
+    asked(direct, ELSEWHERE[kind])
+    blob = "mkdir -p -m 0700 /var/lib/sparkctl/run/after && echo evil >/var/lib/sparkctl/run/after/0"
+    said = direct.world.run(direct.names[0], f"{blob}\n{program(lines([words]))}")
+    assert said.status == 78 and "not root's" in said.err, said
+    assert direct.world.run(direct.names[0], "[ -z \"$(ls -A /etc/sparkctl/)\" ]").status == 0
