@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Container, Hashable, Iterable, Mapping
-from importlib import import_module
-from importlib.util import LazyLoader, find_spec, module_from_spec
-from types import ModuleType
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 from sparkctl.inventory.model import Cluster, Link
-
-
-def _late(name: str) -> ModuleType:
-    """A module that is loaded when something of it is first asked for."""
-    spec = None if name in sys.modules else find_spec(name)
-    if spec is None or spec.loader is None:
-        return import_module(name)
-    spec.loader = LazyLoader(spec.loader)
-    sys.modules[name] = module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
+from sparkctl.late import late
 
 # Most files have nothing wrong, and then nobody asks: it is a third of what `validate` would cost (docs/adr/0015).
 if TYPE_CHECKING:
     import networkx as nx
 else:
-    nx = _late("networkx")
+    nx = late("networkx")
 
 K = TypeVar("K", bound=Hashable)
 Shape = Literal["nothing", "direct", "chain", "mesh", "ring", "switch", "mixed", "pieces", "other"]

@@ -129,6 +129,39 @@ def test_a_command_that_never_reads_its_stdin_is_not_lost(server: Server) -> Non
     assert results == [Ok("")] * 30
 
 
+TRICKY = """say='a\\b "$1" `x` !'; printf '%s\\n' "$say" "${0##*/}" 'ü'; cat; cat <<'END'
+$HOME
+END
+exit 3
+"""
+
+
+def test_a_program_does_not_wait_for_the_answer_where_the_login_shell_is_bash(server: Server) -> None:
+    async def work() -> tuple[list[Result], list[str]]:
+        transport, sent = SshTransport(server.login), []
+        try:
+            results = [await transport.run(command(TRICKY)) for _ in range(2)]
+            assert transport._bash is not None and await transport._bash
+            connection = (await transport._connected()).connection
+            create = connection.create_process
+
+            async def recorded(words: str, **options: object) -> object:
+                sent.append(words)
+                return await create(words, **options)  # type: ignore[call-overload]
+
+            connection.create_process = recorded  # type: ignore[method-assign, assignment]
+            results += [await transport.run(c) for c in (command(TRICKY), command("cat", stdin=b"x"), command("y=" + "x" * 70_000 + "\n"))]
+            return [*results, await transport.run(command("kill -9 $PPID; sleep 5\n", Effect.WRITE))], sent
+        finally:
+            await transport.close()
+
+    results, sent = asyncio.run(work())
+    assert results[:3] == [Failed(3, 'a\\b "$1" `x` !\nsh\nü\n$HOME\n', "")] * 3
+    assert results[3:5] == [Ok("x"), Ok("")] and isinstance(results[5], Lost)
+    assert [TRICKY in sent[0], "<<" in sent[1], "<<" in sent[2]] == [True, False, False]
+    assert sent[0].startswith("exec sh -c ") and "<<'--sparkctl" in sent[3]
+
+
 def test_a_timeout_is_lost_and_the_next_command_opens_a_new_connection(server: Server) -> None:
     results, transport = ran(server.login, command("sleep 5", timeout=0.5), command("echo again"))
     assert isinstance(results[0], Lost)
