@@ -103,10 +103,11 @@ class SshTransport:
         on_line: LineSink | None,
         password: str | None,
     ) -> Result:
-        words, program = self._words(command, password), _stdin(command, password)
+        program, reading = _stdin(command, password), READ.format(len(command.script.encode()))
+        words = self._as_root(reading if password is None else DRAIN + reading, password)
         fits = password is None and not command.stdin and program.endswith(b"\n") and len(program) < DOCUMENT
         if fits and self._knows_documents(connection):
-            words, program = f"exec {words} <<'{HERE}'\n{command.script}{HERE}\n", b""
+            words, program = f"exec {self._as_root('. /dev/stdin')} <<'{HERE}'\n{_whole(command.script)}{HERE}\n", b""
         channel = await connection.create_process(words, encoding=None)
         try:
             self.counters.given = time.time()
@@ -128,9 +129,8 @@ class SshTransport:
             self._bash = asyncio.create_task(_is_bash(connection))
         return self._bash is not None and self._bash.done() and self._bash.result()
 
-    def _words(self, command: Command, password: str | None) -> str:
-        size = len(command.script.encode())
-        shell = ("sh", "-c", (DRAIN if password is not None else "") + READ.format(size))
+    def _as_root(self, program: str, password: str | None = None) -> str:
+        shell = ("sh", "-c", program)
         if self._user == "root":
             return quote(shell)
         return quote((*(("sudo", "-n", "--") if password is None else ASKING), *shell))
@@ -187,6 +187,11 @@ async def _is_bash(connection: asyncssh.SSHClientConnection) -> bool:
         said = str((await connection.run(ASK_SHELL)).stdout).strip().partition("bash ")[2]
         return tuple(int(part) for part in said.split(".")) >= (5, 1)
     return False
+
+
+def _whole(script: str) -> str:
+    """The shell reads it to its end before it begins, and what it starts finds nothing on stdin."""
+    return f"{{\n{script}}} </dev/null\n"
 
 
 def _stdin(command: Command, password: str | None) -> bytes:
