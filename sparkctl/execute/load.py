@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from sparkctl.execute.allgather_test import all_gather, holders
-from sparkctl.execute.rdma_test import load
 from sparkctl.fabric.model import Fabric
 from sparkctl.facts.snapshot import NodeFacts
 from sparkctl.inventory.model import Cluster
+from sparkctl.late import late
 from sparkctl.loadtest.results import Load
 from sparkctl.ssh.fleet import Fleet
+
+if TYPE_CHECKING:
+    from sparkctl.execute import allgather_test, rdma_test
+else:
+    allgather_test, rdma_test = late("sparkctl.execute.allgather_test"), late("sparkctl.execute.rdma_test")
 
 LoadLevel: TypeAlias = Literal["none", "quick", "full"]
 Expect: TypeAlias = Literal["real", "lab"]
@@ -35,6 +39,10 @@ async def measured(
     if level == "none":
         return None
     quick, rdma = level == "quick", cluster.fabric.transport == "roce"
-    held = holders(facts) if gather else ""
-    found = await load(fleet, fabric, facts, quick=quick, emulated=emulated, held=held) if rdma else Load()
-    return replace(found, gathered=await all_gather(fleet, cluster, fabric, facts, quick=quick)) if gather else found
+    held = allgather_test.holders(facts) if gather else ""
+    found = Load()
+    if rdma:
+        found = await rdma_test.load(fleet, fabric, facts, quick=quick, emulated=emulated, held=held)
+    if not gather:
+        return found
+    return replace(found, gathered=await allgather_test.all_gather(fleet, cluster, fabric, facts, quick=quick))
