@@ -31,7 +31,7 @@ UNJUDGED = {
     "pulled",  # asked with the image, and only where ids differ
     *("skew", "survey.clock", "survey.counters"),  # judged as View.skews and View.load
     *("survey.hellos", "survey.lldp"),  # what one end did not hear the other one may have heard
-    *"survey.nccl",  # one image holds one library
+    "survey.nccl",  # one image holds one library
 }
 """Facts that no check judges alone."""
 KEYS = {"inventory", "expect", "change", "also"}
