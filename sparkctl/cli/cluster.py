@@ -176,6 +176,5 @@ def status(desk: Desk) -> None:
     run("status", desk, work)
 
 
-repair.register(app)
-diff.register(app)
-verify.register(app)
+for verb in (repair.recover, repair.reprovision, diff.diff, verify.verify):
+    app.command()(verb)

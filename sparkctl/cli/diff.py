@@ -14,11 +14,7 @@ if TYPE_CHECKING:
 DRIFTED = 10
 
 
-def register(app: typer.Typer) -> None:
-    """Add this verb to `sparkctl cluster`."""
-    app.command("diff")(at_a_desk(diff))
-
-
+@at_a_desk
 def diff(desk: Desk) -> None:
     """Show what on the nodes is not as the inventory says, and what to do about it; exit 10 when there is any.
 

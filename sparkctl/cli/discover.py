@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sparkctl.cli.options import Quiet, Verbose
+from sparkctl.cli.options import Quiet, Verbose, asked
 from sparkctl.cli.terminal import Json, NoColor, console, reported
 from sparkctl.errors import UsageError
 
@@ -28,9 +28,7 @@ Targets = Annotated[
     list[str] | None,
     typer.Argument(metavar="[USER@]HOST[:PORT]...", help="The nodes in the order of their ranks.", show_default=False),
 ]
-Output = Annotated[
-    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Left out: print it.", show_default=False)
-]
+Output = Annotated[Path | None, asked("--output -o", "FILE", "Left out: print it.")]
 Name = Annotated[str, typer.Option("--name", help="Name of the cluster.")]
 KnownHosts = Annotated[
     Path | None, typer.Option("--known-hosts", metavar="FILE", help="Pinned host keys.", show_default="~/.ssh's")
@@ -40,10 +38,7 @@ Identity = Annotated[
 ]
 AskSudo = Annotated[bool, typer.Option("--ask-sudo", help="sudo wants a password on the nodes.")]
 Overwrite = Annotated[bool, typer.Option("--force", help="Write over a file that is there.")]
-LabOf = Annotated[
-    Path | None,
-    typer.Option("--lab", metavar="INVENTORY", help="The emulated nodes of this inventory.", show_default=False),
-]
+LabOf = Annotated[Path | None, asked("--lab", "INVENTORY", "The emulated nodes of this inventory.")]
 Topology = Annotated[
     str | None,
     typer.Option("--topology", help="Say what to move for direct, mesh, ring or switch.", show_default=False),

@@ -13,8 +13,6 @@ from sparkctl.cli.terminal import NoColor, console, reported
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sparkctl.rules import Rule
-
 EXIT_CODES = "exit-codes"
 _WIDTH = 100  # columns: longer lines of prose are hard to read
 
@@ -71,13 +69,10 @@ def _everything() -> str:
     from sparkctl.resources import page
     from sparkctl.rules import rules
 
+    every = (f"{rule.id} {rule.severity}: {rule.title}" for rule in rules())
     codes = (section.splitlines()[0].removeprefix("# ") for section in _exit_codes().values())
     checks = (page("checks", id).partition("\n")[0].removeprefix("# ") for id in _checks())
-    return f"# Rules\n\n{_list(rules())}\n\n# Checks\n\n{_bullets(checks)}\n\n# Exit codes\n\n{_bullets(codes)}\n"
-
-
-def _list(rules: Iterable[Rule]) -> str:
-    return _bullets(f"{rule.id} {rule.severity}: {rule.title}" for rule in rules)
+    return f"# Rules\n\n{_bullets(every)}\n\n# Checks\n\n{_bullets(checks)}\n\n# Exit codes\n\n{_bullets(codes)}\n"
 
 
 def _bullets(lines: Iterable[str]) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sparkctl.cli.discover import discover
-from sparkctl.cli.options import Nodes
+from sparkctl.cli.options import Nodes, asked
 from sparkctl.cli.terminal import InventoryPath, Json, NoColor, console, reported
 from sparkctl.errors import InventoryError, Refused, UsageError
 
@@ -24,16 +24,8 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Start or find an inventory, and pin the host keys of its nodes.", no_args_is_help=True)
 app.command("discover")(discover)
 
-Expect = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--expect", metavar="NODE=SHA256:...", help="Pin without asking, if it is this key.", show_default=False
-    ),
-]
-Replace = Annotated[
-    list[str] | None,
-    typer.Option("--replace", metavar="NODE", help="Its key may have changed; shows both.", show_default=False),
-]
+Expect = Annotated[list[str] | None, asked("--expect", "NODE=SHA256:...", "Pin without asking, if it is this key.")]
+Replace = Annotated[list[str] | None, asked("--replace", "NODE", "Its key may have changed; shows both.")]
 Target = Annotated[Path | None, typer.Argument(metavar="[FILE]", help="Left out: print it.", show_default=False)]
 Count = Annotated[int, typer.Option("--nodes", metavar="N", help="How many nodes.")]
 Topology = Annotated[

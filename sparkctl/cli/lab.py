@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar, get_args
 
 import typer
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sparkctl.lab.spec import LabSpec
     from sparkctl.lab.state import BackendName, LabNode, LabState, Renderer
 
+Name = TypeVar("Name", bound=str)
 app = typer.Typer(help="Emulated nodes, cabled as the inventory says.", no_args_is_help=True)
 
 BackendOption = Annotated[
@@ -53,11 +54,12 @@ def up(
     """
     with reported():
         from sparkctl.lab.life import up as lab_up
+        from sparkctl.lab.state import BackendName, Renderer
 
         notes = console(stderr=True)
-        state, booted = lab_up(
-            _spec(inventory, _known(renderer), _backend(backend)), lambda line: notes.print(line, style="dim")
-        )
+        chosen: Renderer = _one_of(get_args(Renderer), renderer, "renderer", "renderer of netplan")
+        kind: BackendName = _one_of(get_args(BackendName), backend, "backend", "backend")
+        state, booted = lab_up(_spec(inventory, chosen, kind), lambda line: notes.print(line, style="dim"))
         if as_json:
             typer.echo(state.model_dump_json(indent=2))
             return
@@ -161,24 +163,13 @@ def _name(inventory: InventoryPath) -> str:
     return studied.cluster.name
 
 
-def _backend(backend: str) -> BackendName:
-    from sparkctl.errors import UsageError
-    from sparkctl.lab.backend import BACKENDS
-
-    for known in BACKENDS:
-        if known == backend:
-            return known
-    raise UsageError(f"{backend} is no backend", f"use {' or '.join(f'--backend {known}' for known in BACKENDS)}")
-
-
-def _known(renderer: str) -> Renderer:
+def _one_of(names: tuple[Name, ...], given: str, option: str, what: str) -> Name:
     from sparkctl.errors import UsageError
 
-    if renderer == "networkd":
-        return "networkd"
-    if renderer == "NetworkManager":
-        return "NetworkManager"
-    raise UsageError(f"{renderer} is no renderer of netplan", "use --renderer networkd or --renderer NetworkManager")
+    for name in names:
+        if name == given:
+            return name
+    raise UsageError(f"{given} is no {what}", f"use {' or '.join(f'--{option} {name}' for name in names)}")
 
 
 def _show(state: LabState, note: str) -> None:

@@ -4,47 +4,36 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+
+def asked(names: str, metavar: str, help: str) -> Any:
+    """An option with a value of its own, and no default to show."""
+    return typer.Option(*names.split(), metavar=metavar, help=help, show_default=False)
+
 
 Lab = Annotated[bool, typer.Option("--lab", help="Talk to the emulated twin (see `sparkctl lab up`).")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only results and errors.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Every phase and log line, and the round trips.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-Only = Annotated[str | None, typer.Option("--only", metavar="STAGE", help="network or engine.", show_default=False)]
-PlaybookPath = Annotated[
-    Path | None, typer.Option("--playbook", metavar="FILE", help="Another playbook.", show_default=False)
-]
+Only = Annotated[str | None, asked("--only", "STAGE", "network or engine.")]
+PlaybookPath = Annotated[Path | None, asked("--playbook", "FILE", "Another playbook.")]
 SavedPlan = Annotated[
-    Path | None,
-    typer.Option(
-        "--plan", metavar="FILE", help="Go on only if this saved plan is still what would be done.", show_default=False
-    ),
+    Path | None, asked("--plan", "FILE", "Go on only if this saved plan is still what would be done.")
 ]
-Output = Annotated[
-    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Save the plan as JSON.", show_default=False)
-]
+Output = Annotated[Path | None, asked("--output -o", "FILE", "Save the plan as JSON.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Stop at the plan.")]
 TakeOver = Annotated[
     bool, typer.Option("--take-over", help="Move fabric stanzas of other tools' netplan files aside until teardown.")
 ]
-Force = Annotated[
-    list[str] | None,
-    typer.Option("--force-path", metavar="PATH", help="A later edit of this file does not win.", show_default=False),
-]
+Force = Annotated[list[str] | None, asked("--force-path", "PATH", "A later edit of this file does not win.")]
 AcceptLoss = Annotated[
     list[str] | None,
-    typer.Option(
-        "--accept-loss",
-        metavar="NODE:PATH",
-        help="Take this file away although what was there before cannot come back; repeatable.",
-        show_default=False,
-    ),
+    asked("--accept-loss", "NODE:PATH", "Give up what was here before and cannot come back; repeatable."),
 ]
-Nodes = Annotated[
-    list[str] | None, typer.Option("--node", metavar="NAME", help="Only this node; repeatable.", show_default=False)
-]
+Nodes = Annotated[list[str] | None, asked("--node", "NAME", "Only this node; repeatable.")]
 
 
 class Expect(StrEnum):
@@ -70,24 +59,9 @@ Expected = Annotated[
         "--expect", help="lab: do not judge speeds, PCIe links and GPUs.", show_default="real; lab with --lab"
     ),
 ]
-Threshold = Annotated[
-    list[str] | None,
-    typer.Option("--threshold", metavar="NAME=VALUE", help="Another limit; repeatable.", show_default=False),
-]
+Threshold = Annotated[list[str] | None, asked("--threshold", "NAME=VALUE", "Another limit; repeatable.")]
 Format = Annotated[VerdictsFormat, typer.Option("--format", help="For people, for programs, for CI services.")]
-HtmlFile = Annotated[
-    Path | None,
-    typer.Option("--html", metavar="FILE", help="Write a page with the fabric drawn, too.", show_default=False),
-]
-SaveFolder = Annotated[
-    Path | None,
-    typer.Option("--save", metavar="DIR", help="Keep report and raw answers, without secrets.", show_default=False),
-]
-CompareWith = Annotated[
-    Path | None,
-    typer.Option("--compare", metavar="OLD", help="What changed since this JSON or --save folder.", show_default=False),
-]
-OnlyChecks = Annotated[
-    list[str] | None,
-    typer.Option("--only", metavar="ID", help="Only the verdicts of this check; repeatable.", show_default=False),
-]
+HtmlFile = Annotated[Path | None, asked("--html", "FILE", "Write a page with the fabric drawn, too.")]
+SaveFolder = Annotated[Path | None, asked("--save", "DIR", "Keep report and raw answers, without secrets.")]
+CompareWith = Annotated[Path | None, asked("--compare", "OLD", "What changed since this JSON or --save folder.")]
+OnlyChecks = Annotated[list[str] | None, asked("--only", "ID", "Only the verdicts of this check; repeatable.")]

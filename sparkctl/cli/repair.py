@@ -19,12 +19,7 @@ BreakLock = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
-    """Add these verbs to `sparkctl cluster`."""
-    app.command("recover")(at_a_desk(recover))
-    app.command("reprovision")(at_a_desk(reprovision))
-
-
+@at_a_desk
 def recover(
     desk: Desk,
     yes: Yes = False,
@@ -85,6 +80,7 @@ def _past(found: Recovery) -> str:
     return "undone: every node is as it was before the run"
 
 
+@at_a_desk
 def reprovision(
     desk: Desk,
     node: Nodes = None,

@@ -104,7 +104,11 @@ def _formatted(found: dict[str, Sequence[Finding]], format: FindingsFormat) -> s
         return f"{findings.as_json(found)}\n"
     if format is FindingsFormat.github:
         return "".join(f"{findings.annotation(finding)}\n" for each in found.values() for finding in each)
-    return f"{_sarif(found)}\n" if format is FindingsFormat.sarif else f"{_junit(found)}\n"
+    if format is FindingsFormat.sarif:
+        return f"{_sarif(found)}\n"
+    from sparkctl.report.junit import as_junit
+
+    return f"{as_junit(found)}\n"
 
 
 def _sarif(found: dict[str, Sequence[Finding]]) -> str:
@@ -115,12 +119,6 @@ def _sarif(found: dict[str, Sequence[Finding]]) -> str:
 
     pages = {rule.id: page("rules", rule.id) for rule in rules()}
     return as_sarif(found, rules(), pages, __version__)
-
-
-def _junit(found: dict[str, Sequence[Finding]]) -> str:
-    from sparkctl.report.junit import as_junit
-
-    return as_junit(found)
 
 
 def _print_text(found: dict[str, Sequence[Finding]], no_color: bool) -> None:

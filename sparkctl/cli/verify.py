@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import typer
-
 from sparkctl.cli.desk import Desk, at_a_desk
 from sparkctl.cli.options import (
     CompareWith,
@@ -21,11 +19,7 @@ from sparkctl.cli.terminal import reported
 from sparkctl.errors import UsageError
 
 
-def register(app: typer.Typer) -> None:
-    """Add this verb to `sparkctl cluster`."""
-    app.command("verify")(at_a_desk(verify))
-
-
+@at_a_desk
 def verify(
     desk: Desk,
     load: Load = False,
