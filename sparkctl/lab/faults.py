@@ -47,7 +47,7 @@ def carry_out(lab: RunningLab, verb: str, subject: str) -> str:
         lab.spec = faulty(lab.spec, verb, subject)
         lab.replug()
         return ""
-    return NODES[verb](lab, {node.name: node for node in lab.spec.nodes}[subject])
+    return NODES[verb](lab, lab.spec.node(subject))
 
 
 def possible(spec: LabSpec, verb: str, subject: str) -> None:

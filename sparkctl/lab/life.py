@@ -45,21 +45,15 @@ def up(spec: LabSpec, say: Say) -> tuple[LabState, bool]:
 
 def _same(home: Path, spec: LabSpec) -> None:
     order = Order.model_validate_json((home / "order.json").read_bytes())
-    if order.spec.backend != spec.backend:
-        raise Refused(
-            f"the lab of cluster {spec.cluster} runs, and its backend is {order.spec.backend}, not {spec.backend}",
-            f"sparkctl lab down {spec.inventory}, then sparkctl lab up {spec.inventory} --backend {spec.backend}",
-        )
-    if order.spec.renderer != spec.renderer:
-        raise Refused(
-            f"the lab of cluster {spec.cluster} runs, and its nodes have {order.spec.renderer}, not {spec.renderer}",
-            f"sparkctl lab down {spec.inventory}, then sparkctl lab up {spec.inventory} --renderer {spec.renderer}",
-        )
+    runs, anew = f"the lab of cluster {spec.cluster} runs,", f"sparkctl lab down {spec.inventory}, then sparkctl lab up"
+    for option, what in (("backend", "its backend is"), ("renderer", "its nodes have")):
+        has, wanted = getattr(order.spec, option), getattr(spec, option)
+        if has != wanted:
+            said = f"{runs} and {what} {has}, not {wanted}"
+            raise Refused(said, f"{anew} {spec.inventory} --{option} {wanted}")
     if order.spec.model_copy(update={"inventory": spec.inventory}) != spec:
-        raise Refused(
-            f"the lab of cluster {spec.cluster} runs, but {order.spec.inventory} was not as {spec.inventory} is now",
-            f"sparkctl lab down {spec.inventory}, then sparkctl lab up {spec.inventory}",
-        )
+        said = f"{runs} but {order.spec.inventory} was not as {spec.inventory} is now"
+        raise Refused(said, f"{anew} {spec.inventory}")
 
 
 def _boot(order: Order, say: Say) -> LabState:

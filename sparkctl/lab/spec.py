@@ -94,6 +94,10 @@ class LabSpec(Frozen):
         """The controller's own address with its prefix; it routes nowhere."""
         return f"{IPv4Network(self.network)[1]}/{IPv4Network(self.network).prefixlen}"
 
+    def node(self, name: str) -> NodeSpec:
+        """The node called `name`; KeyError when there is none."""
+        return {node.name: node for node in self.nodes}[name]
+
     def of(self, node: str) -> tuple[Wire, ...]:
         """The wires of `node`."""
         return tuple(wire for wire in self.wires if wire.node == node)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal
@@ -68,6 +69,12 @@ class LabState(Frozen):
                 return node
         known = ", ".join(node.name for node in self.nodes)
         raise Refused(f"the lab {self.cluster} has no node {name}", f"name one of: {known}")
+
+    def booted(self, seconds: Iterable[float]) -> LabState:
+        """The same when all nodes are up, in so many seconds each."""
+        timed = zip(self.nodes, seconds, strict=True)
+        nodes = tuple(node.model_copy(update={"seconds": round(took, 2)}) for node, took in timed)
+        return self.model_copy(update={"nodes": nodes, "ready": True})
 
     @property
     def alive(self) -> bool:

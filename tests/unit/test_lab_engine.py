@@ -117,14 +117,14 @@ def test_missing_packages_are_named(monkeypatch):
     monkeypatch.setattr("os.geteuid", lambda: 0)
     monkeypatch.setattr(shutil, "which", lambda name: None if name in ("debootstrap", "nsenter", "unshare") else "/x")
     with pytest.raises(Refused, match="debootstrap, util-linux") as raised:
-        backend.require()
+        backend.Containers().require_end()
     assert raised.value.remedy == "apt-get install debootstrap util-linux"
 
 
 def test_without_root_it_is_refused(monkeypatch):
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     with pytest.raises(Refused, match="needs root"):
-        backend.require()
+        backend.Containers().require_end()
 
 
 @pytest.fixture

@@ -341,11 +341,11 @@ def test_kvm_is_tried_once_and_remembered(monkeypatch, tmp_path, works, chosen):
 
 
 def test_a_lab_is_gone_when_nobody_holds_its_lock(tmp_path):
-    assert backend.gone(tmp_path)
+    assert backend.Machines().gone(tmp_path)
     with (tmp_path / backend.ALIVE).open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        assert not backend.gone(tmp_path, 0.1)
-    assert backend.gone(tmp_path)
+        assert not backend.Machines().gone(tmp_path, 0.1)
+    assert backend.Machines().gone(tmp_path)
 
 
 def test_ports_are_different():
@@ -358,10 +358,10 @@ def test_who_may_not_build_the_disk_is_told_how(monkeypatch):
     monkeypatch.setattr(backend.shutil, "which", lambda program: program)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(Refused, match="only that needs root"):
-        backend.require(direct())
+        backend.Machines().require(direct())
 
 
 def test_other_machines_are_refused(monkeypatch):
     monkeypatch.setattr(backend.platform, "machine", lambda: "aarch64")
     with pytest.raises(Refused, match="x86-64"):
-        backend.require(direct())
+        backend.Machines().require(direct())

@@ -54,11 +54,17 @@ class Containers:
 
     def require(self, spec: LabSpec) -> None:
         """As Backend.require."""
-        require()
+        self.require_end()
 
     def require_end(self) -> None:
         """As Backend.require_end."""
-        require()
+        if sys.platform != "linux":
+            raise Refused("the lab needs Linux: its nodes are namespaces", "run it on a Linux machine or in a Linux VM")
+        if os.geteuid() != 0:
+            raise Refused("the lab needs root: it makes namespaces, mounts and netdevs of its own", "run it with sudo")
+        missing = sorted({package for program, package in _NEEDED.items() if shutil.which(program) is None})
+        if missing:
+            raise Refused(f"the lab needs the packages {', '.join(missing)}", f"apt-get install {' '.join(missing)}")
 
     def order(self, spec: LabSpec, home: Path, say: Say) -> Order:
         """As Backend.order."""
@@ -90,17 +96,6 @@ class Containers:
     def gone(self, home: Path) -> bool:
         """As Backend.gone: the kernel ends everything with the supervisor."""
         return True
-
-
-def require() -> None:
-    """Refused when this machine cannot run a lab of containers, with what to do about it."""
-    if sys.platform != "linux":
-        raise Refused("the lab needs Linux: its nodes are namespaces", "run it on a Linux machine or in a Linux VM")
-    if os.geteuid() != 0:
-        raise Refused("the lab needs root: it makes namespaces, mounts and netdevs of its own", "run it with sudo")
-    missing = sorted({package for program, package in _NEEDED.items() if shutil.which(program) is None})
-    if missing:
-        raise Refused(f"the lab needs the packages {', '.join(missing)}", f"apt-get install {' '.join(missing)}")
 
 
 def _parts(spec: LabSpec, say: Say) -> tuple[Path, Path | None]:

@@ -29,7 +29,7 @@ from sparkctl.lab.furnish import Keys, furnish
 from sparkctl.lab.namespaces import NEW_IPC, NEW_MOUNTS, NEW_NETWORK, NEW_PIDS, die_with_parent, unshare
 from sparkctl.lab.order import Order
 from sparkctl.lab.spec import LabSpec, NodeSpec
-from sparkctl.lab.state import LabState, Supervisor, save, started
+from sparkctl.lab.state import Supervisor, save, started
 
 # An abstract name: it lives in the lab's network namespace, so only root can reach it, and it leaves no file.
 CONTROL = "\0sparkctl-lab"
@@ -58,10 +58,6 @@ class ContainerLab:
     def machine(self, node: NodeSpec) -> Machine:
         """Where `node` lives."""
         return Machine(node, _BASE / network.netns(node), self.folder / f"{node.name}.log")
-
-    def node(self, name: str) -> NodeSpec:
-        """The node called `name`; KeyError when there is none."""
-        return {node.name: node for node in self.spec.nodes}[name]
 
     def prepare(self, node: NodeSpec) -> None:
         """A fresh root folder for `node`."""
@@ -157,14 +153,8 @@ def _boot(order: Order, folder: Path, host_pid: int) -> ContainerLab:
     with ThreadPoolExecutor(max_workers=4) as pool:
         list(pool.map(lab.prepare, order.spec.nodes))
         seconds = list(pool.map(lab.start, order.spec.nodes))
-    save(_with_seconds(state, seconds))
+    save(state.booted(seconds))
     return lab
-
-
-def _with_seconds(state: LabState, seconds: list[float]) -> LabState:
-    timed = zip(state.nodes, seconds, strict=True)
-    nodes = tuple(node.model_copy(update={"seconds": round(took, 2)}) for node, took in timed)
-    return state.model_copy(update={"nodes": nodes, "ready": True})
 
 
 def _own_mounts() -> None:
@@ -208,7 +198,7 @@ def _reap(lab: ContainerLab) -> None:
             return
         name = next((name for name, running in lab.running.items() if running == pid), None)
         if name is not None:
-            _ended(lab, lab.node(name), os.waitstatus_to_exitcode(status))
+            _ended(lab, lab.spec.node(name), os.waitstatus_to_exitcode(status))
         if pid == 0:
             return
 

@@ -39,7 +39,21 @@ class Machines:
 
     def require(self, spec: LabSpec) -> None:
         """As Backend.require."""
-        require(spec)
+        if platform.machine() != "x86_64":
+            raise Refused("vm nodes are x86-64 machines, and this one is not", "use --backend container")
+        if spec.renderer != "networkd":
+            raise Refused(f"vm nodes have networkd, not {spec.renderer}", "use --backend container")
+        needed = _NEEDED if image.ready() else {**_NEEDED, **_BUILDING}
+        missing = sorted({package for program, package in needed.items() if shutil.which(program) is None})
+        if missing:
+            raise Refused(f"the lab needs the packages {', '.join(missing)}", f"apt-get install {' '.join(missing)}")
+        if not image.ready() and os.geteuid() != 0:
+            up = f"sparkctl lab up {spec.inventory} --backend vm"
+            down = f"sparkctl lab down {spec.inventory}"
+            raise Refused(
+                "the disk of the vm nodes is not built yet; only that needs root (debootstrap), running them does not",
+                f"once: {_ONCE} {up}; the same with {down}; then try again",
+            )
 
     def require_end(self) -> None:
         """As Backend.require_end: whoever began it can end it."""
@@ -72,28 +86,21 @@ class Machines:
         finally:
             os.close(folder)
 
-    def gone(self, home: Path) -> bool:
-        """As Backend.gone."""
-        return gone(home)
-
-
-def require(spec: LabSpec) -> None:
-    """Refused when this machine cannot run virtual nodes, with what to do about it."""
-    if platform.machine() != "x86_64":
-        raise Refused("vm nodes are x86-64 machines, and this one is not", "use --backend container")
-    if spec.renderer != "networkd":
-        raise Refused(f"vm nodes have networkd, not {spec.renderer}", "use --backend container")
-    needed = _NEEDED if image.ready() else {**_NEEDED, **_BUILDING}
-    missing = sorted({package for program, package in needed.items() if shutil.which(program) is None})
-    if missing:
-        raise Refused(f"the lab needs the packages {', '.join(missing)}", f"apt-get install {' '.join(missing)}")
-    if not image.ready() and os.geteuid() != 0:
-        up = f"sparkctl lab up {spec.inventory} --backend vm"
-        down = f"sparkctl lab down {spec.inventory}"
-        raise Refused(
-            "the disk of the vm nodes is not built yet; only that needs root (debootstrap), running them does not",
-            f"once: {_ONCE} {up}; the same with {down}; then try again",
-        )
+    def gone(self, home: Path, seconds: float = 20.0) -> bool:
+        """As Backend.gone: its supervisor and all of its QEMUs hold a lock."""
+        try:
+            lock = os.open(home / ALIVE, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return True
+        deadline = time.monotonic() + seconds
+        try:
+            while not _locked(lock):
+                if time.monotonic() > deadline:
+                    return False
+                time.sleep(0.02)
+        finally:
+            os.close(lock)
+        return True
 
 
 def free_ports(count: int) -> tuple[int, ...]:
@@ -103,23 +110,6 @@ def free_ports(count: int) -> tuple[int, ...]:
         for each in held:
             each.bind((LOOPBACK, 0))
         return tuple(each.getsockname()[1] for each in held)
-
-
-def gone(home: Path, seconds: float = 20.0) -> bool:
-    """Whether the supervisor of a lab and all of its QEMUs have ended, at the latest after `seconds`."""
-    try:
-        lock = os.open(home / ALIVE, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return True
-    deadline = time.monotonic() + seconds
-    try:
-        while not _locked(lock):
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.02)
-    finally:
-        os.close(lock)
-    return True
 
 
 def _locked(lock: int) -> bool:

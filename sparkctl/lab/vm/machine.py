@@ -28,6 +28,8 @@ _QMP_SECONDS = 30.0
 _ALONE = "restrict=on,ipv6=off"
 # Frames that wait in a wire; the kernel's default has room for a dozen jumbo frames.
 _WIRE_BYTES = 4 << 20
+KINDS = ("qcow2", "tar", "log", "ready")
+"""Of a node: what it wrote above the image's disk, what makes the image this node, its console, its first word."""
 _KERNEL_WORDS = "console=ttyS0 net.ifnames=1 mitigations=off quiet"
 
 
@@ -41,17 +43,22 @@ class Parts:
     accelerator: Accelerator
     port: int
 
+    def file(self, node: NodeSpec, kind: str) -> Path:
+        """One of KINDS."""
+        return self.folder / f"{node.name}.{kind}"
+
 
 def words(node: NodeSpec, parts: Parts, wires: dict[str, int], control: int) -> list[str]:
     """QEMU for `node`; `wires` are its netdevs and the descriptors of their wires."""
+    disk, identity, console, word = (parts.file(node, kind) for kind in KINDS)
     line = [QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-name", node.name]
     line += ["-machine", "pc", "-accel", acceleration(parts.accelerator), "-cpu", processor(parts.accelerator)]
     line += ["-smp", "1", "-m", str(_MEGABYTES), "-action", "reboot=shutdown"]
     line += ["-kernel", str(parts.image / KERNEL), "-initrd", str(parts.image / INITRD), "-append", _KERNEL_WORDS]
-    line += ["-drive", f"file={_quoted(disk(parts, node))},if=virtio,format=qcow2"]
-    line += ["-drive", f"file={_quoted(identity(parts, node))},if=virtio,format=raw,readonly=on"]
-    line += ["-chardev", f"file,id=console,path={_quoted(log(parts, node))},append=on", "-serial", "chardev:console"]
-    line += ["-serial", f"file:{word(parts, node)}", "-device", "virtio-rng-pci"]
+    line += ["-drive", f"file={_quoted(disk)},if=virtio,format=qcow2"]
+    line += ["-drive", f"file={_quoted(identity)},if=virtio,format=raw,readonly=on"]
+    line += ["-chardev", f"file,id=console,path={_quoted(console)},append=on", "-serial", "chardev:console"]
+    line += ["-serial", f"file:{word}", "-device", "virtio-rng-pci"]
     line += ["-chardev", f"socket,id=qmp,fd={control}", "-mon", "chardev=qmp,mode=control"]
     for netdev, descriptor in wires.items():
         line += _nic(node, parts, netdev, descriptor)
@@ -80,33 +87,10 @@ def _nic(node: NodeSpec, parts: Parts, netdev: str, descriptor: int) -> list[str
     network = IPv4Network(parts.spec.network)
     way_in = f"hostfwd=tcp:{LOOPBACK}:{parts.port}-{node.address}:22"
     wire = ["-netdev", f"socket,id={MANAGEMENT},fd={descriptor}"]
-    wire += [
-        "-netdev",
-        f"user,id={WAY_IN},restrict=on,ipv6=off,net={network},host={network[1]},dns={network[2]},{way_in}",
-    ]
+    wire += ["-netdev", f"user,id={WAY_IN},{_ALONE},net={network},host={network[1]},dns={network[2]},{way_in}"]
     for end in (MANAGEMENT, WAY_IN):
         wire += ["-netdev", f"hubport,id=hub-{end},hubid=0,netdev={end}"]
     return [*wire, "-netdev", "hubport,id=hub,hubid=0", "-device", f"virtio-net-pci,netdev=hub,mac={mac},romfile="]
-
-
-def disk(parts: Parts, node: NodeSpec) -> Path:
-    """What the node wrote, above the image's disk."""
-    return parts.folder / f"{node.name}.qcow2"
-
-
-def identity(parts: Parts, node: NodeSpec) -> Path:
-    """The archive that makes the image this node."""
-    return parts.folder / f"{node.name}.tar"
-
-
-def log(parts: Parts, node: NodeSpec) -> Path:
-    """Its console."""
-    return parts.folder / f"{node.name}.log"
-
-
-def word(parts: Parts, node: NodeSpec) -> Path:
-    """What it says when it has booted."""
-    return parts.folder / f"{node.name}.ready"
 
 
 @dataclass
@@ -161,7 +145,7 @@ class Running:
     def booted(self) -> str | None:
         """What systemd said of the boot: running, or another word with the failed units; None while it has not."""
         try:
-            said = word(self.parts, self.node).read_text(errors="replace").split("\n")
+            said = self.parts.file(self.node, "ready").read_text(errors="replace").split("\n")
         except OSError:
             return None
         lines = [line.strip() for line in said]
@@ -175,14 +159,14 @@ class Running:
 
 def start(node: NodeSpec, parts: Parts, lock: int) -> Running:
     """Power for `node`: its QEMU ends with this program, and holds `lock` until then."""
-    word(parts, node).unlink(missing_ok=True)
+    parts.file(node, "ready").unlink(missing_ok=True)
     netdevs = [node.netdev, *(wire.netdev for wire in parts.spec.of(node.name))]
     pairs = {netdev: _wire() for netdev in netdevs}
     ours, theirs = socket.socketpair()
     inside = {netdev: pair[1].fileno() for netdev, pair in pairs.items()}
     line = words(node, parts, inside, theirs.fileno())
     try:
-        program = _program(line, log(parts, node), (*inside.values(), theirs.fileno(), lock))
+        program = _program(line, parts.file(node, "log"), (*inside.values(), theirs.fileno(), lock))
     finally:
         for their in (theirs, *(pair[1] for pair in pairs.values())):
             their.close()

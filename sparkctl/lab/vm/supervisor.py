@@ -26,7 +26,7 @@ from sparkctl.lab.spec import MANAGEMENT_BRIDGE, NodeFailed, NodeSpec
 from sparkctl.lab.state import Supervisor, save, started
 from sparkctl.lab.vm import furnish
 from sparkctl.lab.vm.image import DISK
-from sparkctl.lab.vm.machine import MANAGEMENT, WAY_IN, Parts, Running, disk, identity, log, start
+from sparkctl.lab.vm.machine import MANAGEMENT, WAY_IN, Parts, Running, start
 from sparkctl.lab.vm.switchboard import Socket, Switchboard
 
 CONTROL = "control"
@@ -52,10 +52,6 @@ class VmLab:
         self.board.bridge(MANAGEMENT_BRIDGE, is_cable=False)
         for bridge in self.spec.bridges:
             self.board.bridge(bridge.name, is_cable=bridge.lldp)
-
-    def node(self, name: str) -> NodeSpec:
-        """The node called `name`; KeyError when there is none."""
-        return {node.name: node for node in self.spec.nodes}[name]
 
     def parts(self, node: NodeSpec) -> Parts:
         """What `node` is made of."""
@@ -187,12 +183,12 @@ def boot(lab: VmLab, nodes: tuple[NodeSpec, ...]) -> list[float]:
 
     def all_booted() -> bool:
         for node in nodes:
-            running = lab.running.get(node.name)
+            running, console = lab.running.get(node.name), lab.parts(node).file(node, "log")
             if running is None:
-                raise NodeFailed(f"{node.name} ended: {_last_line(lab, node)}", f"see {log(lab.parts(node), node)}")
+                raise NodeFailed(f"{node.name} ended: {_last_line(console)}", f"see {console}")
             said = running.booted()
             if said not in (None, "running"):
-                raise NodeFailed(f"{node.name} booted badly: {said}", f"see {log(lab.parts(node), node)}")
+                raise NodeFailed(f"{node.name} booted badly: {said}", f"see {console}")
             if said:
                 seconds.setdefault(node.name, time.monotonic() - begun)
         return len(seconds) == len(nodes)
@@ -203,8 +199,8 @@ def boot(lab: VmLab, nodes: tuple[NodeSpec, ...]) -> list[float]:
     return [seconds[node.name] for node in nodes]
 
 
-def _last_line(lab: VmLab, node: NodeSpec) -> str:
-    lines = log(lab.parts(node), node).read_text(errors="replace").strip().splitlines()
+def _last_line(console: Path) -> str:
+    lines = console.read_text(errors="replace").strip().splitlines()
     return lines[-1] if lines else "QEMU said nothing"
 
 
@@ -229,14 +225,12 @@ def _booted(order: Order, lock: int) -> VmLab:
     keys = Keys.read(lab.folder, order.spec)
     for node in order.spec.nodes:
         parts = lab.parts(node)
-        identity(parts, node).write_bytes(furnish.archive(furnish.files(order.spec, node, keys)))
-        identity(parts, node).chmod(0o600)
-        _new_disk(Path(order.image) / DISK, disk(parts, node))
+        parts.file(node, "tar").write_bytes(furnish.archive(furnish.files(order.spec, node, keys)))
+        parts.file(node, "tar").chmod(0o600)
+        _new_disk(Path(order.image) / DISK, parts.file(node, "qcow2"))
     lab.replug()
     seconds = boot(lab, order.spec.nodes)
-    timed = zip(state.nodes, seconds, strict=True)
-    nodes = tuple(node.model_copy(update={"seconds": round(took, 2)}) for node, took in timed)
-    save(state.model_copy(update={"nodes": nodes, "ready": True}))
+    save(state.booted(seconds))
     return lab
 
 
