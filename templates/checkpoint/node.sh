@@ -36,7 +36,8 @@ boot() { # in $boot
 
 # One command of ours at a time on a node; the revert waits a while, then goes on alone.
 guard() {
-  exec 9<"$S" || return 1
+  # A shell ends where this fails.
+  exec 9<"$S"
   flock -w "$1" 9 || { err "another sparkctl command is busy on this node"; return 75; }
 }
 
@@ -75,7 +76,8 @@ write_lock() { # RUN LEASE SINCE OWNER; not flushed, for a boot makes it void
 # A run that died leaves its folder; only `recover` may lock a node that has one, and `break` takes a lease that has not ended.
 lock() { # RUN LEASE OWNER new|recover|break
   if [ ! -d "$S" ]; then mkdir -m 0700 "$S" || return 1
-  elif [ -L "$S" ] || [ "$(stat -c %u:%a "$S")" != 0:700 ]; then
+  # A link has mode 777.
+  elif [ "$(stat -c %u:%a "$S")" != 0:700 ]; then
     err "$S is not a directory of root with mode 0700"
     return 78
   fi
@@ -143,7 +145,7 @@ unlock() { # RUN
 # One line before each act, flushed together with what the functions before it left in $dirty; a new run begins a new journal.
 dirty=
 journal() { # RUN STATE STEP
-  if [ "$2" = intended ]; then : >"$S/journal" || return; fi
+  if [ "$2" = intended ]; then : >"$S/journal"; fi
   printf '{"version":1,"run":"%s","state":"%s","step":"%s"}\n' "$1" "$2" "$3" >>"$S/journal" || return
   flush "$S/journal" "$S"
 }
@@ -320,7 +322,6 @@ revert_begins() { # RUN WHO(timer|boot|controller)
 
 # Undo on the controller's word: a run that died before it had a state touched nothing.
 abandon() { # RUN
-  [ -d "$S" ] || return 0
   if [ -f "$R/state" ]; then
     tail -n 1 "$R/revert.sh" | grep -q '^revert_ends ' || { err "$R/revert.sh is cut off"; return 1; }
     /bin/sh "$R/revert.sh" controller || return
