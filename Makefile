@@ -22,7 +22,7 @@ BUSY := lint fast truth scenario mutation machines
 WAITING := lab matrix
 COUNTED := fast truth scenario machines $(WAITING)
 
-.PHONY: help demo demo-down test test-all deep level lint fast long truth scenario mutation $(WAITING) hardship faults machines golden bench bench-lab bench-network clean apt venv before leftovers
+.PHONY: help demo demo-down test test-all deep level lint fast long truth scenario mutation mutants $(WAITING) hardship faults machines golden bench bench-lab bench-network clean apt venv before leftovers
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -43,7 +43,7 @@ deep: export LEVEL := deep
 deep: level  ## all there is, also what is too long for CI: before an issue that touches safety is closed
 
 level: before
-	@ended=0; .ci/lanes $(BUSY) $(if $(filter deep,$(LEVEL)),long) / $(WAITING) || ended=1; \
+	@ended=0; .ci/lanes $(BUSY) $(if $(filter deep,$(LEVEL)),long mutants) / $(WAITING) || ended=1; \
 	$(MAKE) --no-print-directory leftovers || ended=1; \
 	$(BIN)/python .ci/total.py $(OUT) $(COUNTED) $(if $(filter deep,$(LEVEL)),long) || ended=1; exit $$ended
 
@@ -82,9 +82,13 @@ scenario: apt venv  ## the fault matrix in process: every fault at every command
 	@echo "==> scenarios: real node scripts in namespaces, every fault at every command"
 	@ended=0; $(SUITE) tests/scenario || ended=$$?; cat $(OUT)/fault-matrix-scenario.txt; exit $$ended
 
-mutation: apt venv  ## every safety device taken out, one at a time: the test named after it must fail (as root)
-	@echo "==> mutation: each safety device taken out"
-	@$(BIN)/python tests/mutation.py
+mutation: apt venv  ## mutants of safety code: those that are remembered, and 60 derived ones by a seed (as root)
+	@echo "==> mutation: safety devices taken out, 60 derived mutants"
+	@mkdir -p $(OUT) && $(BIN)/python -m tests.mutants.run --seeded 60
+
+mutants: apt venv  ## every derived mutant of safety code (as root; what was killed is tried again only when it changes)
+	@echo "==> mutants: all that can be derived"
+	@mkdir -p $(OUT) && $(BIN)/python -m tests.mutants.run
 
 long: venv  ## inventories: 10,000 mutated in each way, 1,000 made for each property (some minutes)
 	@echo "==> long: 10,000 mutated inventories, 1,000 made ones"

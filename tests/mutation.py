@@ -1,31 +1,20 @@
-"""Takes every safety device out, one at a time, in a copy of the tree: the test that is named after it must fail.
+"""The mutants that are remembered: every safety device taken out, one at a time, and the test that must fail then.
 
-`python tests/mutation.py [DEVICE...]`; ends with 1 when a mutant survives, or when a device is no longer where it was.
+`tests/mutants` tries them, with those that it derives by itself.
 """
 
-# ruff: noqa: T201
 from __future__ import annotations
 
 import ast
-import os
 import re
-import shutil
-import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-COPIED = ("sparkctl", "templates", "playbooks", "docs", "tests", "pyproject.toml")
 SUITE = "tests/scenario/test_safety.py"
 STANDIN = "tests/scenario/test_standin.py"
-AT_ONCE = 2
-"""Mutants at the same time: each is mostly one shell."""
 Edit = tuple[int, int, str]
 """Part of a function's text, and what stands there instead."""
 
@@ -114,15 +103,14 @@ class Mutant:
     test: str
     suite: str = SUITE
 
-    def mutated(self) -> tuple[Path, str]:
-        """The file and its text without the device; GoneError says why it cannot be taken out."""
+    def mutated(self) -> tuple[Path, Edit]:
+        """The file and what is done to its text; GoneError says why the device cannot be taken out."""
         where = self.find(self.function)
         try:
             start, end, left = self.edit(where.text)
         except GoneError as gone:
             raise GoneError(f"{self.function}: {gone}") from None
-        source = (ROOT / where.file).read_text()
-        return where.file, source[: where.start + start] + left + source[where.start + end :]
+        return where.file, (where.start + start, where.start + end, left)
 
 
 def never(word: str) -> Callable[[str], Edit]:
@@ -300,67 +288,3 @@ MUTANTS = (
     Mutant("wrong RoCE", of_program, "_right_roce", drop("StepFailed"), "test_wrong_roce_is_undone"),
     Mutant("detached apply", of_node, "apply_fully", bare("systemd-run"), "test_detached_apply"),
 )
-
-
-def copied(folder: str) -> Path:
-    """The tree, as far as the safety tests need it."""
-    tree = Path(folder, "tree")
-    tree.mkdir()
-    for name in COPIED:
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, tree / name, ignore=shutil.ignore_patterns("__pycache__", "lab", "cases"))
-        else:
-            shutil.copy2(source, tree / name)
-    return tree
-
-
-def tested(tree: Path, *tests: str) -> subprocess.CompletedProcess[str]:
-    """pytest on the tests of a tree, with the tree's own package."""
-    words = [sys.executable, "-m", "pytest", "-q", "-x", "--tb=line", "-p", "no:cacheprovider", *tests]
-    return subprocess.run(words, cwd=tree, env={**os.environ, "PYTHONPATH": str(tree)}, capture_output=True, text=True, timeout=600)
-
-
-def verdict(mutant: Mutant) -> str:
-    """What became of one mutant: `killed`, or why that cannot be said."""
-    with tempfile.TemporaryDirectory(prefix="sparkctl-mutant-") as folder:
-        tree = copied(folder)
-        try:
-            file, text = mutant.mutated()
-        except GoneError as gone:
-            return f"GONE: {gone}"
-        (tree / file).write_text(text)
-        done = tested(tree, f"{mutant.suite}::{mutant.test}")
-    if done.returncode == 0:
-        return f"SURVIVED: {mutant.test} passes without it"
-    if done.returncode != 1 or f"FAILED {mutant.suite}::{mutant.test}" not in done.stdout:
-        return f"UNCLEAR: pytest ended with {done.returncode}: {done.stdout[-300:]}{done.stderr[-300:]}"
-    return "killed"
-
-
-def healthy() -> str:
-    """All safety tests pass in an unchanged copy; otherwise nothing that follows means anything."""
-    with tempfile.TemporaryDirectory(prefix="sparkctl-mutant-") as folder:
-        done = tested(copied(folder), SUITE, STANDIN)
-    return "" if done.returncode == 0 else done.stdout[-3000:] + done.stderr[-1000:]
-
-
-def main(devices: Iterable[str]) -> int:
-    """Run the table, or the rows that are named; print it."""
-    begun = time.monotonic()
-    chosen = [m for m in MUTANTS if not devices or m.device in devices]
-    wrong = healthy()
-    if wrong or not chosen:
-        print(wrong or f"no such device; there are: {', '.join(m.device for m in MUTANTS)}", file=sys.stderr)
-        return 2
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        verdicts = list(pool.map(verdict, chosen))
-    for mutant, ended in zip(chosen, verdicts, strict=True):
-        print(f"{mutant.device:30} {mutant.test:50} {ended}")
-    killed = verdicts.count("killed")
-    print(f"{killed} of {len(chosen)} mutants killed, {time.monotonic() - begun:.0f} s")
-    return 0 if killed == len(chosen) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -48,6 +49,8 @@ def furnish(root: str, played: str) -> None:
         os.symlink(f"usr/{name}", f"{root}/{name}")
     for source, target in (("/usr", "/usr"), ("/dev", "/dev"), ("/etc", "/host"), (played, "/played")):
         tool("mount", "--bind", source, root + target)
+    for target in ("/usr", "/host", "/played"):  # whatever a script does, it is this node's alone
+        tool("mount", "-o", "remount,bind,ro", root + target)
     tool("mount", "-t", "proc", "proc", f"{root}/proc")
     tool("mount", "-t", "sysfs", "sysfs", f"{root}/sys")
     for name in ("ld.so.cache", "alternatives"):
@@ -241,7 +244,7 @@ class Node:
         """A script with its stdin, as a login shell of root would run it; in a session of its own."""
         words = ["/bin/sh", "-c", request["script"]]
         running = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
-        out, err = running.communicate(base64.b64decode(request["stdin"]), timeout=120)
+        out, err = running.communicate(base64.b64decode(request["stdin"]), timeout=60)
         quiet()
         texts = {"out": out.decode("utf-8", "replace"), "err": err.decode("utf-8", "replace")}
         return {"status": running.returncode, **texts, "state": self.photograph()}
@@ -382,6 +385,8 @@ def main(root: str, played: str) -> None:
             said = node.answer(json.loads(line))
         except Exception as error:
             said = {"error": f"{type(error).__name__}: {error}"}
+            os.kill(-1, signal.SIGKILL)  # all of this node but this process
+            node.photograph()
         print(json.dumps(said), flush=True)
 
 
