@@ -7,12 +7,7 @@ from collections.abc import Mapping
 
 from sparkctl.engines.base import Argument
 from sparkctl.errors import SparkctlError
-from sparkctl.inventory.model import ArgValue, EngineIntent, Scalar
-
-
-def canonical(flag: str) -> str:
-    """The name for comparing: `--max_model_len` and `max-model-len` are one flag, and `-tp` is `tp`."""
-    return flag.lstrip("-").replace("_", "-")
+from sparkctl.inventory.model import ArgValue, EngineIntent, Scalar, canonical
 
 
 def flag_name(flag: str) -> str:

@@ -21,6 +21,15 @@ PortName = Literal["p0", "p1"]
 Qos = Literal["none", "roce"]
 
 
+def canonical(flag: str) -> str:
+    """A flag's name for comparing: `--max_model_len` and `max-model-len` are one flag, and `-tp` is `tp`.
+
+    What follows a dot is a key inside the flag's value and stays as it is written.
+    """
+    name, dot, key = flag.lstrip("-").partition(".")
+    return f"{name.replace('_', '-')}{dot}{key}"
+
+
 def where(path: Path) -> str:
     """`("links", 0, "a")` as people write it: `links[0].a`."""
     text = ""

@@ -19,6 +19,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticKnownError
 
+from sparkctl.inventory.model import canonical
 from sparkctl.inventory.words import visible
 
 _LAYOUT = re.compile(r"(?:TP([1-9][0-9]{0,3}))?(?:PP([1-9][0-9]{0,3}))?(?:DP([1-9][0-9]{0,3}))?")
@@ -68,7 +69,7 @@ def _is_argument(value: object) -> object:
 def _are_distinct(args: dict[str, Any]) -> dict[str, Any]:
     seen: dict[str, str] = {}
     for flag in args:
-        first = seen.setdefault(flag.lstrip("-").replace("_", "-"), flag)
+        first = seen.setdefault(canonical(flag), flag)
         if first != flag:
             raise ValueError(f"expected each flag once; {visible(first)} and {visible(flag)} are the same flag")
     return args

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sparkctl.engines import ENGINES
-from sparkctl.engines.flags import canonical
-from sparkctl.inventory.model import EngineIntent
+from sparkctl.inventory.model import EngineIntent, canonical
 from sparkctl.models.config import Config, read_config, shape_of
 from sparkctl.models.reading import ModelUnreadable, present
 from sparkctl.models.shape import Shape

@@ -51,7 +51,10 @@ _FORMS: dict[Kind, tuple[re.Pattern[str], str]] = {
         "a hub name such as openai/gpt-oss-120b, or an absolute path",
     ),
     "word": (re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]*"), "one word of letters, digits and `._:/@+-`"),
-    "flag": (re.compile(r"(--)?[A-Za-z0-9][A-Za-z0-9._-]*"), "the long name of a flag, with or without `--`"),
+    "flag": (
+        re.compile(r"(--)?[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9._-]*\+?)?"),
+        "the long name of a flag, with or without `--`",
+    ),
     "variable": (re.compile(r"[A-Za-z_][A-Za-z0-9_]*"), "a variable name: letters, digits and `_`"),
     "nccl name": (re.compile(r"NCCL_[A-Z0-9_]+"), "a name such as NCCL_DEBUG"),
     "nccl value": (re.compile(r"[^`$&;|<>\\(){}!*?~]*"), "a value without shell characters"),

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypeGuard
 
-from sparkctl.engines.flags import canonical
-from sparkctl.inventory.model import Cluster, EngineIntent
+from sparkctl.inventory.model import Cluster, EngineIntent, canonical
 from sparkctl.models import ModelUnreadable, model_of
 from sparkctl.models.fit import CAUTIOUS, GIB, HIGHEST, ROOMY, Fit, fit
 from sparkctl.rule import Hit, arg_path, rule

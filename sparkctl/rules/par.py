@@ -112,7 +112,7 @@ def args_leave_owned_flags_alone(cluster: Cluster) -> Iterator[Hit]:
         return
     owned = ENGINES[engine.kind].owned(engine)
     for flag in engine.args:
-        name = flag_name(flag)
+        name = flag_name(flag).partition(".")[0]
         if name in owned:
             other = owned[name]
             remedy = f"use `{other}` instead" if other else "remove it: it follows from `nodes` and `engine.parallel`"

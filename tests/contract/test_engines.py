@@ -12,16 +12,27 @@ import pytest
 
 from sparkctl.engines import ENGINES, Engine, Rank, variables
 from sparkctl.engines.base import LAB_FOLDER
-from sparkctl.engines.flags import canonical
 from sparkctl.errors import SparkctlError
 from sparkctl.fabric.model import Attachment, Endpoint, Fabric
 from sparkctl.fabric.ports import half
-from sparkctl.inventory.model import Cluster, EngineIntent, FabricIntent, Node, Parallel, Runtime, Source, SshAccess
+from sparkctl.inventory.model import (
+    Cluster,
+    EngineIntent,
+    FabricIntent,
+    Node,
+    Parallel,
+    Runtime,
+    Source,
+    SshAccess,
+    canonical,
+)
 from sparkctl.rule import shared
 from tests.standin.engine import ENGINE as STANDIN
 
 EVERY = {**ENGINES, STANDIN.kind: STANDIN}
 engines = pytest.mark.parametrize("engine", EVERY.values(), ids=EVERY)
+
+
 @pytest.fixture(autouse=True)
 def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ENGINES, STANDIN.kind, STANDIN)

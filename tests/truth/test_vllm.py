@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,12 @@ import pytest
 
 from sparkctl.engines.base import LAB_FOLDER
 from sparkctl.engines.vllm.lab import BUILD
+from sparkctl.inventory.model import ArgValue
 from sparkctl.lab.engine import engine
 from sparkctl.lab.image import image
-from sparkctl.render import NodeRendering
+from sparkctl.render import NodeRendering, render
+from sparkctl.study import study
+from tests.truth.conftest import ROOT
 
 PROBE = Path(__file__).with_name("vllm_arguments.py")
 # The lab's engine, with the Python of the lab's nodes: in a mount namespace of its own, so that nothing stays mounted.
@@ -99,6 +103,56 @@ def test_all_ranks_agree_on_all_but_their_roles(
     roles = {"node_rank", "headless", "host", "port"}
     answers = [{k: v for k, v in understood[words(node)].items() if k not in roles} for node in gang]
     assert all(answer == answers[0] for answer in answers)
+
+
+DOTTED: dict[str, ArgValue] = {
+    "speculative-config.num_speculative_tokens": 5,
+    "speculative_config.method": "ngram",
+    "speculative-config.prompt_lookup_max": 4,
+    "cc.pass_config.fuse_allreduce_rms": False,
+    "O": 2,
+    "additional-config.on": True,
+    "additional_config.under_score.in-side": "true",
+    "additional-config.number": "80g",
+    "additional-config.text": "-x 'y' = \\n",
+    "additional-config.half": 0.5,
+    "additional-config.map": {"a_b": [1, None]},
+    "additional-config.texts": ["a", "b"],
+    "additional-config.texts+": ["c"],
+    "additional-config.sizes+": [1, 2],
+    "additional-config.split+": "d,e",
+}
+MEANT = {
+    "on": True,
+    "under_score": {"in-side": "true"},
+    "number": "80g",
+    "text": "-x 'y' = \\n",
+    "half": 0.5,
+    "map": {"a_b": [1, None]},
+    "texts": ["a", "b", "c"],
+    "sizes": [1, 2],
+    "split": ["d", "e"],
+}
+
+
+def test_keys_behind_a_dot_arrive_as_written(ask: Ask) -> None:
+    found = study(ROOT / "inventories/dual.yaml")
+    assert found.cluster is not None
+    assert found.cluster.engine is not None
+    assert found.fabric is not None
+    cluster = replace(found.cluster, engine=replace(found.cluster.engine, args=DOTTED))
+    (answer,) = ask([words(render(cluster, found.fabric).nodes["spark-1"])])
+    assert "error" not in answer, answer
+    assert answer["speculative"] == {"num_speculative_tokens": 5, "method": "ngram", "prompt_lookup_max": 4}
+    assert answer["additional"] == MEANT
+    assert (answer["fused"], answer["level"]) == (False, "2")
+
+
+def test_of_a_value_and_a_key_in_it_one_is_lost(ask: Ask, head: NodeRendering) -> None:
+    """The reason for PAR012."""
+    both = ("--additional-config", '{"a":1}', "--additional-config.b", "2")
+    (answer,) = ask([(*words(head), *both)])
+    assert answer["additional"] == {"b": 2}
 
 
 def test_it_would_have_said_so(ask: Ask, head: NodeRendering) -> None:

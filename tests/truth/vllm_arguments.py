@@ -39,8 +39,10 @@ def understood(words: list[str], model: str) -> dict[str, object]:
     args = parser.parse_args(["serve", *words])
     serve.validate(args)
     asked = {"model": args.model_tag, "port": args.port, "host": args.host, "headless": args.headless}
+    asked |= {"speculative": args.speculative_config, "additional": args.additional_config}
     args.model = model
     config = AsyncEngineArgs.from_cli_args(args).create_engine_config(headless=args.headless)
+    asked |= {"fused": args.compilation_config.pass_config.fuse_allreduce_rms, "level": args.optimization_level}
     return {**asked, **parallel(config.parallel_config), "context": config.model_config.max_model_len}
 
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparkctl.engines.flags import canonical, merged, words_of
+from sparkctl.engines.flags import merged, words_of
 from sparkctl.errors import SparkctlError
-from sparkctl.inventory.model import ArgValue
+from sparkctl.inventory.model import ArgValue, canonical
 
 TEXT = st.text(max_size=20)
 

@@ -154,6 +154,42 @@ def test_a_flag_that_is_ours_is_refused_even_if_validation_let_it_pass(flag: str
         Vllm().words(Rank(cluster, fabric, cluster.head, meddled))
 
 
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        ({"speculative-config.num_speculative_tokens": 5}, ("--speculative-config.num_speculative_tokens", "5")),
+        ({"--speculative_config.draft_model": "x/y"}, ("--speculative-config.draft_model", "x/y")),
+        ({"cc.pass_config.fuse_rms": False}, ("--compilation-config.pass_config.fuse_rms", "false")),
+        ({"-cc.pass_config.fuse_rms": True}, ("--compilation-config.pass_config.fuse_rms", "true")),
+        ({"additional-config.a": "5"}, ("--additional-config.a", '"5"')),
+        ({"additional-config.a": "true"}, ("--additional-config.a", '"true"')),
+        ({"additional-config.a": "80g"}, ("--additional-config.a", '"80g"')),
+        ({"additional-config.a": "-x"}, ("--additional-config.a", '"-x"')),
+        ({"additional-config.a": ["b", 1]}, ("--additional-config.a", '["b",1]')),
+        ({"additional-config.a": {"b_c": None}}, ("--additional-config.a", '{"b_c":null}')),
+        ({"additional-config.a+": ["b", "c"]}, ("--additional-config.a+", "b,c")),
+        ({"additional-config.a+": "b,c"}, ("--additional-config.a+", "b,c")),
+        ({"additional-config.a+": ["b,c"]}, ("--additional-config.a", '["b,c"]')),
+        ({"additional-config.a+": [1, 2]}, ("--additional-config.a", "[1, 2]")),
+        ({"additional-config.a+": 1}, ("--additional-config.a", "[1]")),
+        ({"additional-config.a": None}, ()),
+        ({"ep": False}, ("--no-enable-expert-parallel",)),
+        ({"q": "fp8"}, ("--quantization", "fp8")),
+        ({"O": 2}, ("--optimization-level", "2")),
+    ],
+)
+def test_arguments_arrive_as_written(args: dict[str, object], said: tuple[str, ...]) -> None:
+    bare, given = words(2)[1], words(2, args=args)[1]
+    assert tuple(word for word in given if word not in bare) == tuple(word for word in said if word not in bare)
+
+
+@pytest.mark.parametrize("flag", ["hf-overrides", "hf_overrides.rope_theta"])
+def test_a_key_of_a_flag_that_alters_the_model_alters_it(flag: str) -> None:
+    altered = Vllm().memory(studied(2, args={flag: 1})[2]).altered
+    assert altered is not None
+    assert altered.flag == flag
+
+
 def test_workers_start_first() -> None:
     cluster, _, intent = studied(4)
     assert [wave.nodes for wave in Vllm().start_order(cluster, intent)] == [("n1", "n2", "n3"), ("n0",)]

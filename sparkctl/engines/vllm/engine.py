@@ -19,9 +19,10 @@ from sparkctl.engines.base import (
     RestartPolicy,
     Wave,
 )
-from sparkctl.engines.flags import canonical, flag_name, merged, positional, spelled, words_of
+from sparkctl.engines.flags import flag_name, merged, positional
 from sparkctl.engines.vllm import lab, memory, rules
 from sparkctl.engines.vllm.flag_lists import version_of
+from sparkctl.engines.vllm.spelling import base_name, long_name, words
 from sparkctl.errors import SparkctlError
 from sparkctl.inventory.model import ArgValue, Cluster, EngineIntent
 from sparkctl.rule import Rule
@@ -78,7 +79,7 @@ class Vllm:
     def words(self, rank: Rank) -> tuple[str, ...]:
         """`vllm serve MODEL`, the list that all ranks share, and the rank's role."""
         model = positional(rank.intent.model)
-        return (_program(rank.intent), "serve", model, *words_of(_shared(rank)), *words_of(_role(rank)))
+        return (_program(rank.intent), "serve", model, *words(_shared(rank)), *words(_role(rank)))
 
     def environment(self, rank: Rank) -> dict[str, str]:
         """What is the engine's alone, then what the inventory adds."""
@@ -148,7 +149,7 @@ def _program(intent: EngineIntent) -> str:
 
 
 def _args(intent: EngineIntent) -> dict[str, ArgValue]:
-    return {spelled(flag): value for flag, value in intent.args.items()}
+    return {long_name(flag): value for flag, value in intent.args.items()}
 
 
 def _served_name(intent: EngineIntent) -> str:
@@ -202,6 +203,6 @@ def _role(rank: Rank) -> dict[str, ArgValue]:
 
 def _refuse_owned(intent: EngineIntent) -> None:
     """Validation says so first (PAR006); a renderer that obeyed would make a gang that hangs."""
-    taken = sorted({canonical(flag) for flag in intent.args} & OWNED.keys())
+    taken = sorted({base_name(flag) for flag in intent.args} & OWNED.keys())
     if taken:
         raise SparkctlError(f"engine.args sets {', '.join(taken)}, which sparkctl sets", "remove it from args")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sparkctl.engines.base import Argument, EngineMemory
 from sparkctl.engines.flags import argument
+from sparkctl.engines.vllm.spelling import base_name
 from sparkctl.inventory.model import EngineIntent
 
 UTILISATION = 0.92  # vLLM's own default (facts A1)
@@ -15,7 +16,7 @@ def memory(intent: EngineIntent) -> EngineMemory:
         share=utilisation(intent),
         claimed=argument(intent, "kv-cache-memory-bytes") is None,
         kv_dtype=str(_value(intent, "kv-cache-dtype") or "auto"),
-        quantised=argument(intent, "quantization"),
+        quantised=argument(intent, "quantization") or argument(intent, "q"),
         altered=next((found for name in ("hf-overrides", "cpu-offload-gb") if (found := _set(intent, name))), None),
         requests=argument(intent, "max-num-seqs"),
         spread=True,
@@ -37,8 +38,9 @@ def _value(intent: EngineIntent, name: str) -> object:
 
 
 def _set(intent: EngineIntent, name: str) -> Argument | None:
-    found = argument(intent, name)
-    return found if found and found.value != 0 else None
+    """The flag or a key of it, unless it is 0."""
+    written = (Argument(flag, value) for flag, value in intent.args.items() if base_name(flag) == name)
+    return next((found for found in written if found.value not in (None, 0)), None)
 
 
 def stage_layers(layers: int, pipeline: int, partition: str = "") -> list[int]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from sparkctl.engines.flags import argument, flag_name
 from sparkctl.engines.vllm.flag_lists import flags_of, knows, version_of, versions
+from sparkctl.engines.vllm.spelling import base_name, long_name
 from sparkctl.inventory.model import Cluster, EngineIntent
 from sparkctl.inventory.words import nearest, quoted
 from sparkctl.rule import Hit, Rule, arg_path, rule
@@ -64,8 +65,8 @@ def flags_are_known(cluster: Cluster) -> Iterator[Hit]:
         return
     flags = flags_of(version)
     for flag, value in engine.args.items():
-        name = flag.lstrip("-").replace("_", "-")
-        asked = f"no-{name}" if value is False else name
+        name = long_name(flag)
+        asked = f"no-{name}" if value is False and "." not in name else name
         if value is None or not flags or knows(flags, asked):
             continue
         said = f"vLLM {version} has no flag {quoted('--' + asked)}"
@@ -79,6 +80,26 @@ def _flag_instead(name: str, asked: str, version: str) -> str:
     if having:
         return f"remove it, or use vLLM {having[-1]}, which has it"
     return f"did you mean `{guess}`?" if guess else f"`vllm serve --help` of {version} lists what it knows"
+
+
+@rule(
+    "PAR012",
+    "error",
+    "a flag that is written twice",
+    "facts A1; its parser",
+    book=RULES,
+)
+def flags_are_written_once(cluster: Cluster) -> Iterator[Hit]:
+    """Of a value and a key inside it, or of a short and a long name, vLLM takes one and drops the other."""
+    engine = cluster.engine
+    args = engine.args.items() if engine is not None and engine.kind in _BACKENDS else ()
+    given = [flag for flag, value in args if value is not None]
+    first = {long_name(flag): flag for flag in reversed(given)}
+    for flag in given:
+        other = first.get(base_name(flag), flag) if first[long_name(flag)] == flag else first[long_name(flag)]
+        if other != flag:
+            said = f"{quoted(flag)} and {quoted(other)} set one flag: vLLM takes one of them and drops the other"
+            yield Hit(arg_path(cluster, flag), said, f"write all of it at {quoted(other)}")
 
 
 @rule(
