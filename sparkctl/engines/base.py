@@ -15,7 +15,19 @@ from sparkctl.rule import Rule
 
 LAB_FOLDER = "/opt/sparkctl-lab/engine"
 """Where emulated nodes and their containers see the folder of a twin, read-only."""
+HUB_CACHE = "/root/.cache/huggingface"
+"""Where a container keeps models of the hub, unless its environment says otherwise."""
 _INSIDE = re.compile(r"[A-Za-z_]\w*(\.\w+)*", re.ASCII)
+
+
+def home(user: str) -> str:
+    """A home as useradd makes it; not asked for, so that what is rendered depends on the inventory alone."""
+    return "/root" if user == "root" else f"/home/{user}"
+
+
+def targets(intent: EngineIntent) -> set[str]:
+    """The paths in the container at which volumes lie."""
+    return {target.split(":")[0].rstrip("/") for target in intent.volumes.values()}
 
 
 @dataclass(frozen=True)

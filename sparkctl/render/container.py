@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sparkctl.engines import Rank, engine_of
+from sparkctl.engines.base import HUB_CACHE, home, targets
 from sparkctl.engines.flags import positional
 
 Groups = list[list[str]]
@@ -14,7 +15,6 @@ HOST: Groups = [["--network", "host"], ["--ipc", "host"]]
 LIMITS: Groups = [["--ulimit", "memlock=-1"], ["--ulimit", "nofile=1048576:1048576"]]  # facts ff36
 # What RDMA needs of a container: its devices, and to pin memory (facts ff36).
 RDMA: Groups = [["--device", "/dev/infiniband"], ["--cap-add", "IPC_LOCK"]]
-HUB_CACHE = "/root/.cache/huggingface"
 KEY = "/run/sparkctl/api.key"
 
 
@@ -72,16 +72,10 @@ def _keyed(rank: Rank, argv: Sequence[str]) -> tuple[str, Sequence[str]]:
 def volumes(rank: Rank) -> dict[str, str]:
     """A hub model is kept where the login user's own downloads are, as NVIDIA's playbooks do; `volumes` may differ."""
     chosen = dict(rank.intent.volumes)
-    targets = {target.split(":")[0].rstrip("/") for target in chosen.values()}
-    if not rank.intent.model.startswith("/") and HUB_CACHE not in targets:
+    if not rank.intent.model.startswith("/") and HUB_CACHE not in targets(rank.intent):
         chosen[f"{home(rank.user)}/.cache/huggingface"] = HUB_CACHE
     return chosen
 
 
 def _volumes(chosen: Mapping[str, str]) -> Groups:
     return [["--volume", f"{host}:{target}"] for host, target in sorted(chosen.items())]
-
-
-def home(user: str) -> str:
-    """A home as useradd makes it; not asked for, so that the file depends on the inventory alone."""
-    return "/root" if user == "root" else f"/home/{user}"

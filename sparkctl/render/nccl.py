@@ -8,6 +8,7 @@ from sparkctl.fabric.model import Endpoint, Fabric
 from sparkctl.inventory.model import Cluster, Node
 from sparkctl.render.artifact import NCCL_ENV, Artifact
 from sparkctl.render.environment import text_of
+from sparkctl.rules.nccl import BARE
 
 # Without NET=IB a fabric whose RDMA is not found is silently served by sockets (facts ff4). GID_INDEX is never set: it
 # drifts and differs per node (facts ff3); NCCL finds it by RoCE version and address family (facts B3).
@@ -29,8 +30,7 @@ def hca(fabric: Fabric, node: Node) -> str:
 
 def interfaces(endpoint: Endpoint) -> dict[str, str]:
     """Who meets where: NCCL takes `=name` as exact, all others take bare names and break on the `=` (facts C2)."""
-    bare = ("GLOO_SOCKET_IFNAME", "TP_SOCKET_IFNAME", "UCX_NET_DEVICES", "OMPI_MCA_btl_tcp_if_include")
-    return {"NCCL_SOCKET_IFNAME": f"={endpoint.netdev}"} | dict.fromkeys(bare, endpoint.netdev)
+    return {"NCCL_SOCKET_IFNAME": f"={endpoint.netdev}"} | dict.fromkeys(BARE, endpoint.netdev)
 
 
 def nccl_file(cluster: Cluster, node: Node, variables: Mapping[str, str]) -> Artifact:

@@ -12,6 +12,7 @@ from sparkctl.inventory.model import Cluster, where
 from sparkctl.inventory.words import quoted
 from sparkctl.rule import Hit, declare, rule
 from sparkctl.rules.adr import addresses, parse_address, pool_of
+from sparkctl.rules.nccl import BARE
 from sparkctl.rules.values import Kind, Value, values
 
 declare("INV001", "error", "the file is not a readable YAML mapping", "`sparkctl schema`")
@@ -56,7 +57,7 @@ _FORMS: dict[Kind, tuple[re.Pattern[str], str]] = {
         "the long name of a flag, with or without `--`",
     ),
     "variable": (re.compile(r"[A-Za-z_][A-Za-z0-9_]*"), "a variable name: letters, digits and `_`"),
-    "nccl name": (re.compile(r"NCCL_[A-Z0-9_]+"), "a name such as NCCL_DEBUG"),
+    "nccl name": (re.compile(r"NCCL_[A-Z0-9_]+"), "a name such as NCCL_DEBUG (others go into `engine.env`)"),
     "nccl value": (re.compile(r"[^`$&;|<>\\(){}!*?~]*"), "a value without shell characters"),
 }
 _EXPANSION = re.compile(r"\$\{|\$\(|`|\{\{|\{%|\{#")
@@ -111,6 +112,8 @@ def _fault_of(value: Value) -> str | None:
         return _local_path_fault(value.text)
     if value.kind == "host":
         return None if _is_host(value.text) else "an IP address or a host name"
+    if value.kind == "nccl name" and value.text in BARE:  # NCL001 says more
+        return None
     pattern, words = _FORMS[value.kind]
     return None if pattern.fullmatch(value.text) else words
 

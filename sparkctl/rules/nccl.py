@@ -14,6 +14,8 @@ from sparkctl.inventory.model import Cluster, Path
 from sparkctl.resources import share
 
 TABLE = "nccl-params"  # of the facts: name, type, default, first tag that has it, scope, place in NCCL's source
+# What other libraries ask for the interface where ranks meet; none of them understands NCCL's `=` (facts C2 and C3).
+BARE = ("GLOO_SOCKET_IFNAME", "TP_SOCKET_IFNAME", "UCX_NET_DEVICES", "OMPI_MCA_btl_tcp_if_include")
 
 
 @dataclass(frozen=True)
@@ -69,11 +71,22 @@ def is_older(version: str, least: str) -> bool:
 
 def picked(spec: str, known: Iterable[str]) -> tuple[str, ...]:
     """Those of `known` that a list picks: `^` excludes, `=` is exact, else an item is a beginning (facts B3)."""
+    marks, items = _items(spec)
+    return tuple(name for name in known if any(_takes(marks, item, name) for item in items) != ("^" in marks))
+
+
+def unpicked(spec: str, known: Iterable[str]) -> list[str]:
+    """The items of a list that are none of `known`, nor a beginning of one."""
+    marks, items = _items(spec)
+    names = tuple(known)
+    return [item for item in items if not any(_takes(marks, item, name) for name in names)]
+
+
+def _items(spec: str) -> tuple[str, list[str]]:
     found = re.fullmatch(r"([=^]*)(.*)", spec)
     marks, rest = found.groups() if found else ("", spec)
-    items = [item.partition(":")[0] for item in rest.split(",") if item]
+    return marks, [item.partition(":")[0] for item in rest.split(",") if item]
 
-    def listed(name: str) -> bool:
-        return any(name == item if "=" in marks else name.startswith(item) for item in items)
 
-    return tuple(name for name in known if listed(name) != ("^" in marks))
+def _takes(marks: str, item: str, name: str) -> bool:
+    return name == item if "=" in marks else name.startswith(item)

@@ -10,7 +10,7 @@ from sparkctl.fabric.ports import HALVES, MANAGEMENT, NETDEVS, WIFI
 from sparkctl.inventory.model import Cluster
 from sparkctl.inventory.words import listed, nearest, quoted
 from sparkctl.rule import Hit, fabric_rule, rule
-from sparkctl.rules.nccl import Setting, carried, effective, is_older, names, picked, settings
+from sparkctl.rules.nccl import BARE, Setting, carried, effective, is_older, names, picked, settings, unpicked
 
 _FOREIGN = {'"': "a quote", "'": "a quote", "#": "a `#`", " ": "a blank"}
 _CIRCLES = ("mesh", "ring")
@@ -30,7 +30,10 @@ _DIRECT = {
 def names_are_known(cluster: Cluster) -> Iterator[Hit]:
     """NCCL ignores a misspelt variable without a word."""
     for name in cluster.fabric.nccl:
-        if name not in names():
+        if name in BARE:
+            said = f"`{name}` is no variable of NCCL, and sparkctl sets it for each node"
+            yield Hit(("fabric", "nccl", name), said, "remove it")
+        elif name.startswith("NCCL_") and name not in names():  # INV008 says the rest
             said = f"no release of NCCL knows {quoted(name)}: it would be ignored without a word"
             guess = _nearest(name)
             remedy = f"did you mean `{guess}`?" if guess else "a patched library's own variable goes into `engine.env`"
@@ -76,6 +79,12 @@ def devices_are_the_cabled_ones(cluster: Cluster, fabric: Fabric) -> Iterator[Hi
     """A device without a cable breaks the connection; a cabled one that is left out costs its share of the rate."""
     setting = effective(cluster, "NCCL_IB_HCA")
     if not setting.value or cluster.fabric.transport != "roce":
+        return
+    unknown = [] if "^" in setting.value else unpicked(setting.value, [half.rdma for half in HALVES])
+    if unknown:
+        guess = nearest(unknown[0], [half.rdma for half in HALVES])
+        remedy = f"did you mean `{guess}`?" if guess else "remove it: sparkctl names the cabled devices of each node"
+        yield Hit(setting.path, f"NCCL_IB_HCA names {quoted(unknown[0])}, which is no device of a Spark", remedy)
         return
     for node in cluster.nodes:
         cabled = [attachment.half.rdma for attachment in fabric.of(node.name)]
