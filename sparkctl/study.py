@@ -23,7 +23,7 @@ from sparkctl.rules import rules
 from sparkctl.rules.ignore import without_ignored
 
 # After these neither the shape of the cables nor an address means anything; MTU, PAR and the like do not end a study.
-_STRUCTURAL = ("TOP", "ADR001", "ADR002", "INV006")
+_STRUCTURAL = ("TOP", "ADR001", "ADR002", "ADR007", "INV006")
 
 
 @dataclass(frozen=True)

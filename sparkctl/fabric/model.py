@@ -71,6 +71,11 @@ class Fabric:
         """Every subnet of the fabric once, in order of its first use."""
         return tuple(dict.fromkeys(a.address.network for a in self.attachments))
 
+    @property
+    def rails(self) -> tuple[tuple[Attachment, ...], ...]:
+        """What shares a subnet: the attachments of each segment and rail."""
+        return tuple(self._by_rail.values())
+
     @cached_property
     def _by_node(self) -> Mapping[str, tuple[Attachment, ...]]:
         return _grouped(self.attachments, lambda a: a.node)

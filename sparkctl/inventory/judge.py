@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from pydantic_core import ErrorDetails
 from sparkctl.inventory.model import Path, Source, where
 from sparkctl.inventory.parse import FINDINGS, Parsed
 from sparkctl.inventory.raw import (
+    RawAddresses,
     RawEnds,
     RawEngine,
     RawFabric,
@@ -19,6 +21,7 @@ from sparkctl.inventory.raw import (
     RawMetadata,
     RawNode,
     RawParallel,
+    RawRails,
     RawRuntime,
     RawSsh,
     RawSwitch,
@@ -32,6 +35,9 @@ _MODELS: Mapping[tuple[str, ...], type[BaseModel]] = {
     ("ssh",): RawSsh,
     ("nodes", "*"): RawNode,
     ("nodes", "*", "management"): RawManagement,
+    ("nodes", "*", "addresses"): RawAddresses,
+    ("nodes", "*", "addresses", "p0"): RawRails,
+    ("nodes", "*", "addresses", "p1"): RawRails,
     ("links", "*"): RawEnds,
     ("switches", "*"): RawSwitch,
     ("fabric",): RawFabric,
@@ -39,6 +45,7 @@ _MODELS: Mapping[tuple[str, ...], type[BaseModel]] = {
     ("engine", "runtime"): RawRuntime,
     ("engine", "parallel"): RawParallel,
 }
+_NETDEV = re.compile(r"en(P2)?p1s0f([01])np[01]")
 _EXPECTED = {
     "string_type": "text",
     "int_type": "an integer",
@@ -94,7 +101,7 @@ def _unknown_key(path: Path, source: Source) -> Finding:
     parent, key = path[:-1], str(path[-1])
     known = _keys(parent)
     section = f"in `{where(parent)}`" if parent else "at the top level"
-    guess = nearest(key, known) or _elsewhere(key)
+    guess = nearest(key, known) or _port(parent, key) or _elsewhere(key)
     remedy = f"did you mean `{guess}`?" if guess else f"known keys here: {listed(known, limit=20)}"
     return source.finding("INV003", "error", path, f"unknown key {quoted(key)} {section}", remedy)
 
@@ -103,6 +110,12 @@ def _keys(parent: Path) -> tuple[str, ...]:
     pattern = tuple("*" if isinstance(part, int) else part for part in parent)
     model = _MODELS.get(pattern)
     return tuple(model.model_fields) if model else ()
+
+
+def _port(parent: Path, key: str) -> str | None:
+    """Linux' name of a netdev where a port and a rail are meant."""
+    found = _NETDEV.fullmatch(key) if parent[2:] == ("addresses",) else None
+    return f"p{found[2]}: {{{'B' if found[1] else 'A'}: ...}}" if found else None
 
 
 def _elsewhere(key: str) -> str | None:

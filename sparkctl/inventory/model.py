@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from ipaddress import IPv4Interface
 from typing import Literal, TypeAlias
 
 from sparkctl.inventory.words import visible
@@ -74,7 +75,10 @@ class SshAccess:
 
 @dataclass(frozen=True)
 class Node:
-    """One DGX Spark; `rank` is its position in the inventory and 0 is the head."""
+    """One DGX Spark; `rank` is its position in the inventory and 0 is the head.
+
+    `addresses` are those of its fabric ports that are kept, by port and rail.
+    """
 
     name: str
     address: str
@@ -82,6 +86,7 @@ class Node:
     port: int
     user: str
     management: str
+    addresses: Mapping[tuple[str, str], IPv4Interface] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -194,6 +199,11 @@ class Cluster:
     def node(self, name: str) -> Node:
         """The node called `name`; KeyError when there is none."""
         return self._by_name[name]
+
+    @cached_property
+    def kept(self) -> Mapping[tuple[str, str, str], IPv4Interface]:
+        """The addresses that nodes keep, by node, port and rail."""
+        return {(node.name, *place): address for node in self.nodes for place, address in node.addresses.items()}
 
     @cached_property
     def _by_name(self) -> Mapping[str, Node]:

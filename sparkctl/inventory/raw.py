@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
+from ipaddress import IPv4Interface
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -24,6 +26,7 @@ from sparkctl.inventory.words import visible
 
 _LAYOUT = re.compile(r"(?:TP([1-9][0-9]{0,3}))?(?:PP([1-9][0-9]{0,3}))?(?:DP([1-9][0-9]{0,3}))?")
 _END = re.compile(r"[^:]+:.+", re.DOTALL)
+_WITH_PREFIX = re.compile(r"[0-9.]+/[0-9]{1,2}")
 
 Text = Annotated[str, Field(min_length=1)]
 TcpPort = Annotated[int, Field(ge=1, le=65535)]
@@ -48,6 +51,19 @@ def _is_layout(text: str) -> str:
 def _is_end(text: str) -> str:
     if not _END.fullmatch(text):
         raise ValueError("expected one end of a cable as NAME:PORT, such as spark-1:p1")
+    return text
+
+
+def interface(text: str) -> IPv4Interface | None:
+    """`10.100.0.1/24` as an address with its prefix; None when it is none."""
+    with suppress(ValueError):
+        return IPv4Interface(text) if _WITH_PREFIX.fullmatch(text) else None
+    return None
+
+
+def _is_interface(text: str) -> str:
+    if interface(text) is None:
+        raise ValueError("expected an IPv4 address with the length of its prefix")
     return text
 
 
@@ -91,6 +107,7 @@ def _shape(value: object) -> str:
 End = Annotated[
     str, AfterValidator(_is_end), Field(description="`node:p0`, `node:p1` or `switch:port`.", examples=["spark-1:p1"])
 ]
+Kept = Annotated[str, AfterValidator(_is_interface)]
 Setting = Annotated[str, BeforeValidator(_text_of_number), WithJsonSchema({"type": ["string", "integer"]})]
 Argument = Annotated[
     Any,
@@ -126,6 +143,20 @@ class RawManagement(_Section):
     interface: Text | None = Field(None, description="Management netdev; default: enP7s7, the 10GbE jack.")
 
 
+class RawRails(_Section):
+    """The addresses of one port."""
+
+    A: Kept | None = Field(None, description="Of the first PCIe half.", examples=["10.100.0.1/24"])
+    B: Kept | None = Field(None, description="Of the second PCIe half.", examples=["10.100.1.1/24"])
+
+
+class RawAddresses(_Section):
+    """Addresses of fabric ports that exist and stay; they win over fabric.subnet_pool."""
+
+    p0: RawRails | None = Field(None, description="The QSFP cage next to the RJ45 jack.")
+    p1: RawRails | None = Field(None, description="The outer QSFP cage.")
+
+
 class RawNode(_Section):
     """One DGX Spark."""
 
@@ -134,6 +165,11 @@ class RawNode(_Section):
     port: TcpPort = Field(22, description="SSH port.")
     user: Text | None = Field(None, description="Login name on this node; default: ssh.user.")
     management: RawManagement | None = Field(None, description="Default: interface enP7s7.")
+    addresses: RawAddresses | None = Field(
+        None,
+        description="Fabric addresses to keep, by port and rail; default: those of fabric.subnet_pool.",
+        examples=["{p1: {A: 10.100.0.1/24, B: 10.100.1.1/24}}"],
+    )
 
 
 class RawEnds(_Section):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Interface
 from pathlib import PurePosixPath
 
 from sparkctl.inventory.model import (
@@ -19,7 +20,17 @@ from sparkctl.inventory.model import (
     SshAccess,
     Switch,
 )
-from sparkctl.inventory.raw import Cable, RawEngine, RawFabric, RawInventory, RawNode, RawParallel, RawSsh, layout
+from sparkctl.inventory.raw import (
+    Cable,
+    RawAddresses,
+    RawEngine,
+    RawFabric,
+    RawInventory,
+    RawNode,
+    RawParallel,
+    RawSsh,
+    layout,
+)
 
 MANAGEMENT = "enP7s7"  # the RJ45 10GbE jack of every Spark: facts ff3.1
 
@@ -72,7 +83,14 @@ def _ssh(raw: RawSsh, controller: Controller) -> SshAccess:
 
 def _node(raw: RawNode, rank: int, user: str) -> Node:
     interface = raw.management.interface if raw.management else None
-    return Node(raw.name, raw.address, rank, raw.port, raw.user or user, interface or MANAGEMENT)
+    kept = _addresses(raw.addresses) if raw.addresses else {}
+    return Node(raw.name, raw.address, rank, raw.port, raw.user or user, interface or MANAGEMENT, kept)
+
+
+def _addresses(raw: RawAddresses) -> Mapping[tuple[str, str], IPv4Interface]:
+    ports = ((port, of) for port, of in (("p0", raw.p0), ("p1", raw.p1)) if of is not None)
+    written = ((port, rail, text) for port, of in ports for rail, text in (("A", of.A), ("B", of.B)))
+    return {(port, rail): IPv4Interface(text) for port, rail, text in written if text is not None}
 
 
 def _link(raw: Cable, index: int) -> Link:

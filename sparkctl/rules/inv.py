@@ -151,6 +151,8 @@ def management_looks_different(cluster: Cluster) -> Iterator[Hit]:
     if pool is None:
         return
     taken = _subnets_end(cluster)
+    if cluster.kept and taken == int(pool.network_address):
+        return  # `addresses` leave nothing to the pool
     for path, owner, literal in addresses(cluster):
         if isinstance(literal, IPv4Address) and literal in pool and int(literal) >= taken:
             yield Hit(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import IPv4Interface, IPv4Network
 from typing import ClassVar
 
 from sparkctl.fabric import addressing
@@ -89,22 +89,36 @@ def rails(cluster: Cluster) -> tuple[Rail, ...]:
 
 
 def subnets_needed(segments: Iterable[Segment], cluster: Cluster) -> int:
-    """How many subnets the pool must hold: one more than the largest index."""
-    return 1 + max((addressing.subnet_index(s.index, rail) for s in segments for rail in rails(cluster)), default=-1)
+    """How many subnets the pool must hold: one more than the largest index of those that are not all kept."""
+    pairs = ((s, rail) for s in segments for rail in rails(cluster) if any(_unsaid(cluster, s, rail)))
+    return 1 + max((addressing.subnet_index(s.index, rail) for s, rail in pairs), default=-1)
+
+
+def _unsaid(cluster: Cluster, segment: Segment, rail: Rail) -> Iterator[bool]:
+    return ((end.owner, end.port, rail) not in cluster.kept for end in segment.ends)
+
+
+def prefix_length(segments: Iterable[Segment], cluster: Cluster) -> int:
+    """The shortest prefix of the fabric's subnets: on so many bits all nodes of any one of them agree."""
+    pool = addressing.prefix_length(len(cluster.nodes))
+    places = ((end.owner, end.port, rail) for s in segments for end in s.ends for rail in rails(cluster))
+    return min((a.network.prefixlen if (a := cluster.kept.get(place)) else pool for place in places), default=pool)
 
 
 def _attachments(segments: Iterable[Segment], cluster: Cluster) -> tuple[Attachment, ...]:
     pool = IPv4Network(cluster.fabric.subnet_pool)
-    prefix = addressing.prefix_length(len(cluster.nodes))
-    found = []
-    for segment in segments:
-        for rail in rails(cluster):
-            network = addressing.subnet(pool, prefix, addressing.subnet_index(segment.index, rail))
-            found += [_attachment(end, rail, segment, network, cluster) for end in segment.ends]
+    pairs = [(segment, rail) for segment in segments for rail in rails(cluster)]
+    found = [_attachment(end, rail, segment, pool, cluster) for segment, rail in pairs for end in segment.ends]
     ranks = {node.name: node.rank for node in cluster.nodes}
     return tuple(sorted(found, key=lambda a: (ranks[a.node], PORTS.index(a.half.port), a.rail)))
 
 
-def _attachment(end: LinkEnd, rail: Rail, segment: Segment, network: IPv4Network, cluster: Cluster) -> Attachment:
-    address = addressing.address(network, cluster.node(end.owner).rank)
+def _attachment(end: LinkEnd, rail: Rail, segment: Segment, pool: IPv4Network, cluster: Cluster) -> Attachment:
+    rank, nodes = cluster.node(end.owner).rank, len(cluster.nodes)
+    address = cluster.kept.get((end.owner, end.port, rail)) or _of_pool(pool, segment.index, rail, rank, nodes)
     return Attachment(end.owner, half(end.port, rail), segment.index, address, cluster.fabric.mtu)
+
+
+def _of_pool(pool: IPv4Network, segment: int, rail: Rail, rank: int, nodes: int) -> IPv4Interface:
+    prefix = addressing.prefix_length(nodes)
+    return addressing.address(addressing.subnet(pool, prefix, addressing.subnet_index(segment, rail)), rank)

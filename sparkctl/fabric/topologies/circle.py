@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sparkctl.fabric import addressing
 from sparkctl.fabric.model import Attachment, Endpoint
-from sparkctl.fabric.topologies.base import Topology
+from sparkctl.fabric.topologies.base import Topology, prefix_length
 from sparkctl.inventory.model import Cluster, Node
 
 # How NCCL finds the port that leads to a peer (facts B5, from 2.30.7 on), and no plugin that would
@@ -14,7 +13,7 @@ from sparkctl.inventory.model import Cluster, Node
 # which on a Spark are those of two *different* cages, and here two cages lead to two neighbours (facts B4); 0 is
 # what most owners report as working where each rail has a subnet of its own. `fabric.nccl` overrides every one of them.
 ROUTED = {"NCCL_IB_SUBNET_AWARE_ROUTING": "1", "NCCL_NET_PLUGIN": "none", "NCCL_IB_MERGE_NICS": "0"}
-_ASSUMED_PREFIX = 24  # NCCL's own NCCL_IB_SUBNET_PREFIX_LEN (facts B3)
+ASSUMED_PREFIX = 24  # NCCL's own NCCL_IB_SUBNET_PREFIX_LEN (facts B3)
 
 
 class Circle(Topology):
@@ -28,5 +27,5 @@ class Circle(Topology):
         """What NCCL needs to take the right port to each neighbour; nothing of it concerns sockets."""
         if cluster.fabric.transport != "roce":
             return {}
-        prefix = addressing.prefix_length(len(cluster.nodes))
-        return ROUTED if prefix == _ASSUMED_PREFIX else {**ROUTED, "NCCL_IB_SUBNET_PREFIX_LEN": str(prefix)}
+        prefix = prefix_length(self.segments(cluster), cluster)
+        return ROUTED if prefix == ASSUMED_PREFIX else {**ROUTED, "NCCL_IB_SUBNET_PREFIX_LEN": str(prefix)}
