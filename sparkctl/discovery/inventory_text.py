@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Interface, IPv4Network
 
 from sparkctl.discovery.cabling import Found, Seen, in_use, interfaces, spelled
+from sparkctl.discovery.keeping import InUse, Place, keepable, left
 from sparkctl.discovery.recabling import recabling
 from sparkctl.fabric.addressing import RAILS
 from sparkctl.fabric.model import Fabric
-from sparkctl.fabric.ports import half
+from sparkctl.fabric.ports import HALVES, NETDEVS, PORTS, half
 from sparkctl.inventory.model import TopologyName
 from sparkctl.inventory.resolve import Controller
 from sparkctl.inventory.starter import usual
@@ -57,7 +58,7 @@ class Draft:
 
 @dataclass(frozen=True)
 class _Sketch:
-    """All of the text but what is tried out: the pool."""
+    """All of the text but what is tried out: the pool; `kept`: addresses that stay."""
 
     name: str
     seen: Sequence[Seen]
@@ -66,6 +67,7 @@ class _Sketch:
     topology: TopologyName
     mtu: int
     about_mtu: str
+    kept: Mapping[Place, IPv4Interface] = field(default_factory=dict)
 
     def text(self, pool: IPv4Network, about: str, check: Iterable[str]) -> str:
         parts = (_opening(self, check), _nodes(self), _links(self), _switches(self), _fabric(self, pool, about))
@@ -88,7 +90,7 @@ def draft(
     def studied(text: str) -> Study:
         return study_text(text.encode(), path, controller)
 
-    pool, about, doubt = _pool(sketch, studied)
+    sketch, pool, about, doubt = _pool(sketch, studied)
     moves = recabling(asked, found, seen) if asked else ()
     check = (*found.check, *doubt, *(f"for topology {topology}, {move}" for move in moves))
     text = sketch.text(pool, about, check)
@@ -122,28 +124,48 @@ def _mtu(found: Found, seen: Sequence[Seen]) -> tuple[int, str]:
 # --- the pool ---------------------------------------------------------------------------------------------------
 
 
-def _pool(sketch: _Sketch, studied: Callable[[str], Study]) -> tuple[IPv4Network, str, tuple[str, ...]]:
-    """One whose plan gives the nodes the addresses that they have; else one that is free."""
+def _pool(sketch: _Sketch, studied: Callable[[str], Study]) -> tuple[_Sketch, IPv4Network, str, tuple[str, ...]]:
+    """One whose plan gives the nodes the addresses that they have; else a free one, and what is kept beside it."""
     used = in_use(sketch.seen)
     for pool in _candidates(used):
         fabric = studied(sketch.text(pool, "", ())).fabric
         if fabric is not None and fits(fabric, used):
-            return pool, "the addresses in use are those of this pool", ()
+            return sketch, pool, "the addresses in use are those of this pool", ()
     pool = _free(sketch.seen)
     if not used:
-        return pool, "no fabric address is in use; must not be in use anywhere in your network", ()
-    shown = listed(sorted({str(a) for addresses in used.values() for a in addresses}))
-    doubt = f"addresses in use on fabric netdevs are not as sparkctl would give them: {shown}"
-    return pool, "must not be in use anywhere in your network", (doubt,)
+        return sketch, pool, "no fabric address is in use; must not be in use anywhere in your network", ()
+    plain = studied(sketch.text(pool, "", ()))
+    keeping = replace(sketch, kept=keepable(plain.fabric, used, _beside(sketch.seen)) if plain.fabric else {})
+    if len(studied(keeping.text(pool, "", ())).errors) > len(plain.errors):
+        keeping = sketch
+    about = "`addresses` come first; must not be in use anywhere in your network"
+    return keeping, pool, about if keeping.kept else about.partition("; ")[2], tuple(_lost(keeping, used, plain.fabric))
 
 
-def fits(fabric: Fabric, used: Mapping[tuple[str, str], tuple[IPv4Interface, ...]]) -> bool:
+def _lost(sketch: _Sketch, used: InUse, fabric: Fabric | None) -> Iterator[str]:
+    goes, stays = left(used, sketch.kept, fabric)
+    if goes:
+        why = "no subnet of theirs holds all ends of a rail and nothing else"
+        yield f"addresses in use on fabric netdevs that `cluster up` would replace, for {why}: {listed(goes)}"
+    if stays:
+        yield f"addresses on ports without a cable are left alone: {listed(stays)}"
+
+
+def _beside(seen: Iterable[Seen]) -> Iterator[IPv4Network]:
+    """The networks of all that is not the fabric: management, LAN, bridges."""
+    for one in seen:
+        netdevs = one.netdevs.value if isinstance(one.netdevs, Known) else {}
+        shown = (address for name, netdev in netdevs.items() if name not in NETDEVS for address in netdev.addresses)
+        yield from (interface.network for interface in interfaces((*shown, one.address)))
+
+
+def fits(fabric: Fabric, used: InUse) -> bool:
     """Whether every planned address is in use, and no other one on a fabric netdev."""
     planned = {(a.node, a.netdev): (a.address,) for a in fabric.attachments}
     return planned == dict(used)
 
 
-def _candidates(used: Mapping[tuple[str, str], tuple[IPv4Interface, ...]]) -> Iterator[IPv4Network]:
+def _candidates(used: InUse) -> Iterator[IPv4Network]:
     """The /16 around each address first, then smaller ones, each once."""
     addresses = sorted({interface.ip for interfaces in used.values() for interface in interfaces})
     private = [ip for ip in addresses[:1] if any(ip in net for net in PRIVATE)]
@@ -204,14 +226,24 @@ def _ssh(sketch: _Sketch) -> str:
 def _nodes(sketch: _Sketch) -> str:
     """In the order that was given."""
     shared = len({one.user for one in sketch.seen}) == 1
-    lines = [_node(one, shared) for one in sketch.seen]
-    return "\nnodes: # order is rank, the first is the head\n" + "\n".join(lines)
+    lines = [_node(one, shared, _kept(one.name, sketch.kept)) for one in sketch.seen]
+    said = "; `addresses` are in use and stay" if sketch.kept else ""
+    return f"\nnodes: # order is rank, the first is the head{said}\n" + "\n".join(lines)
 
 
-def _node(one: Seen, shared: bool) -> str:
+def _kept(node: str, kept: Mapping[Place, IPv4Interface]) -> str:
+    """`{p1: {A: 10.100.0.1/24}}`, empty where nothing of the node is kept."""
+    ports = {port: [h for h in HALVES if h.port == port and (node, h.netdev) in kept] for port in PORTS}
+    written = {port: ", ".join(f"{h.rail}: {kept[node, h.netdev]}" for h in halves) for port, halves in ports.items()}
+    shown = ", ".join(f"{port}: {{{rails}}}" for port, rails in written.items() if rails)
+    return f"{{{shown}}}" if shown else ""
+
+
+def _node(one: Seen, shared: bool, kept: str) -> str:
     fields = [f"name: {_scalar(one.name)}", f"address: {_address(one.address)}"]
     fields += [f"port: {one.port}"] if one.port != 22 else []
     fields += [] if shared else [f"user: {_scalar(one.user)}"]
+    fields += [f"addresses: {kept}"] if kept else []
     own = one.hostname.partition(".")[0]
     note = f" # calls itself {visible(one.hostname)[:60] or 'nothing'}" if own != one.name else ""
     return f"  - {{{', '.join(fields)}}}{note}"

@@ -421,3 +421,106 @@ def test_json_has_everything(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_place_that_cannot_be_written_is_said_before_a_node_is_asked(output: str, said: str) -> None:
     result = CliRunner().invoke(app, ["inventory", "discover", "a@192.0.2.1", "a@192.0.2.2", "-o", output])
     assert result.exit_code == 2 and said in " ".join(result.stderr.split())
+
+
+# --- clusters of other tools ------------------------------------------------------------------------------------
+
+TOOLS = {
+    "NVIDIA Sync": {"A": ("10.100.240.1/24", "10.100.240.2/24"), "B": ("10.100.241.1/24", "10.100.241.2/24")},
+    "playbook": {"A": ("192.168.100.10/24", "192.168.100.11/24"), "B": ("192.168.200.12/24", "192.168.200.13/24")},
+    "sparkrun": {"A": ("192.168.11.13/24", "192.168.11.14/24"), "B": ("192.168.12.13/24", "192.168.12.14/24")},
+    "spark-vllm-docker": {
+        "A": ("192.168.177.11/24", "192.168.177.12/24"),
+        "B": ("192.168.178.11/24", "192.168.178.12/24"),
+    },
+    "pairs": {"A": ("10.0.0.0/31", "10.0.0.1/31"), "B": ("10.0.0.3/31", "10.0.0.2/31")},
+    "one rail": {"A": ("10.9.8.7/28", "10.9.8.1/28"), "B": ("", "")},
+}
+
+
+def addressed(addresses: dict[str, tuple[str, ...]], **others: str) -> list[Seen]:
+    """The two nodes of dual.yaml with these addresses by rail, and others by netdev on the first."""
+
+    def given(one: Seen) -> Seen:
+        assert isinstance(one.netdevs, Known)
+        rank = int(one.name[-1]) - 1
+        wanted = {half.netdev: addresses[half.rail][rank] for half in HALVES if half.port == "p1"}
+        wanted |= others if rank == 0 else {}
+        shown = {
+            n: tuple(wanted.get(n, "").split()) if n in (*NETDEVS, *others) else d.addresses
+            for n, d in one.netdevs.value.items()
+        }
+        return replace(one, netdevs=Known({n: replace(d, addresses=shown[n]) for n, d in one.netdevs.value.items()}))
+
+    return changed("dual", given)
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_a_cluster_of_another_tool_keeps_its_addresses(tool: str) -> None:
+    seen = addressed(TOOLS[tool])
+    _, made, cluster = drafted(seen)
+    assert made.settled and not made.check, (made.findings, made.check)
+    fabric = study_text(made.text.encode(), "sparks.yaml", DESK).fabric
+    assert fabric is not None
+    planned = {(a.node, a.netdev): (str(a.address),) for a in fabric.attachments if TOOLS[tool][a.rail][0]}
+    in_use = {
+        (one.name, n): d.addresses for one in seen for n, d in one.netdevs.value.items() if n in NETDEVS and d.addresses
+    }  # type: ignore[union-attr]
+    assert planned == in_use
+    assert "`addresses` are in use and stay" in made.text
+    assert [len(node.addresses) for node in cluster.nodes] == [len(in_use) // 2] * 2
+
+
+@pytest.mark.parametrize(
+    ("addresses", "kept", "says"),
+    [
+        (
+            {"A": ("10.1.0.1/24", "10.2.0.2/24"), "B": ("10.3.0.1/24", "10.3.0.2/24")},
+            "B",
+            "10.1.0.1/24 and 10.2.0.2/24",
+        ),
+        ({"A": ("10.1.0.1/24", "10.1.0.1/24"), "B": ("10.3.0.1/24", "10.3.0.2/24")}, "B", "10.1.0.1/24"),
+        (
+            {"A": ("10.1.0.1/24", "10.1.0.2/24"), "B": ("10.1.0.3/24", "10.1.0.4/24")},
+            "A",
+            "10.1.0.3/24 and 10.1.0.4/24",
+        ),
+        ({"A": ("10.1.0.1/24", ""), "B": ("10.3.0.1/24", "10.3.0.2/24")}, "B", "10.1.0.1/24"),
+        ({"A": ("10.1.0.1/24 10.5.0.1/24", "10.5.0.2/24"), "B": ("10.3.0.1/24", "10.3.0.2/24")}, "AB", "10.1.0.1/24"),
+        ({"A": ("169.254.1.1/16", "169.254.1.2/16"), "B": ("10.3.0.1/24", "10.3.0.2/24")}, "B", "169.254.1.1/16"),
+        ({"A": ("192.0.2.1/24", "192.0.2.2/24"), "B": ("10.3.0.1/24", "10.3.0.2/24")}, "B", "192.0.2.1/24"),
+    ],
+)
+def test_what_no_rail_can_keep_is_said(addresses: dict[str, tuple[str, ...]], kept: str, says: str) -> None:
+    _, made, cluster = drafted(addressed(addresses))
+    assert made.settled, made.findings
+    assert {rail for node in cluster.nodes for _, rail in node.addresses} == set(kept)
+    assert [point for point in made.check if "would replace" in point and says in point], made.check
+
+
+def test_an_address_on_a_port_without_a_cable_is_left_alone() -> None:
+    _, made, cluster = drafted(addressed(TOOLS["NVIDIA Sync"], enp1s0f0np0="10.7.7.7/24"))
+    assert made.settled and len(cluster.nodes[0].addresses) == 2
+    assert made.check == ("addresses on ports without a cable are left alone: 10.7.7.7/24",)
+
+
+IN_USE = st.sampled_from(
+    [
+        "",
+        "10.1.0.1/24",
+        "10.1.0.2/24",
+        "10.1.1.2/25",
+        "10.1.0.0/24",
+        "0.0.0.0/0",
+        "192.0.2.9/24",
+        "127.0.0.1/8",
+        "::1/128",
+        "x",
+    ]
+)
+
+
+@given(st.tuples(*[st.lists(IN_USE, max_size=2).map(" ".join)] * 4))
+def test_whatever_is_in_use_the_inventory_is_valid(found_there: tuple[str, ...]) -> None:
+    _, made, _ = drafted(addressed({"A": found_there[:2], "B": found_there[2:]}))
+    assert made.settled, made.findings
