@@ -46,7 +46,24 @@ def trees(draw: st.DrawFn, topology: str | None = None, most: int = 9) -> Tree:
     fitting = layouts(chosen, count)
     if fitting and draw(st.booleans()):
         tree["engine"] = draw(engines(fitting))
+    if draw(st.booleans()):
+        tree["nodes"] = draw(keeping(tree))
     return tree
+
+
+@st.composite
+def keeping(draw: st.DrawFn, tree: Tree) -> list[Tree]:
+    """The nodes with `addresses`, on all ends of some rails."""
+    kept: dict[str, Tree] = {node["name"]: {} for node in tree["nodes"]}
+    cabled = [[end.split(":") for end in link if end.split(":")[0] in kept] for link in tree["links"]]
+    groups = [[end for ends in cabled for end in ends]] if tree["fabric"]["topology"] == "switch" else cabled
+    length = draw(st.sampled_from((24, 25)))
+    for k, ends in enumerate(groups):
+        for r, rail in enumerate("AB" if tree["fabric"]["rails"] == "both" else "A"):
+            hosts = st.lists(st.integers(1, 126), min_size=len(ends), max_size=len(ends), unique=True)
+            for (node, port), host in zip(ends, draw(hosts), strict=True) if draw(st.booleans()) else ():
+                kept[node].setdefault(port, {})[rail] = f"10.{200 + r}.{k}.{host}/{length}"
+    return [{**node, "addresses": kept[node["name"]]} if kept[node["name"]] else node for node in tree["nodes"]]
 
 
 @st.composite

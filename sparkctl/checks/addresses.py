@@ -105,15 +105,16 @@ def subnet(view: View) -> Iterator[Verdict]:
         others = _sharing(here, fact.value)
         touched = ends(a for a in view.fabric.of(here.node) if a.netdev in {here.netdev, *others})
         measured = "; ".join(f"{text} on {netdev}" for netdev, text in others.items()) or f"{here.netdev} alone"
-        remedy = _parted(here, others) if others else ""
+        stays = (here.node, here.half.port, here.rail) in view.cluster.kept
+        remedy = _parted(here, others, "`addresses`" if stays else "a fabric.subnet_pool") if others else ""
         yield Verdict(SUBNET, state(not others), rail(here), str(network), measured, "one netdev", remedy, touched)
 
 
-def _parted(here: Attachment, others: Mapping[str, str]) -> str:
+def _parted(here: Attachment, others: Mapping[str, str], source: str) -> str:
     """A fabric netdev loses the address; any other keeps its own, and the fabric goes elsewhere."""
     kept = [netdev for netdev in others if netdev not in NETDEVS]
     if kept:
-        return f"choose a fabric.subnet_pool that {', '.join(kept)} of {here.node} is not in, then sparkctl cluster up"
+        return f"choose {source} that {', '.join(kept)} of {here.node} is not in, then sparkctl cluster up"
     return f"on {here.node}: {_away(others.items())}then sparkctl cluster up sets the planned addresses"
 
 

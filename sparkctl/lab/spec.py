@@ -120,7 +120,7 @@ def specify(
     cluster: Cluster, fabric: Fabric, renderer: Renderer = "networkd", backend: BackendName = "container"
 ) -> LabSpec:
     """The lab of `cluster`; `renderer` is what netplan gives its nodes' netdevs to."""
-    network = management_network(IPv4Network(cluster.fabric.subnet_pool, strict=False))
+    network = management_network(IPv4Network(cluster.fabric.subnet_pool, strict=False), *fabric.subnets)
     if len(cluster.nodes) > network.num_addresses - _FIRST_HOST - 1:
         raise Refused("the lab's management network has no room for so many nodes", "use an inventory with fewer nodes")
     layers = [_cable(cable, rail, cluster) for cable in fabric.cables for rail in RAILS]
@@ -141,10 +141,10 @@ def specify(
     )
 
 
-def management_network(pool: IPv4Network) -> IPv4Network:
-    """The first /24 of the benchmarking addresses that is not in the inventory's own pool."""
+def management_network(pool: IPv4Network, *subnets: IPv4Network) -> IPv4Network:
+    """The first /24 of the benchmarking addresses that is neither in the inventory's own pool nor in a subnet of it."""
     for network in _POOL.subnets(new_prefix=24):
-        if not network.overlaps(pool):
+        if not any(network.overlaps(own) for own in (pool, *subnets)):
             return network
     raise Refused(f"subnet_pool {pool} leaves the lab no management network", "use a pool of RFC 1918 addresses")
 

@@ -24,7 +24,7 @@ from sparkctl.plan.plan import Plan
 from sparkctl.plan.playbook import load
 from sparkctl.plan.steps import left_behind, newcomers, plan_down, plan_up
 from sparkctl.render import Rendering, render
-from sparkctl.study import study
+from sparkctl.study import controller_of, study, study_text
 
 INVENTORY = Path(__file__).parents[2] / "inventories" / "dual.yaml"
 STUDY = study(INVENTORY)
@@ -178,6 +178,29 @@ def test_one_changed_engine_file_restarts_the_whole_gang(field_: str) -> None:
     assert titles(plan) == ["stop all ranks", "engine, workers", "engine, head"]
     assert set(plan.steps[0].changes) == {"spark-1", "spark-2"}
     assert [c.kind for c in plan.steps[1].changes["spark-2"]] == ["file", "unit"]
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_addresses_that_are_kept_are_not_renumbered(kept: bool) -> None:
+    """NVIDIA Sync's, with its MTU: with `addresses` none becomes another, without them each does."""
+    there = {
+        n: {a.netdev: f"10.100.24{'AB'.index(a.rail)}.{k}/24" for a in FABRIC.of(n)}
+        for k, n in enumerate(ASKED, start=1)
+    }
+    text = INVENTORY.read_text()
+    for name, (rail_a, rail_b) in ((n, there[n].values()) for n in there) if kept else ():
+        text = text.replace(f"name: {name},", f"name: {name}, addresses: {{p1: {{A: {rail_a}, B: {rail_b}}}}},")
+    found = study_text(text.encode(), str(INVENTORY), controller_of(INVENTORY))
+    assert found.cluster is not None and found.fabric is not None and not found.errors
+    files, fabric = render(found.cluster, found.fabric).nodes, found.fabric
+    wanted = {n: replace(d, rendering=files[n], attachments=fabric.of(n)) for n, d in desired().items()}
+    facts = {n: FakeNode(n, 9000, there[n]).facts() for n in ASKED}
+    plan = plan_up(CLUSTER.name, wanted, facts, load("up"))
+    targets = {n: plan.network(n)[0].netdevs for n in ASKED}
+    assert all((t.after_address == there[n][t.netdev]) is kept for n in ASKED for t in targets[n])
+    assert ("becomes" not in plan.network("spark-1")[0].summary) is kept
+    assert kept or "10.100.240.1/24 becomes 10.20.0.11/24" in plan.network("spark-1")[0].summary
+    assert all(f'"{a}"' in files[n].files[0].content for n in ASKED for a in there[n].values()) is kept
 
 
 def test_a_dead_rank_is_an_operation_on_the_gang() -> None:

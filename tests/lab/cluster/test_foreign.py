@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 
-from tests.lab.labs import Rig, same
+from tests.lab.labs import Rig, same, sparkctl
 from tests.unit.test_foreign import CX7, EUGR, HEAD, NM, SYNC
 
 NODE = "spark-2"
@@ -27,16 +28,17 @@ MOVED = {
     "20-matching.yaml": (MATCHING, "10.55.0.2/24"),
 }
 ALWAYS = ("40-cx7.yaml", "10-user.yaml")
+ADDRESSES = "ip -4 -br addr show to 10.100.0.0/16"
 PROFILE = "90-NM-14f59568-5076-387a-aef6-10adfcca2e26.yaml"
 
 
-def planted(rig: Rig, name: str, text: str, address: str = "") -> None:
+def planted(rig: Rig, name: str, text: str, address: str = "", node: str = NODE) -> None:
     """The file is there and in force, as on a node that was used with it before; a link-local address takes seconds."""
     shown = " && ".join(f"ip -4 addr show dev {dev} | grep -qF '{address}'" for dev in RAILS[: 2 if "169" in address else 1])
     # On a busy machine `netplan apply` gives up on udev or on networkd, and says so or not: once more then.
     tried = f"for i in $(seq 50); do {shown} && break 2; sleep 0.2; done" if address else "sleep 2; break"
     await_it = f"for turn in 1 2 3; do netplan apply; {tried}; systemctl reset-failed systemd-networkd; done; {shown if address else ':'}"
-    rig.root(NODE, f"printf '%s' '{quoted(text)}' >/etc/netplan/{name}; chmod 600 /etc/netplan/{name}; {await_it}", timeout=90)
+    rig.root(node, f"printf '%s' '{quoted(text)}' >/etc/netplan/{name}; chmod 600 /etc/netplan/{name}; {await_it}", timeout=90)
 
 
 def back(rig: Rig, before: dict[str, str], seconds: float = 30) -> None:
@@ -51,10 +53,10 @@ def quoted(text: str) -> str:
     return text.replace("'", "'\\''")
 
 
-def removed(rig: Rig, name: str) -> None:
+def removed(rig: Rig, name: str, node: str = NODE) -> None:
     """Nothing of it is left, so that the next test begins as the first did."""
     down = "; ".join(f"ip addr flush dev {dev}; ip link set {dev} down; ip link set {dev} mtu 1500 up" for dev in RAILS)
-    rig.root(NODE, f"rm -f /etc/netplan/{name}*; netplan apply; {down}; sleep 2")
+    rig.root(node, f"rm -f /etc/netplan/{name}*; netplan apply; {down}; sleep 2")
 
 
 @pytest.mark.parametrize("name", [n if n in ALWAYS else pytest.param(n, marks=pytest.mark.more) for n in MOVED])
@@ -77,6 +79,33 @@ def test_taken_over_and_given_back(bare: Rig, name: str) -> None:
     finally:
         bare.cluster("down", "--yes")
         removed(bare, name)
+
+
+def test_a_cluster_of_nvidia_sync_is_adopted_with_its_addresses(bare: Rig, tmp_path: Path) -> None:
+    """Discovered, brought up and torn down by the discovered inventory: no address changes at any time."""
+    name, fresh = "99-nvidia-sync-cluster.yaml", tmp_path / "fresh.yaml"
+    hosts = {node.name: f".{k}/24" for k, node in enumerate(bare.state.nodes, start=1)}
+    for node, host in hosts.items():
+        planted(bare, name, SYNC.replace(".1/24", host), f"10.100.0{host}", node)
+    try:
+        before, shown = bare.capture(), bare.each(ADDRESSES)
+        words = ["inventory", "discover", "--lab", bare.inventory, "--name", bare.name, "-o", fresh, "-q"]
+        found = sparkctl(*words)
+        assert found.code == 0, found.err
+        adopted = Rig(fresh, bare.name)
+        plan = adopted.cluster("plan", "--take-over")
+        assert plan.code == 0 and "netplan apply" in plan.out and "becomes" not in plan.out, plan.out + plan.err
+        up = adopted.cluster("up", "--yes", "--take-over")
+        assert up.code == 0, up.err
+        assert bare.each(ADDRESSES) == shown and all("10.100.1." in text for text in shown.values())
+        assert all(name not in text for text in bare.each("ls /etc/netplan").values()), "ours is the one that gives them"
+        assert adopted.cluster("diff").code == 0
+        assert adopted.cluster("down", "--yes").code == 0
+        back(bare, before)
+    finally:
+        bare.cluster("down", "--yes")
+        for node in hosts:
+            removed(bare, name, node)
 
 
 def test_what_is_left_of_a_file_is_kept_to_the_byte(bare: Rig) -> None:
