@@ -15,11 +15,15 @@ _COUNTS = ("", "one", "two", "three", "four", "five", "six", "seven")
 
 @dataclass(frozen=True)
 class Alike:
-    """One thing that must be equal on all nodes: its check, its name for people, and how to make it equal."""
+    """One thing that must be equal on all nodes: its check, its name for people, and how to make it equal.
+
+    `unfit`: values that no node is to take on, though most have them.
+    """
 
     id: str
     what: str
     remedy: str
+    unfit: frozenset[str] = frozenset()
 
     def judge(self, facts: Mapping[str, Fact[str]]) -> Iterator[Verdict]:
         """Skipped where no node has it; fail for a node without it, or unlike the others; unknown where unread."""
@@ -42,7 +46,7 @@ class Alike:
         sizes = sorted((len(nodes) for nodes in groups.values()), reverse=True)
         if len(groups) == 1 and len(read) > 1:
             yield Verdict(self.id, "pass", where, self.what, next(iter(groups)), EQUAL)
-        elif len(groups) > 1 and sizes[0] == sizes[1]:
+        elif len(groups) > 1 and (sizes[0] == sizes[1] or self.unfit & groups.keys()):
             shown = "; ".join(f"{listed(nodes)} {_have(nodes)} {value}" for value, nodes in groups.items())
             yield Verdict(self.id, "fail", "cluster", self.what, shown, EQUAL, self.remedy)
         elif len(groups) > 1:

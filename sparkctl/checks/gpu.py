@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from sparkctl.checks.base import NOT_ASKED, View, check
 from sparkctl.checks.hosts import STAGE, known, skipped, surveyed, unasked, unreadable
+from sparkctl.checks.thresholds import Thresholds
 from sparkctl.facts.host import Gpu
 from sparkctl.outcome import Absent, Unknown, Verdict
 
@@ -35,7 +36,7 @@ def gpu(view: View) -> Iterator[Verdict]:
         elif isinstance(fact, Absent):
             yield _without(view, node, fact)
         else:
-            yield from (_judged(node, gpu, fastest, view.thresholds.clock_ratio) for gpu in fact.value)
+            yield from (_judged(node, gpu, fastest, view.thresholds) for gpu in fact.value)
 
 
 def _clocks(gpus: tuple[Gpu, ...]) -> list[int]:
@@ -51,7 +52,7 @@ def _without(view: View, node: str, fact: Absent) -> Verdict:
     return Verdict("gpu-clock", "warn", node, reason, "no GPU", "a GPU", remedy)
 
 
-def _judged(node: str, gpu: Gpu, fastest: int, ratio: float) -> Verdict:
+def _judged(node: str, gpu: Gpu, fastest: int, limits: Thresholds) -> Verdict:
     clock = "clock not known" if gpu.clock is None else f"{gpu.clock} MHz"
     power = [] if gpu.power is None else [f"{gpu.power:.1f} W"]
     shown = ", ".join([clock, *power, *(["idle"] if gpu.idle else []), *gpu.reasons])
@@ -59,12 +60,21 @@ def _judged(node: str, gpu: Gpu, fastest: int, ratio: float) -> Verdict:
         said = f"nvidia-smi says: {gpu.fault}"
         return Verdict("gpu-clock", "warn", node, said, shown, "figures", SICK.format(node=node))
     held = [reason for reason in gpu.reasons if reason in HELD]
-    slow = gpu.clock is not None and not gpu.idle and gpu.clock < ratio * fastest
     if held:
         return Verdict("gpu-clock", "warn", node, "throttled", shown, EXPECTED, REMEDY.format(node=node))
-    if slow:
-        expected = f"{ratio * fastest:.0f} MHz at least: the fastest runs at {fastest}"
-        return Verdict(
-            "gpu-clock", "warn", node, "slow, and no reason given", shown, expected, REMEDY.format(node=node)
-        )
+    expected = _too_slow(gpu, fastest, limits)
+    if expected:
+        said = "slow, and no reason given"
+        return Verdict("gpu-clock", "warn", node, said, shown, expected, REMEDY.format(node=node))
     return Verdict("gpu-clock", "pass", node, gpu.name, shown, EXPECTED)
+
+
+def _too_slow(gpu: Gpu, fastest: int, limits: Thresholds) -> str:
+    """What would be fast enough; empty where it is, or nobody knows."""
+    if gpu.clock is None or gpu.idle:
+        return ""
+    if gpu.clock < limits.clock_ratio * fastest:
+        return f"{limits.clock_ratio * fastest:.0f} MHz at least: the fastest runs at {fastest}"
+    if gpu.clock_max is not None and gpu.clock < limits.clock_floor * gpu.clock_max:
+        return f"{limits.clock_floor * gpu.clock_max:.0f} of {gpu.clock_max} MHz at least"
+    return ""

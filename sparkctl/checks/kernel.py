@@ -32,7 +32,8 @@ class Bad:
 
 
 KHO = (
-    "add kho=off to GRUB_CMDLINE_LINUX in /etc/default/grub, then `sudo update-grub` and reboot; or boot a kernel 6.17"
+    "add kho=off to GRUB_CMDLINE_LINUX in /etc/default/grub, then `sudo update-grub` and reboot; another kernel has no "
+    "GPU before linux-modules-nvidia-580-open-KERNEL is installed for it"
 )
 KNOWN_BAD = (
     Bad("7.0.0-1019-nvidia", "fail", "NCCL cannot register memory (ENOMEM)", KHO, "facts ff7", switch="kho"),
@@ -46,6 +47,11 @@ def is_off(switch: str, kernel: Kernel) -> bool:
     return bool(words) and words[-1].partition("=")[2].lower() in _OFF
 
 
+def struck(kernel: Kernel) -> Bad | None:
+    """The entry of KNOWN_BAD that this kernel is; None where it is none of them."""
+    return next((bad for bad in KNOWN_BAD if bad.strikes(kernel)), None)
+
+
 @check(ID, STAGE, survey=True)
 def kernel(view: View) -> Iterator[Verdict]:
     """No node runs a kernel that is known to break NCCL; CMA has no more free than it has (facts ff7)."""
@@ -55,9 +61,8 @@ def kernel(view: View) -> Iterator[Verdict]:
 
 
 def _judged(node: str, kernel: Fact[Kernel], memory: Fact[Memory]) -> Verdict:
-    if isinstance(kernel, Known):
-        for bad in (bad for bad in KNOWN_BAD if bad.strikes(kernel.value)):
-            return Verdict(ID, bad.state, node, f"{bad.why} ({bad.source})", kernel.value.release, EXPECTED, bad.remedy)
+    if isinstance(kernel, Known) and (bad := struck(kernel.value)):
+        return Verdict(ID, bad.state, node, f"{bad.why} ({bad.source})", kernel.value.release, EXPECTED, bad.remedy)
     if isinstance(memory, Known) and _leaks(memory.value):
         shown = f"CmaFree {memory.value.cma_free} kB > CmaTotal {memory.value.cma_total} kB"
         return Verdict(ID, "fail", node, "the kernel miscounts CMA: NCCL will fail with ENOMEM", shown, EXPECTED, KHO)

@@ -43,6 +43,9 @@ class Thresholds:
     clock_skew: float = limit(5, "s", "our choice: NTP keeps 0.1 s; beyond it two nodes' logs do not match")
     disk_floor: float = limit(50, "GiB", "facts ff41: images of 20 to 35 GB, unpacked beside the packed ones")
     earlyoom_floor: float = limit(5, "%", "facts ff32: the default of 10 % kills an engine that fills its memory")
+    clock_floor: float = limit(
+        0.4, "of its own maximum", "facts ff25: 500 to 850 MHz instead of 2400, where 3003 is the maximum"
+    )
     clock_ratio: float = limit(0.5, "of the fastest GPU", "facts ff25: a node capped at 30 W runs at a fraction")
 
 

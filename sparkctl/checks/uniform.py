@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sparkctl.checks.alike import Alike
 from sparkctl.checks.base import View, check
 from sparkctl.checks.hosts import NO_ENGINE, STAGE, known, said, skipped, surveyed, unread
+from sparkctl.checks.kernel import struck
 from sparkctl.facts.host import Gpu, Release
 from sparkctl.inventory.words import listed
 from sparkctl.outcome import Absent, Fact, Known, Verdict
@@ -21,10 +22,12 @@ _NO_FIRMWARE = ("", "n/a", "unknown")  # what drivers of virtual netdevs say
 
 @check("same-kernel", STAGE, survey=True)
 def kernel(view: View) -> Iterator[Verdict]:
-    """All nodes run one kernel (facts ff26)."""
-    remedy = f"{_UPDATE}; `uname -r` then says the same everywhere"
+    """All nodes run one kernel (facts ff26); the one to have is never one that is known to be bad."""
+    kernels = known(surveyed(view, lambda survey: survey.kernel))
+    bad = frozenset(kernel.release for kernel in kernels.values() if struck(kernel))
+    remedy = f"{_UPDATE}; `uname -r` then says the same everywhere{', and none of: ' * bool(bad) + listed(sorted(bad))}"
     facts = surveyed(view, lambda survey: said(survey.kernel, lambda it: it.release))
-    yield from Alike("same-kernel", "kernel", remedy).judge(facts)
+    yield from Alike("same-kernel", "kernel", remedy, bad).judge(facts)
 
 
 @check("same-driver", STAGE, survey=True)
