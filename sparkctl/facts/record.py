@@ -18,13 +18,18 @@ LOCK_PROBE = Probe("lock", ("read_file", f"{ROOT}/lock"))
 JOURNAL_PROBE = Probe("journal", ("read_file", f"{ROOT}/journal"))
 
 
-class FileRecord(BaseModel):
+class Frozen(BaseModel):
+    """A value that is strict about what it is read from; its validator is built when one is first needed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
+class FileRecord(Frozen):
     """One managed path: what sparkctl made of it (digest `absent`: nothing) and the baseline to restore.
 
     `baseline` None: the path was not there. `aside`: a file of somebody else, without its fabric stanzas.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
     digest: str
     mode: int
     stage: str
@@ -33,10 +38,9 @@ class FileRecord(BaseModel):
     aside: bool = False
 
 
-class Record(BaseModel):
+class Record(Frozen):
     """All that teardown needs; version 1. `run`: the run that wrote it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
     version: Literal[1] = 1
     cluster: str
     files: dict[str, FileRecord] = {}
@@ -55,10 +59,9 @@ class Record(BaseModel):
         return self
 
 
-class RunHeader(BaseModel):
+class RunHeader(Frozen):
     """What a run says of itself on every node it changes; `fingerprint`: the node's before the run."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
     version: Literal[1] = 1
     run: str
     action: str
@@ -68,10 +71,9 @@ class RunHeader(BaseModel):
     fingerprint: str
 
 
-class Entry(BaseModel):
+class Entry(Frozen):
     """One line of the journal."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
     version: Literal[1]
     run: str
     state: Literal[

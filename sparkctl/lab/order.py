@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from sparkctl.facts.record import Frozen
 from sparkctl.lab.spec import LabSpec
-from sparkctl.lab.state import Frozen, LabNode, LabState, Supervisor
+from sparkctl.lab.state import LabNode, LabState, Supervisor
 
 IDENTITY = "id_ed25519"
 KNOWN_HOSTS = "known_hosts"

@@ -11,8 +11,9 @@ from sparkctl.engines import engine_of
 from sparkctl.errors import Refused
 from sparkctl.fabric.model import Fabric
 from sparkctl.fabric.ports import Rail, half
+from sparkctl.facts.record import Frozen
 from sparkctl.inventory.model import Cluster, Link, LinkEnd, Switch
-from sparkctl.lab.state import BackendName, Frozen, Renderer
+from sparkctl.lab.state import BackendName, Renderer
 
 # Benchmarking addresses (RFC 2544): no real network of a user has them.
 _POOL = IPv4Network("198.18.0.0/15")

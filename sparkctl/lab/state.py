@@ -9,20 +9,15 @@ from pathlib import Path
 from typing import Literal
 
 from platformdirs import user_cache_path, user_state_path
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from sparkctl.errors import Refused
+from sparkctl.facts.record import Frozen
 
 VERSION = 1
 Renderer = Literal["networkd", "NetworkManager"]
 BackendName = Literal["container", "vm"]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
-
-
-class Frozen(BaseModel):
-    """Strict about what it reads, and a value."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Supervisor(Frozen):

@@ -228,27 +228,21 @@ def edits(facts: NodeFacts) -> tuple[str, ...]:
 def netdev_targets(desired: Desired, facts: NodeFacts) -> Iterator[NetdevTarget]:
     """Every netdev of the fabric, as it is and as it should be; those that the node does not have are left out."""
     for attachment in desired.attachments:
-        now = facts.netdev(attachment.netdev)
-        if isinstance(now, Known):
-            yield NetdevTarget(
-                netdev=attachment.netdev,
-                before_mtu=now.value.mtu,
-                before_addresses=now.value.addresses,
-                after_mtu=attachment.mtu,
-                after_address=str(attachment.address),
-            )
+        yield from netdev_target(attachment.netdev, facts, attachment.mtu, str(attachment.address))
 
 
-def target_back(name: str, facts: NodeFacts) -> Iterator[NetdevTarget]:
-    """A netdev that goes back to what it was before sparkctl came; none where the node has no such netdev."""
+def netdev_target(
+    name: str, facts: NodeFacts, mtu: int | None = None, address: str | None = None
+) -> Iterator[NetdevTarget]:
+    """None where the node has no such netdev; without MTU and address it goes back to what it was before sparkctl."""
     now = facts.netdev(name)
     if isinstance(now, Known):
         yield NetdevTarget(
             netdev=name,
             before_mtu=now.value.mtu,
             before_addresses=now.value.addresses,
-            after_mtu=None,
-            after_address=None,
+            after_mtu=mtu,
+            after_address=address,
         )
 
 
@@ -263,7 +257,7 @@ def network_change(desired: Desired, facts: NodeFacts, files: tuple[FileChange, 
     targets = tuple(netdev_targets(desired, facts))
     wanted = {attachment.netdev for attachment in desired.attachments}
     old = facts.record.value.netdevs if isinstance(facts.record, Known) else ()
-    back = tuple(t for name in old if name not in wanted for t in target_back(name, facts))
+    back = tuple(t for name in old if name not in wanted for t in netdev_target(name, facts))
     wrong = any(not _right(target, facts) for target in targets)
     if not (wrong or back or any(change.path.startswith(NETPLAN_FOLDER) for change in files)):
         return None

@@ -6,30 +6,28 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
-from sparkctl.facts.record import Record
+from sparkctl.facts.record import Frozen, Record
 from sparkctl.plan.changes import Change, FileChange, NetworkChange, Risk, Stage, UnitChange
 
 RISKS: tuple[Risk, ...] = ("none", "restart", "link-drop", "lock-out")
 
 
-class Step(BaseModel):
+class Step(Frozen):
     """Changes that nodes make in parallel; all nodes end one step before any begins the next."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     stage: Stage
     title: str
     changes: dict[str, tuple[Change, ...]]
 
 
-class Plan(BaseModel):
+class Plan(Frozen):
     """Everything that a run needs but the nodes' consent. `records` None: the node forgets sparkctl.
 
     `spared`: per node, edited paths whose baseline is laid beside them instead of being put back.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     version: Literal[1] = 1
     action: Literal["up", "reprovision", "down"]
     cluster: str
@@ -38,7 +36,7 @@ class Plan(BaseModel):
     records: dict[str, Record | None]
     steps: tuple[Step, ...]
     notes: tuple[str, ...] = ()
-    spared: dict[str, dict[str, str]] = {}
+    spared: dict[str, dict[str, str]] = Field(default_factory=dict)
 
     @property
     def empty(self) -> bool:

@@ -6,18 +6,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from sparkctl.errors import UsageError
+from sparkctl.facts.record import Frozen
 from sparkctl.resources import share
 
 ENGINE_LEASE = 60
 
 
-class NetworkStage(BaseModel):
+class NetworkStage(Frozen):
     """Netplan files, NCCL environment, `netplan apply`, settling, proof of every rail."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     stage: Literal["network"]
     settle_timeout: int = Field(
         15, ge=1, le=300, description="Seconds until the kernel must agree; management may vanish for 1 s (facts ff20)."
@@ -27,10 +27,9 @@ class NetworkStage(BaseModel):
     )
 
 
-class EngineStage(BaseModel):
+class EngineStage(Frozen):
     """Engine files and units, workers first; ready means one real token."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     stage: Literal["engine"]
     ready_timeout: int = Field(
         2700, ge=10, le=86400, description="Seconds to the first token; a first start may tune 36 min (facts ff49)."
@@ -40,10 +39,9 @@ class EngineStage(BaseModel):
 Stage = Annotated[NetworkStage | EngineStage, Field(discriminator="stage")]
 
 
-class Playbook(BaseModel):
+class Playbook(Frozen):
     """Ordered stages and the time after which an unconfirmed node puts itself back."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     apiVersion: Literal["sparkctl/v1"]
     kind: Literal["Playbook"]
     name: str

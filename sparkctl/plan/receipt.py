@@ -6,9 +6,10 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from sparkctl.errors import Refused, UsageError
+from sparkctl.facts.record import Frozen
 from sparkctl.plan.diff import Wishes
 from sparkctl.plan.plan import Plan
 from sparkctl.plan.playbook import Playbook
@@ -18,13 +19,12 @@ LARGEST = 16 << 20
 AGAIN = "make a new one with `cluster plan -o`; nothing was changed"
 
 
-class Receipt(BaseModel):
+class Receipt(Frozen):
     """Version 2. `inventory`: digest of the inventory and of what a lab changed of it; `playbook`, `wishes`: as asked.
 
     In the file a `seal`, the digest of all the rest, tells a file that was edited or cut.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     version: Literal[2] = 2
     inventory: str
     playbook: Playbook

@@ -24,13 +24,13 @@ from sparkctl.plan.diff import (
     given_back,
     image_change,
     losses,
+    netdev_target,
     network_change,
     obstacles,
     recorded,
     routes_that_go,
     same_variables,
     set_aside,
-    target_back,
 )
 from sparkctl.plan.plan import Plan, Step
 from sparkctl.plan.playbook import Playbook
@@ -363,5 +363,5 @@ def _given_back(facts: NodeFacts, wishes: Wishes, left: Container[str], lost: Co
 def _network_back(facts: NodeFacts, reason: str) -> Iterator[NetworkChange]:
     if not isinstance(facts.record, Known) or not facts.record.value.netdevs:
         return
-    targets = tuple(t for name in facts.record.value.netdevs for t in target_back(name, facts))
+    targets = tuple(t for name in facts.record.value.netdevs for t in netdev_target(name, facts))
     yield NetworkChange(netdevs=targets, reason=reason)

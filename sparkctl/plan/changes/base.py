@@ -7,11 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from enum import IntEnum
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from sparkctl.commands import netplan
 from sparkctl.commands.base import Words
-from sparkctl.facts.record import Record
+from sparkctl.facts.record import Frozen, Record
 
 Risk = Literal["none", "restart", "link-drop", "lock-out"]
 Stage = Literal["network", "engine"]
@@ -29,14 +27,13 @@ class Undoing(IntEnum):
     READY = 5
 
 
-class ChangeKind(BaseModel):
+class ChangeKind(Frozen):
     """One difference on one node. A kind is a file in this folder and a name in its union.
 
     `number` counts the changes of the kind on the node, from 0: it names the images that are kept of each. What the
     methods yield are steps of a script (words) or members of the run's archive; none by default.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     kind: str
     stage: Stage
     reason: str

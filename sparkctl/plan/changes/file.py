@@ -6,19 +6,18 @@ import difflib
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import model_validator
 
 from sparkctl.commands import files
 from sparkctl.commands.base import Words, functions
-from sparkctl.facts.record import Record
+from sparkctl.facts.record import Frozen, Record
 from sparkctl.inventory.names import NETPLAN, may_change
 from sparkctl.plan.changes.base import ABSENT, ChangeKind, Undoing
 
 
-class FileImage(BaseModel):
+class FileImage(Frozen):
     """A file's digest, mode, owner, and content (None for what stays on the node or in a secret's file)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     digest: str
     mode: int
     uid: int = 0

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import field_validator
 
 from sparkctl.commands import files, netplan
 from sparkctl.commands.base import Words
 from sparkctl.fabric.ports import NETDEVS
-from sparkctl.facts.record import Record
+from sparkctl.facts.record import Frozen, Record
 from sparkctl.plan.changes.base import ChangeKind, Risk, Stage, Undoing
 
 
-class NetdevTarget(BaseModel):
+class NetdevTarget(Frozen):
     """One netdev: MTU and addresses before and after; `after_address` None: as it was before sparkctl came."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     netdev: str
     before_mtu: int
     before_addresses: tuple[str, ...]
