@@ -24,10 +24,11 @@ from sparkctl.errors import ChecksFailed, Refused, UsageError
 from sparkctl.execute.verify import Verified, verify
 from sparkctl.inventory.words import listed, nearest, quoted, visible
 from sparkctl.report import compare, measures
+from sparkctl.report.findings import print_pieces
 from sparkctl.report.html import page
 from sparkctl.report.junit import verdicts_as_junit
 from sparkctl.report.saved import VERDICTS, files
-from sparkctl.report.verdicts import print_pieces, print_verdicts, wrong
+from sparkctl.report.verdicts import print_verdicts, wrong
 from sparkctl.report.verification import Proof, as_values, only
 
 if TYPE_CHECKING:

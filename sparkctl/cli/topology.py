@@ -94,10 +94,10 @@ def _drawn(drawn: Sketch, format: Drawing) -> str:
 
 def _print_styled(drawn: Sketch, no_color: bool) -> None:
     from sparkctl.report.drawing import as_pieces
+    from sparkctl.report.findings import print_pieces
 
     out = console(no_color=no_color)
-    for text, style in as_pieces(drawn):
-        out.print(text, style=style or None, end="", markup=False, highlight=False, emoji=False, soft_wrap=True)
+    print_pieces(as_pieces(drawn), out)
     if drawn.findings:
         out.print()
 

@@ -56,6 +56,11 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     return choices[found[0]] if found else None
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """1 node, 2 nodes."""
+    return f"{count} {one if count == 1 else many or f'{one}s'}"
+
+
 def listed(words: Iterable[object], last: str = "and", limit: int = 8) -> str:
     """a, b and c; a long list ends with how many more there are."""
     names = [str(word) for word in words]

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeAlias, cast, get_args
 
 from sparkctl.checks import UNDER_LOAD
 from sparkctl.inventory.words import quoted, visible
 from sparkctl.outcome import State, Verdict
+from sparkctl.report.findings import Piece
 from sparkctl.report.measures import BETTER, Row
-from sparkctl.report.verdicts import STYLE, WORST, Piece, told
+from sparkctl.report.verdicts import STYLE, WORST, told
 
 LARGEST = 64 * 2**20
 """Bytes of an older report: far above any real one (500 verdicts make 200 KB)."""
@@ -68,7 +70,7 @@ class Comparison:
 
     since: str
     turns: tuple[Turn, ...] = ()
-    moves: tuple[Difference, ...] = field(default=())
+    moves: tuple[Difference, ...] = ()
     left_out: str = ""
     """What was measured on one day only, in words; it is no change."""
 
@@ -146,11 +148,10 @@ def _bad(verdict: Verdict) -> bool:
 def _keyed(verdicts: Sequence[Verdict]) -> dict[Key, Verdict]:
     """By id and place; several of one place are counted."""
     found: dict[Key, Verdict] = {}
+    seen: Counter[tuple[str, str]] = Counter()
     for v in verdicts:
-        number = 0
-        while (v.id, v.where, number) in found:
-            number += 1
-        found[v.id, v.where, number] = v
+        found[v.id, v.where, seen[v.id, v.where]] = v
+        seen[v.id, v.where] += 1
     return found
 
 
@@ -191,11 +192,6 @@ def _said_otherwise(before: Mapping[Key, Verdict], after: Mapping[Key, Verdict])
         noise = _NUMBERS if key[0] in UNDER_LOAD else _NOISE
         if noise.sub("#", old.measured) != noise.sub("#", new.measured):
             yield Difference(key[0], key[1], old.measured, new.measured)
-
-
-def as_values(found: Comparison) -> dict[str, object]:
-    """For `--json`."""
-    return asdict(found)
 
 
 def pieces(found: Comparison) -> Iterator[Piece]:

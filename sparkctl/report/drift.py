@@ -9,6 +9,7 @@ from itertools import groupby
 from rich.console import Console
 from rich.markup import escape
 
+from sparkctl.inventory.words import counted
 from sparkctl.plan.drift import Drift
 
 STYLES = {"+": "green", "-": "red", "@": "cyan"}
@@ -17,7 +18,7 @@ STYLES = {"+": "green", "-": "red", "@": "cyan"}
 def print_drift(found: Sequence[Drift], nodes: int, console: Console) -> None:
     """All drift with the differences of files; one line where there is none."""
     if not found:
-        console.print(f"[green]no drift:[/] {nodes} node{'' if nodes == 1 else 's'} as the inventory says")
+        console.print(f"[green]no drift:[/] {counted(nodes, 'node')} as the inventory says")
         return
     for node, group in groupby(sorted(found, key=lambda d: d.node), key=lambda d: d.node):
         console.print(f"[bold]{escape(node)}[/]")
@@ -40,7 +41,7 @@ def summary(found: Sequence[Drift]) -> str:
     """`3 differences on 2 nodes`, and what could not be read."""
     unread = sum(d.kind == "unreadable" for d in found)
     count, nodes = len(found) - unread, len({d.node for d in found if d.kind != "unreadable"})
-    words = f"{count} difference{'' if count == 1 else 's'} on {nodes} node{'' if nodes == 1 else 's'}"
+    words = f"{counted(count, 'difference')} on {counted(nodes, 'node')}"
     return words + (f"; {unread} could not be read" if unread else "")
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from linecache import getline
 from textwrap import wrap
 from typing import TYPE_CHECKING, TypeAlias
 from unicodedata import east_asian_width
 
-from sparkctl.inventory.words import visible
+from sparkctl.inventory.words import counted, visible
 from sparkctl.outcome import Finding, Severity
 
 if TYPE_CHECKING:
@@ -28,8 +29,13 @@ def print_findings(findings: Iterable[Finding], console: Console) -> None:
     """Print findings, on a terminal within its width and with the line they are about and a caret."""
     width = console.width if console.is_terminal else None
     for finding in findings:
-        for text, style in pieces(finding, width):
-            console.print(text, style=style or None, end="", markup=False, highlight=False, emoji=False, soft_wrap=True)
+        print_pieces(pieces(finding, width), console)
+
+
+def print_pieces(styled: Iterable[Piece], console: Console) -> None:
+    """Styled text as it is: nothing in it is markup."""
+    for text, style in styled:
+        console.print(text, style=style or None, end="", markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
 def plain(finding: Finding) -> str:
@@ -88,21 +94,13 @@ def summary(files: int, findings: Sequence[Finding]) -> str:
     """The last line: what was looked at and what was found."""
     counts = Counter(finding.severity for finding in findings)
     severities: tuple[Severity, ...] = ("error", "warning", "info")
-    found = ", ".join(_counted(counts[severity], severity) for severity in severities if counts[severity])
-    return f"{_counted(files, 'inventory', 'inventories')}: {found or 'no findings'}"
-
-
-def _counted(count: int, one: str, many: str | None = None) -> str:
-    return f"{count} {one if count == 1 else many or one + 's'}"
+    found = ", ".join(counted(counts[severity], severity) for severity in severities if counts[severity])
+    return f"{counted(files, 'inventory', 'inventories')}: {found or 'no findings'}"
 
 
 def strict(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """The findings with every warning an error, as `--strict` wants."""
-    return tuple(f if f.severity != "warning" else _as_error(f) for f in findings)
-
-
-def _as_error(f: Finding) -> Finding:
-    return Finding(f.id, "error", f.where, f.location, f.message, f.remedy)
+    return tuple(replace(f, severity="error") if f.severity == "warning" else f for f in findings)
 
 
 def as_json(found: Mapping[str, Sequence[Finding]]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sparkctl.inventory.model import Cluster, EngineIntent
-from sparkctl.inventory.words import visible
+from sparkctl.inventory.words import counted, visible
 from sparkctl.models import fit as sums
 from sparkctl.models.fit import CAUTIOUS, GIB, HIGHEST, ROOMY, Fit, NodeFit
 
@@ -75,12 +75,12 @@ def _cache(asked: Question, fit: Fit) -> Iterator[str]:
     if fit.certain_no:
         return
     limit = f" (the model's own limit: {fit.model.shape.context})" if fit.model.shape.context else ""
-    yield f"Longest context of {_users(asked.users)}: {fit.longest(asked.users)} tokens{limit}"
+    yield f"Longest context of {counted(asked.users, 'request')}: {fit.longest(asked.users)} tokens{limit}"
     if not node.kv_room:
         most = fit.longest(asked.users, overhead=0)
         yield f"  were there no overhead, it would be {most} tokens: the truth is between the two"
     if asked.wanted:
-        yield f"At {asked.wanted} tokens each: {_users(fit.requests(asked.wanted))} at a time"
+        yield f"At {asked.wanted} tokens each: {counted(fit.requests(asked.wanted), 'request')} at a time"
 
 
 def _speed(asked: Question, fit: Fit) -> Iterator[str]:
@@ -95,7 +95,7 @@ def _speed(asked: Question, fit: Fit) -> Iterator[str]:
 
 def verdict(asked: Question, fit: Fit) -> str:
     """In words: whether it fits, and what would help."""
-    count = f"{len(fit.nodes)} node{'s' * (len(fit.nodes) != 1)}"
+    count = counted(len(fit.nodes), "node")
     if fit.certain_no:
         return f"{fit.model.name} does not fit {count}: {_why_not(fit)}"
     words = {"fits": f"fits {count}", "small": f"fits {count} only with a small KV cache"}[answer(fit)]
@@ -199,7 +199,3 @@ def _kib(size: float) -> str:
 
 def _rate(rate: float) -> str:
     return f"{rate:.1f}" if rate < 10 else f"{rate:.0f}"
-
-
-def _users(count: int) -> str:
-    return f"{count} request{'s' * (count != 1)}"

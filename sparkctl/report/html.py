@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import groupby
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -92,16 +94,13 @@ def _group(anchor: str, name: str, verdicts: Sequence[Verdict]) -> Group:
 
 
 def _counts(verdicts: Sequence[Verdict]) -> list[tuple[State, int]]:
-    found = [(state, sum(v.state == state for v in verdicts)) for state in WORST]
-    return [(state, count) for state, count in found if count]
+    counts = Counter(v.state for v in verdicts)
+    return [(state, counts[state]) for state in WORST if counts[state]]
 
 
 def _bars(measured: Sequence[Row]) -> list[tuple[str, list[Bar]]]:
     """By test, in the order of the rows."""
-    tests: dict[str, list[Row]] = {}
-    for row in measured:
-        tests.setdefault(row.test, []).append(row)
-    return [(test, _scaled(some)) for test, some in tests.items()]
+    return [(test, _scaled(list(some))) for test, some in groupby(measured, key=lambda row: row.test)]
 
 
 def _scaled(some: Sequence[Row]) -> list[Bar]:

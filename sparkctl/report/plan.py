@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.markup import escape
 
+from sparkctl.inventory.words import counted
 from sparkctl.plan.changes import Change
 from sparkctl.plan.plan import Plan
 
@@ -42,14 +43,10 @@ def _print_change(node: str, change: Change, console: Console, diffs: bool) -> N
 
 def _print_safety(plan: Plan, console: Console) -> None:
     total = sum(1 for node in plan.nodes for _ in plan.of(node))
-    where = f"[bold]{_count(total, 'change')} on {_count(len(plan.changed_nodes), 'node')}[/]"
+    where = f"[bold]{counted(total, 'change')} on {counted(len(plan.changed_nodes), 'node')}[/]"
     console.print(f"{where}; highest risk: {plan.risk} ({RISK_WORDS[plan.risk]})")
     console.print("undo: every node keeps before-images and a timer of its own; any failure, a lost connection")
     console.print("      or a dead controller puts all nodes back, the last step first")
     stays = {c.summary for node in plan.nodes for c in plan.of(node) if not c.reversible}
     for summary in sorted(stays):
         console.print(f"[yellow]not undone:[/] {escape(summary)}")
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}" + ("" if number == 1 else "s")

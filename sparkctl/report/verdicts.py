@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from textwrap import wrap
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from sparkctl.inventory.words import listed, visible
 from sparkctl.outcome import State, Verdict
+from sparkctl.report.findings import Piece, print_pieces
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-Piece: TypeAlias = tuple[str, str]  # text and rich style
 STYLE: dict[State, str] = {
     "pass": "green",
     "warn": "yellow",
@@ -89,12 +90,6 @@ def print_verdicts(verdicts: Sequence[Verdict], console: Console, *, every: bool
     """Print them, on a terminal within its width; `every`: those that passed too, one by one."""
     width = console.width if console.is_terminal else None
     print_pieces(pieces(verdicts, width, every=every), console)
-
-
-def print_pieces(styled: Iterable[Piece], console: Console) -> None:
-    """Styled text as it is: nothing in it is markup."""
-    for text, style in styled:
-        console.print(text, style=style or None, end="", markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
 def pieces(verdicts: Sequence[Verdict], width: int | None, *, every: bool = False) -> Iterator[Piece]:
@@ -216,8 +211,8 @@ def _wrapped(text: str, width: int | None, indent: int, hang: int = 0) -> str:
 def summary(verdicts: Sequence[Verdict]) -> str:
     """`12 pass, 1 fail, 4 skipped`."""
     states: tuple[State, ...] = ("pass", "warn", "fail", "unknown", "skipped")
-    counts = {state: sum(v.state == state for v in verdicts) for state in states}
-    return ", ".join(f"{n} {state}" for state, n in counts.items() if n) or "no verdicts"
+    counts = Counter(v.state for v in verdicts)
+    return ", ".join(f"{counts[state]} {state}" for state in states if counts[state]) or "no verdicts"
 
 
 def as_values(verdicts: Sequence[Verdict]) -> list[dict[str, object]]:

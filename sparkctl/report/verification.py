@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from sparkctl.checks.thresholds import Thresholds, sources
 from sparkctl.fabric.model import Fabric
@@ -64,7 +64,7 @@ def as_values(proof: Proof) -> dict[str, object]:
         "load": measures.as_values(proof.load),
         "verdicts": told.as_values(proof.verdicts),
     }
-    return fields if proof.since is None else fields | {"compared": compare.as_values(proof.since)}
+    return fields if proof.since is None else fields | {"compared": asdict(proof.since)}
 
 
 def document(proof: Proof) -> dict[str, object]:

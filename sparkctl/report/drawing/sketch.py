@@ -11,7 +11,7 @@ from sparkctl.fabric.model import Attachment, Fabric
 from sparkctl.fabric.ports import PORTS, Rail
 from sparkctl.fabric.switches import SwitchModel, model_of
 from sparkctl.inventory.model import Cluster, Link, LinkEnd, Node, Switch
-from sparkctl.inventory.words import visible
+from sparkctl.inventory.words import counted, visible
 from sparkctl.outcome import Finding, Severity
 
 # Gb/s: the link of a port runs at 200, and each of its rails is one half of it (facts ff1 and ff3.4)
@@ -212,11 +212,7 @@ def _summary(cluster: Cluster, fabric: Fabric | None) -> str:
     intent = cluster.fabric
     rails = "both rails" if intent.rails == "both" else "rail A only"
     transport = "RoCE" if intent.transport == "roce" else "TCP"
-    said = [intent.topology, _count(len(cluster.nodes), "node"), _count(len(cluster.links), "cable")]
-    said += [_count(len(fabric.subnets), "subnet")] if fabric else []
+    said = [intent.topology, counted(len(cluster.nodes), "node"), counted(len(cluster.links), "cable")]
+    said += [counted(len(fabric.subnets), "subnet")] if fabric else []
     said += [str(cluster.engine.parallel)] if cluster.engine else []
     return ", ".join([*said, rails, transport, f"MTU {intent.mtu}"])
-
-
-def _count(count: int, word: str) -> str:
-    return f"{count} {word}{'' if count == 1 else 's'}"
