@@ -37,6 +37,7 @@ Output = Annotated[
 ]
 Check = Annotated[Path | None, typer.Option(metavar="DIR", help="Compare with DIR as -o writes it; 10 if it differs.")]
 Format = Annotated[RenderFormat, typer.Option("--format", help="What to print.")]
+Explain = Annotated[bool, typer.Option("--explain", help="Every variable that the engine gets, and who says it.")]
 OneNode = Annotated[str | None, typer.Option("--node", metavar="NAME", help="Only the files of this node or switch.")]
 
 
@@ -46,6 +47,7 @@ def render(
     check: Check = None,
     format: Format = RenderFormat.text,
     node: OneNode = None,
+    explain: Explain = False,
 ) -> None:
     """Show the files that the nodes should hold and the switches import; no network is used.
 
@@ -62,10 +64,16 @@ def render(
       sparkctl render inventories/dual.yaml --check rendered     exit 10 and a diff when they are out of date
 
       sparkctl render inventories/dual.yaml --format json        for programs
+
+      sparkctl render inventories/dual.yaml --explain            which variables the engine gets, and from whom
     """
     with reported():
-        if sum((output is not None, check is not None, format is RenderFormat.json)) > 1:
-            raise UsageError("-o, --check and --format json exclude one another", "choose one of them")
+        if sum((output is not None, check is not None, format is RenderFormat.json or explain)) > 1:
+            said = "-o, --check and --format json exclude one another" + (", and --explain" if explain else "")
+            raise UsageError(said, "choose one of them")
+        if explain:
+            _explain(inventory, node, format)
+            return
         rendering = _rendering(inventory, node)
         if check is not None:
             _compare(rendering, check, node or "*")
@@ -80,6 +88,23 @@ def _deliver(rendering: Rendering, output: Path | None, format: RenderFormat) ->
         typer.echo(json.dumps(rendering.to_json(), indent=2))
     else:
         typer.echo("\n".join(_shown(node, file) for node, file in _files(rendering)), nl=False)
+
+
+def _explain(inventory: Path, only: str | None, format: RenderFormat) -> None:
+    from sparkctl.render.effective import effective
+    from sparkctl.report.effective import UNSEEN, lines
+
+    cluster, fabric = _studied(inventory)
+    if only is not None and only not in fabric.endpoints:
+        raise UsageError(f"{inventory} has no node called {only}", f"its nodes are {', '.join(fabric.endpoints)}")
+    found = {n.name: effective(cluster, fabric, n) for n in cluster.nodes if only in (None, n.name)}
+    if format is RenderFormat.json:
+        nodes = {name: [each.to_json() for each in every] for name, every in found.items()}
+        typer.echo(json.dumps({"version": 1, "cluster": cluster.name, "nodes": nodes}, indent=2))
+        return
+    for name, every in found.items():
+        typer.echo("\n".join((f"==> {name}: nccl.env, then engine.env, which wins <==", *lines(every), "")))
+    typer.echo(UNSEEN)
 
 
 def _rendering(inventory: Path, only: str | None) -> Rendering:

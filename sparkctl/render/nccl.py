@@ -17,10 +17,16 @@ TCP = {"NCCL_NET": "Socket", "NCCL_IB_DISABLE": "1"}
 
 
 def fabric_environment(cluster: Cluster, fabric: Fabric, node: Node) -> dict[str, str]:
-    """The variables of one node, sorted; those of the topology and then the user's `fabric.nccl` have the last word."""
+    """The variables of one node, sorted."""
+    merged = {name: value for _, layer in fabric_layers(cluster, fabric, node) for name, value in layer.items()}
+    return dict(sorted(merged.items()))
+
+
+def fabric_layers(cluster: Cluster, fabric: Fabric, node: Node) -> tuple[tuple[str, Mapping[str, str]], ...]:
+    """The same by who says it; those of the topology and then the user's `fabric.nccl` have the last word."""
     own = ROCE | {"NCCL_IB_HCA": hca(fabric, node)} if cluster.fabric.transport == "roce" else TCP
-    variables = {**own, **interfaces(fabric.endpoints[node.name]), **fabric.nccl, **cluster.fabric.nccl}
-    return dict(sorted(variables.items()))
+    ours = own | interfaces(fabric.endpoints[node.name])
+    return ("sparkctl", ours), ("fabric.topology", fabric.nccl), ("fabric.nccl", cluster.fabric.nccl)
 
 
 def hca(fabric: Fabric, node: Node) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from sparkctl.cli.render import render
+from sparkctl.render import render as rendered
+from sparkctl.render.effective import effective
+from sparkctl.study import study
 
 ROOT = Path(__file__).resolve().parents[2]
 DUAL = str(ROOT / "inventories" / "dual.yaml")
@@ -123,3 +127,55 @@ def test_an_inventory_with_errors_renders_nothing(tmp_path: Path) -> None:
     assert result.exit_code == 3
     assert f"{bad}:1:1" in result.stderr
     assert not (tmp_path / "out").exists()
+
+
+def explained(tmp_path: Path) -> Path:
+    """The first example with a variable in each place."""
+    text = Path(DUAL).read_text()
+    assert "nccl: {}" in text
+    assert "env: {}" in text
+    text = text.replace("nccl: {}", "nccl: {NCCL_DEBUG: INFO, NCCL_IB_DISABLE: 0}")
+    (tmp_path / "x.yaml").write_text(text.replace("env: {}", "env: {NCCL_DEBUG: WARN, NCCL_IB_TC: 3}"))
+    return tmp_path / "x.yaml"
+
+
+def test_explain_says_who_says_what(tmp_path: Path) -> None:
+    shown = run(explained(tmp_path), "--explain", "--node", "spark-2")
+    assert shown.exit_code == 0, shown.stderr
+    said = {line.split()[0]: " ".join(line.split()[1:]) for line in shown.stdout.splitlines()[1:-2]}
+    assert said["NCCL_DEBUG"] == "WARN engine.env (instead of INFO of fabric.nccl)"
+    assert said["NCCL_IB_DISABLE"] == "0 fabric.nccl (instead of 0 of sparkctl)"
+    assert said["NCCL_IB_TC"] == "3 engine.env"
+    assert said["VLLM_HOST_IP"] == "10.20.0.12 sparkctl"
+    assert "/etc/nccl.conf" in shown.stdout.splitlines()[-1]
+    assert "spark-1" not in shown.stdout
+
+
+def test_explain_shows_what_the_engine_gets(tmp_path: Path) -> None:
+    path = explained(tmp_path)
+    values = json.loads(run(path, "--explain", "--format", "json").stdout)["nodes"]
+    rendered = json.loads(run(path, "--format", "json").stdout)["nodes"]
+    assert list(values) == ["spark-1", "spark-2"]
+    for name, found in values.items():
+        assert {each["name"]: each["value"] for each in found} == rendered[name]["engine"]["env"]
+    (debug,) = [each for each in values["spark-1"] if each["name"] == "NCCL_DEBUG"]
+    assert debug["overridden"] == [{"value": "INFO", "source": "fabric.nccl"}]
+
+
+def test_explain_writes_and_compares_nothing(tmp_path: Path) -> None:
+    assert run(DUAL, "--explain", "-o", tmp_path / "out").exit_code == 2
+    assert run(DUAL, "--explain", "--check", tmp_path).exit_code == 2
+    assert run(DUAL, "--explain", "--node", "sw1").exit_code == 2
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("example", sorted(path.stem for path in (ROOT / "inventories").glob("*.yaml")))
+def test_the_last_word_is_the_one_that_is_rendered(example: str) -> None:
+    found = study(ROOT / f"inventories/{example}.yaml")
+    assert found.cluster is not None
+    assert found.fabric is not None
+    cluster = replace(found.cluster, fabric=replace(found.cluster.fabric, nccl={"NCCL_IB_DISABLE": "-1", "NCCL_NET": "0"}))
+    for name, node in rendered(cluster, found.fabric).nodes.items():
+        said = {each.name: each.said.value for each in effective(cluster, found.fabric, cluster.node(name))}
+        assert node.nccl.items() <= said.items()
+        assert (node.nccl["NCCL_IB_DISABLE"], node.nccl["NCCL_NET"]) == ("-1", "0")
