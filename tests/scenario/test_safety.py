@@ -14,7 +14,17 @@ import pytest
 from sparkctl.commands import files as files_of
 from sparkctl.commands import lock, netplan, systemd
 from sparkctl.commands.base import Effect, functions, lines, program, write
-from sparkctl.errors import AccessRefused, ApplyFailed, EffectRefused, Locked, RollbackIncomplete, StalePlan, Unfinished
+from sparkctl.errors import (
+    AccessRefused,
+    ApplyFailed,
+    EffectRefused,
+    Locked,
+    Refused,
+    RollbackIncomplete,
+    StalePlan,
+    Unfinished,
+)
+from sparkctl.execute.runner import Interrupted
 from sparkctl.execute.site import Site
 from sparkctl.facts import survey
 from sparkctl.facts.knock import Knocks
@@ -391,6 +401,52 @@ def test_nothing_is_undone_after_the_confirmation(rig: Rig) -> None:
     outcome = rig.run(up, wire=wire)
     assert isinstance(outcome.error, Unfinished), outcome.error
     assert NETPLAN in files(rig, HEAD) and NETPLAN in files(rig, WORKER)
+
+
+def test_an_undo_is_proved(rig: Rig) -> None:
+    """Somebody changed a node after it was put back: it is not said to be as before."""
+    healthy = rig.run(up)
+    rig.controllers = 0
+    rig.world.reset(rig.base)
+    at = place(healthy, "engine, head", HEAD)
+    wire = Wire(rig.world, Fault("FAIL", at, 0))
+    late = {(WORKER, "read facts"): lambda: rig.world.run(WORKER, "ip link set dev enp1s0f1np1 mtu 1400") and None}
+    wire.before[(WORKER, "put everything back")] = lambda: wire.before.update(late)
+    outcome = rig.run(up, wire=wire)
+    assert isinstance(outcome.error, RollbackIncomplete), outcome.error
+    assert WORKER in outcome.error.message and f"{HEAD}:" not in outcome.error.message.partition("not proved")[2]
+
+
+def test_an_interrupted_run_between_plan_and_lock(rig: Rig) -> None:
+    """Its before-images are all that is left of what was there: nothing is locked, nothing is changed."""
+    wire = Wire(rig.world)
+    wire.before[(HEAD, "lock")] = lambda: rig.world.run(WORKER, f"mkdir -m 0700 -p {RUN}; chmod 0700 {RUN[:-4]}; echo mine >{RUN}/kept") and None
+    outcome = rig.run(up, wire=wire)
+    assert isinstance(outcome.error, Refused) and "an interrupted run is on this node" in outcome.error.message, outcome.error
+    assert not any(e.title == "prepare" for e in outcome.events)
+    assert files(rig, WORKER)[f"{RUN}/kept"][4] == "mine\n" and f"{RUN[:-4]}/lock" not in files(rig, WORKER)
+    assert not any("sparkctl" in path for path in files(rig, HEAD))
+
+
+@pytest.mark.parametrize("title", ["lock", "network, workers", "network, head", "engine, workers", "settle and check"])
+def test_an_interruption_is_obeyed(rig: Rig, title: str) -> None:
+    """Ctrl-C at any time before the confirmation: nothing more is begun, every node is as before, and it says so."""
+    wire = Wire(rig.world)
+
+    async def stopped(site: Site) -> None:
+        def watch(event: object) -> None:
+            if isinstance(event, Phase) and event.title == title:
+                site.interruption.asked.set()
+
+        site.fleet.observer = watch
+        await up(site)
+
+    outcome = rig.run(stopped, wire=wire)
+    assert isinstance(outcome.error, Interrupted), outcome.error
+    assert "is as before" in outcome.error.message
+    sent = [e.title for e in outcome.events]
+    assert "confirm" not in sent and "engine, head" not in sent
+    assert unchanged(rig, rig.base) == []
 
 
 def test_keepalive(rig: Rig) -> None:
