@@ -9,13 +9,19 @@ from dataclasses import dataclass, field, replace
 from sparkctl.errors import Refused, StalePlan
 from sparkctl.execute.read_facts import gather_reachable, questions
 from sparkctl.execute.site import Site
+from sparkctl.facts import listeners
+from sparkctl.facts.base import answers, batch, parsed
+from sparkctl.facts.listeners import Listener
 from sparkctl.facts.snapshot import NodeFacts
+from sparkctl.outcome import Fact, Ok, Result, Unknown
 from sparkctl.plan import steps
 from sparkctl.plan.diff import PLAIN, Desired, Wishes
 from sparkctl.plan.drift import Drift, drift
 from sparkctl.plan.plan import Plan
 from sparkctl.plan.playbook import Playbook
 from sparkctl.plan.receipt import Receipt
+from sparkctl.plan.renumbering import going, notes
+from sparkctl.ssh.fleet import Fleet
 
 Secrets = Mapping[str, Mapping[str, bytes]]
 """Per node, the content of each secret by its path on the node."""
@@ -43,20 +49,37 @@ class Planned:
 
 async def plan_up(site: Site, playbook: Playbook, wishes: Wishes = PLAIN) -> Planned:
     """What `up` would do. Refused when a node cannot be planned for."""
-    return _planned(site, await site.facts(routes=True), playbook, wishes)
+    return await _planned(site, await site.facts(routes=True), playbook, wishes)
 
 
 async def plan_reprovision(site: Site, playbook: Playbook, wishes: Wishes = PLAIN) -> Planned:
     """What would make the nodes of `wishes.only` (None: those without a record) a part of the cluster again."""
     facts = await site.facts(routes=True)
     only = steps.newcomers(facts) if wishes.only is None else wishes.only
-    return _planned(site, facts, playbook, replace(wishes, only=only))
+    return await _planned(site, facts, playbook, replace(wishes, only=only))
 
 
-def _planned(site: Site, facts: Mapping[str, NodeFacts], playbook: Playbook, wishes: Wishes) -> Planned:
+async def _planned(site: Site, facts: Mapping[str, NodeFacts], playbook: Playbook, wishes: Wishes) -> Planned:
     secrets = {node.name: site.secrets(node.name) for node in site.cluster.nodes}
     plan = steps.plan_up(site.cluster.name, desired(site, secrets), facts, playbook, wishes)
-    return Planned(plan, facts, playbook, wishes, secrets)
+    gone = going(plan)
+    said = tuple(notes(gone, await _listening(site.fleet, gone)))
+    return Planned(plan.model_copy(update={"notes": plan.notes + said}), facts, playbook, wishes, secrets)
+
+
+async def _listening(fleet: Fleet, gone: Mapping[str, tuple[str, ...]]) -> dict[str, Fact[tuple[Listener, ...]]]:
+    """Who listens at addresses that go: one round trip, only where some do."""
+    if not gone:
+        return {}
+    asked = {node: batch((listeners.probe(addresses),)) for node, addresses in gone.items()}
+    results = await fleet.ask("ask who listens at addresses that change", asked, patient=True)
+    return {node: _listeners(result) for node, result in results.items()}
+
+
+def _listeners(result: Result) -> Fact[tuple[Listener, ...]]:
+    if not isinstance(result, Ok):
+        return Unknown(result.reason)
+    return parsed(answers(result.stdout).get(listeners.NAME, Unknown("no answer")), listeners.parse)
 
 
 async def plan_down(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sparkctl.facts import baseline, files, foreign, links, pings, record, routes, system, units
+from sparkctl.facts import baseline, files, foreign, links, listeners, pings, record, routes, system, units
 from sparkctl.facts.base import parsed
 from sparkctl.facts.survey import PARSERS as SURVEYED
 from sparkctl.loadtest import perftest_output
@@ -24,6 +24,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "foreign": foreign.parse,
     "journal": record.parse_journal,
     "links": links.parse,
+    "listeners": listeners.parse,
     "lock": record.parse_lock,
     "netplan-files": foreign.parse_files,
     "perftest-report": perftest_output.parse,

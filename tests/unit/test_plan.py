@@ -14,14 +14,16 @@ import pytest
 
 from sparkctl.errors import Refused
 from sparkctl.execute.read_facts import questions
+from sparkctl.facts.listeners import Listener
 from sparkctl.facts.record import Record
 from sparkctl.facts.snapshot import NodeFacts, snapshot
-from sparkctl.outcome import Absent
+from sparkctl.outcome import Absent, Known, Unknown
 from sparkctl.plan.changes import FileChange
 from sparkctl.plan.compile import Run, archive, commit, prepare
 from sparkctl.plan.diff import PLAIN, Desired, Wishes
 from sparkctl.plan.plan import Plan
 from sparkctl.plan.playbook import load
+from sparkctl.plan.renumbering import going, notes
 from sparkctl.plan.steps import left_behind, newcomers, plan_down, plan_up
 from sparkctl.render import Rendering, render
 from sparkctl.study import controller_of, study, study_text
@@ -199,8 +201,25 @@ def test_addresses_that_are_kept_are_not_renumbered(kept: bool) -> None:
     targets = {n: plan.network(n)[0].netdevs for n in ASKED}
     assert all((t.after_address == there[n][t.netdev]) is kept for n in ASKED for t in targets[n])
     assert ("becomes" not in plan.network("spark-1")[0].summary) is kept
+    assert going(plan) == ({} if kept else {n: tuple(a.partition("/")[0] for a in there[n].values()) for n in ASKED})
     assert kept or "10.100.240.1/24 becomes 10.20.0.11/24" in plan.network("spark-1")[0].summary
     assert all(f'"{a}"' in files[n].files[0].content for n in ASKED for a in there[n].values()) is kept
+
+
+def test_a_plan_says_who_listens_at_addresses_that_go() -> None:
+    gone = {"spark-1": ("10.1.0.1", "10.1.1.1"), "spark-2": ("10.1.0.2",), "spark-3": ("10.1.0.3",)}
+    told = {
+        "spark-1": Known((Listener("10.1.0.1", 2049, ""), Listener("10.1.1.1", 22, "sshd"))),
+        "spark-2": Known(()),
+        "spark-3": Unknown("the connection was lost"),
+    }
+    keep, *said = notes(gone, told)
+    assert "`addresses` of a node keeps them" in keep
+    assert said == [
+        "spark-1: nobody reaches a program at 10.1.0.1:2049 and sshd at 10.1.1.1:22 afterwards",
+        "spark-3: what listens at 10.1.0.3 is not known: the connection was lost",
+    ]
+    assert list(notes({}, {})) == []
 
 
 def test_a_dead_rank_is_an_operation_on_the_gang() -> None:

@@ -29,6 +29,10 @@ MOVED = {
 }
 ALWAYS = ("40-cx7.yaml", "10-user.yaml")
 ADDRESSES = "ip -4 -br addr show to 10.100.0.0/16"
+LISTENER = """
+systemd-run -q --unit=test-listener python3 -m http.server --bind 10.100.0.1 8123
+for i in $(seq 50); do ss -Hltn | grep -q :8123 && break; sleep 0.2; done
+"""
 PROFILE = "90-NM-14f59568-5076-387a-aef6-10adfcca2e26.yaml"
 
 
@@ -88,6 +92,11 @@ def test_a_cluster_of_nvidia_sync_is_adopted_with_its_addresses(bare: Rig, tmp_p
     for node, host in hosts.items():
         planted(bare, name, SYNC.replace(".1/24", host), f"10.100.0{host}", node)
     try:
+        head = next(iter(hosts))
+        bare.root(head, LISTENER)
+        renumbering = bare.cluster("plan", "--take-over").out
+        bare.root(head, "systemctl stop test-listener; systemctl reset-failed test-listener 2>/dev/null || :")
+        assert "10.100.0.1/24 becomes 10.20.0.11/24" in renumbering and "python3 at 10.100.0.1:8123" in renumbering
         before, shown = bare.capture(), bare.each(ADDRESSES)
         words = ["inventory", "discover", "--lab", bare.inventory, "--name", bare.name, "-o", fresh, "-q"]
         found = sparkctl(*words)
