@@ -168,7 +168,7 @@ class RawNode(_Section):
     addresses: RawAddresses | None = Field(
         None,
         description="Fabric addresses to keep, by port and rail; default: those of fabric.subnet_pool.",
-        examples=["{p1: {A: 10.100.0.1/24, B: 10.100.1.1/24}}"],
+        examples=[{"p1": {"A": "10.100.0.1/24", "B": "10.100.1.1/24"}}],
     )
 
 

@@ -85,6 +85,7 @@ def test_taken_over_and_given_back(bare: Rig, name: str) -> None:
         removed(bare, name)
 
 
+@pytest.mark.more
 def test_a_cluster_of_nvidia_sync_is_adopted_with_its_addresses(bare: Rig, tmp_path: Path) -> None:
     """Discovered, brought up and torn down by the discovered inventory: no address changes at any time."""
     name, fresh = "99-nvidia-sync-cluster.yaml", tmp_path / "fresh.yaml"
