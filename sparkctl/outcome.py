@@ -105,6 +105,10 @@ class Verdict:
     cause: Cause | None = None
 
 
+LONGEST = 500
+"""Characters of a node's own words in one message."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ok:
     """A command ended with status 0."""
@@ -123,9 +127,9 @@ class Failed:
 
     @property
     def reason(self) -> str:
-        """The last words of the command, in one line of at most 500 characters."""
+        """The last words of the command, in one line."""
         said = "; ".join(filter(None, map(str.strip, (self.stderr.strip() or self.stdout).splitlines())))
-        return said[-500:] if said else f"exit status {self.status}"
+        return said[-LONGEST:] if said else f"exit status {self.status}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ from sparkctl.commands.shell import quote
 from sparkctl.resources import share
 
 Words: TypeAlias = tuple[str, ...]
+MOST_SAID = 8 * 2**20
+"""Bytes of stdout of one command. Our choice of 2026-11-27: eight times what one answer in a batch may have."""
 _PART = re.compile(r"^(\w+)(?:=.*|\(\) \{(?:.*\}|(?:\n.*)*?\n\}))\n", re.MULTILINE)
 _COMMENT = re.compile(r"^ *#(?! shellcheck).*\n|(?<=\(\) \{) #.*|^\n", re.MULTILINE)
 _WORD = re.compile(r"(?<![\w/.-])\w+")
@@ -31,6 +33,7 @@ class Command:
     """One program that root runs on a node in one round trip.
 
     `timeout` is in seconds: a WRITE that takes longer is Lost, never failed. `stdin` may hold secrets; `script` never.
+    `most`: bytes of stdout; a command that says more is ended, and Lost.
     """
 
     title: str
@@ -38,6 +41,7 @@ class Command:
     effect: Effect
     stdin: bytes = field(default=b"", repr=False)
     timeout: float = 30.0
+    most: int = MOST_SAID
 
 
 @cache

@@ -17,6 +17,8 @@ LOOK_EVERY = 4
 """Requests per look at log and unit: a look costs about 50 ms of a core that the loading engine needs."""
 LINES = 4
 """Log lines per look: enough to see that it moves; `journalctl -u sparkctl-engine` has them all."""
+MOST_SAID = 256 * 1024
+"""Bytes of one look: at most LINES of 400 characters each every 2 s make 16 KB, six bytes a character at worst."""
 PATIENCE = 30
 """Seconds for one completion; a hung collective answers never (facts A10), a first request compiles."""
 
@@ -63,14 +65,14 @@ def command(watch: Watch, seconds: float, cursor: str = "", logs: bool = False) 
         "logs": logs,
     }
     script = "exec " + quote(("python3", "-", json.dumps(config, sort_keys=True))) + "\n"
-    return Command("ask for a token", script, Effect.LOAD, _program(), timeout=seconds + 2 * PATIENCE)
+    return Command("ask for a token", script, Effect.LOAD, _program(), seconds + 2 * PATIENCE, MOST_SAID)
 
 
 def answer(fields: Mapping[str, object]) -> Answer:
     """The `ready` object of the program."""
     return Answer(
         text=str(fields["text"]),
-        tokens=int(str(fields["tokens"])),
-        seconds=float(str(fields["seconds"])),
+        tokens=int(str(fields["tokens"])[:20]),
+        seconds=float(str(fields["seconds"])[:20]),
         version=str(fields["version"]),
     )

@@ -12,7 +12,8 @@ from typing import Any
 from sparkctl.commands import canary
 from sparkctl.commands.canary import Answer, Watch
 from sparkctl.errors import SparkctlError
-from sparkctl.outcome import Fact, Known, Ok, Result, Unknown
+from sparkctl.facts.base import parsed
+from sparkctl.outcome import LONGEST, Fact, Known, Ok, Result, Unknown
 from sparkctl.report.events import LogLine
 from sparkctl.ssh.fleet import Fleet, problem
 
@@ -33,22 +34,25 @@ class Look:
 def read_look(stdout: str) -> Look:
     """The JSON lines of the canary program; anything else is ignored."""
     look = Look()
-    for fields in map(_object, stdout.splitlines()):
+    for fields in map(_object, stdout.split("\n")):
         if "ready" in fields:
-            look.ready = canary.answer(fields["ready"])
+            ready = parsed(Known(fields["ready"]), canary.answer)
+            look.ready, look.waiting = (ready.value, "") if isinstance(ready, Known) else (None, ready.reason)
         elif "failed" in fields:
-            look.failed = "; ".join([str(fields["failed"]), *map(str, fields.get("last", []))])
+            last = fields.get("last")
+            said = [fields["failed"], *(last if isinstance(last, list) else ())]
+            look.failed = "; ".join(map(str, said))[: 4 * LONGEST]
         elif "waiting" in fields:
-            look.waiting, look.cursor = str(fields["waiting"]), str(fields["cursor"])
+            look.waiting, look.cursor = str(fields["waiting"])[:LONGEST], str(fields.get("cursor", ""))[:LONGEST]
     return look
 
 
 def _object(line: str) -> dict[str, Any]:
     try:
-        parsed = json.loads(line)
-    except ValueError:
+        said = json.loads(line)
+    except (ValueError, RecursionError):
         return {}
-    return parsed if isinstance(parsed, dict) else {}
+    return said if isinstance(said, dict) else {}
 
 
 async def ask_once(fleet: Fleet, head: str, watch: Watch) -> Fact[Answer]:

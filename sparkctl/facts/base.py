@@ -15,8 +15,13 @@ from sparkctl.commands.shell import quote, quote_word
 from sparkctl.inventory.words import visible
 from sparkctl.outcome import Absent, Fact, Known, Unknown
 
+S = TypeVar("S")
 T = TypeVar("T")
-_HEAD = re.compile(rb"(\S+) (\d+) (\d+)\n")
+_HEAD = re.compile(rb"([!-~]{1,4096}) (\d{1,3}) (\d{1,8})\n")
+MOST_ANSWERS = 1000
+"""In one batch: ten times as many as any asks for."""
+MOST_ANSWERED = 2**20
+"""Bytes of one answer. Our choice of 2026-11-27: a file that is shown (64 KiB) comes as 87 KB of base64."""
 LONGEST = 255  # characters: an LLDP name has no more, a netdev's has 15
 DIGITS = 20  # of the largest 64-bit number
 QUICK, PATIENCE = 30.0, 90.0
@@ -78,11 +83,14 @@ def _beside(early: Iterable[Probe], body: str) -> str:
 def answers(stdout: str) -> dict[str, Fact[str]]:
     """The answers of a batch by the name of their probe."""
     found: dict[str, Fact[str]] = {}
-    left = _decoded(stdout)
-    while head := _HEAD.match(left):
+    said, at = _decoded(stdout), 0
+    for _ in range(MOST_ANSWERS):
+        head = _HEAD.match(said, at)
+        if head is None:
+            break
         name, status, size = head[1].decode(), head[2].decode(), int(head[3])
-        found[name] = _answer(name, status, left[head.end() : head.end() + size], size)
-        left = left[head.end() + size + 1 :]
+        at = head.end() + size + 1
+        found[name] = _answer(name, status, said[head.end() : at - 1], size)
     return found
 
 
@@ -102,6 +110,8 @@ def _answer(name: str, status: str, body: bytes, size: int) -> Fact[str]:
         return Absent(f"{name}: the tool is not installed")
     if status != "0":
         return Unknown(f"{name}: the command ended with status {status}")
+    if size > MOST_ANSWERED:
+        return Unknown(f"{name}: {size} bytes are too many: not read")
     return Known(body.decode("utf-8", "replace")) if len(body) == size else Unknown(f"{name}: the answer was cut off")
 
 
@@ -119,11 +129,11 @@ def number(text: str) -> int:
     return int(text)
 
 
-def parsed(answer: Fact[str], parser: Callable[[str], T]) -> Fact[T]:
-    """`parser` applied to what is known; text that it cannot read is Unknown."""
+def parsed(answer: Fact[S], parser: Callable[[S], T]) -> Fact[T]:
+    """`parser` applied to what is known; text that it cannot read is Unknown, whatever it makes of it."""
     if not isinstance(answer, Known):
         return answer
     try:
         return Known(parser(answer.value))
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
+    except Exception as error:
         return Unknown(f"unreadable answer: {visible(' '.join(repr(error).split()))[:300]}")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import dataclass
 
-from sparkctl.facts.base import Probe
+from sparkctl.facts.base import Probe, number
 
 SPECIAL = "special"
 
@@ -31,4 +32,11 @@ def parse(text: str) -> FileState:
     first, _, rest = text.partition("\n")
     mode, uid, gid, digest = first.split()
     content = base64.b64decode(rest).decode("utf-8", "replace") if rest.strip() else None
-    return FileState(int(mode, 8), int(uid), int(gid), digest, content)
+    return FileState(octal(mode), number(uid), number(gid), digest, content)
+
+
+def octal(mode: str) -> int:
+    """A file's mode as stat(1) writes it; ValueError for any other text."""
+    if not re.fullmatch("[0-7]{1,6}", mode):
+        raise ValueError(f"not a mode: {mode!r:.40}")
+    return int(mode, 8)

@@ -17,13 +17,14 @@ ROCE = (4791, 4791)
 """UDP, IANA; only Soft-RoCE's packets pass the kernel's filters."""
 USED = ((18515, 19014), (32768, 60999))
 """TCP: perftest (loadtest/perftest.PORT), two ports for each trial; NCCL, Gloo and ZMQ (facts A4)."""
-SECTION = re.compile(r"^== (iptables-save|iptables-legacy-save|nft)\n(.*?)^== end$", re.MULTILINE | re.DOTALL)
+SECTION = re.compile(r"^== (.*)\n?", re.MULTILINE)
+TOOLS = ("iptables-save", "iptables-legacy-save", "nft")
 FAMILIES = ("ip", "inet", "netdev")
 ELSEWHERE = re.compile(r"-[AP] (?:FORWARD|OUTPUT|POSTROUTING|DOCKER\S*) |\bhook (?:forward|output|postrouting|egress) ")
 IDLE = re.compile(
     r"-m (?:tcp|udp|multiport|comment) |(?:--|\b)comment (?:\"[^\"]*\"|\S+) ?|\bcounter (?:packets \d+ bytes \d+ )?"
 )
-DROPS = re.compile(r"iptables .*(?:-j|-P \w+) (?:DROP|REJECT)\b|nft .*: .*(?<![\w-])(?:drop|reject)(?![\w-])")
+DROPS = re.compile(r"iptables .*(?:-j|-P \w+) (?:DROP|REJECT)\b|nft [^:]*: .*(?<![\w-])(?:drop|reject)(?![\w-])")
 UDP = re.compile(r"\budp\b|(?:-p|l4proto|protocol) 17\b")
 PORTS = re.compile(r"(?<!! --)\bdports? (\{[^}]*\}|\S+)")
 RATED = re.compile(r"\b(?:limit|hashlimit|connlimit|recent|statistic|quota|numgen|ct count)\b")
@@ -47,10 +48,13 @@ def parse(text: str) -> Firewall:
     ufw = text.partition("\n")[0].partition(" ")[2]
     if ufw not in ("absent", "active", "inactive"):
         raise ValueError("no state of ufw")
-    sections = SECTION.findall(text)
-    if re.search(r"^== unread$", text, re.MULTILINE):
+    _, *parts = SECTION.split(text)
+    names, bodies = parts[::2], parts[1::2]
+    ended = zip(names, bodies, names[1:], strict=False)
+    sections = [(tool, rules) for tool, rules, end in ended if tool in TOOLS and end == "end"]
+    if "unread" in names:
         raise ValueError("the kernel has a packet filter, and neither nft nor iptables is installed")
-    if len(sections) != len(re.findall(r"^== (?!end$)", text, re.MULTILINE)):
+    if len(sections) != len(names) - names.count("end"):
         raise ValueError("the rules are cut off")
     shown = {f"ip {table}" for tool, rules in sections if tool == "iptables-save" for table in _tables(rules)}
     lines = (line for tool, rules in sections for line in (_nft(rules, shown) if tool == "nft" else _iptables(rules)))

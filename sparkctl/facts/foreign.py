@@ -6,8 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from sparkctl.facts.base import Probe
-from sparkctl.facts.files import SPECIAL, FileState
+from sparkctl.facts.base import Probe, number, word
+from sparkctl.facts.files import SPECIAL, FileState, octal
+from sparkctl.inventory.words import visible
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,21 @@ def parse(text: str) -> tuple[ForeignFile, ...]:
 
 def _file(said: dict[str, Any]) -> ForeignFile:
     stanzas = tuple(_stanza(stanza) for stanza in said.pop("stanzas"))
-    return ForeignFile(**said | {"mode": int(said["mode"], 8)}, stanzas=stanzas)
+    owner = {name: number(str(said.pop(name))) for name in ("uid", "gid")}
+    others = {"mode": octal(said.pop("mode")), "movable": said.pop("movable") is True}
+    return ForeignFile(**_texts(said) | owner | others, stanzas=stanzas)
 
 
 def _stanza(said: dict[str, Any]) -> ForeignStanza:
-    return ForeignStanza(**said | {"netdevs": tuple(said["netdevs"]), "others": tuple(said["others"])})
+    lists = {name: tuple(map(word, said.pop(name))) for name in ("netdevs", "others")}
+    return ForeignStanza(**_texts(said) | lists)
+
+
+def _texts(said: dict[str, Any]) -> dict[str, Any]:
+    """All values as text of one line, but a path as it is; TypeError for what is none: plans would stumble over it."""
+    if not all(isinstance(value, str) for value in said.values()):
+        raise TypeError("not a text")
+    return {name: value if name == "path" else visible(value) for name, value in said.items()}
 
 
 def parse_files(text: str) -> dict[str, FileState]:
@@ -69,5 +80,5 @@ def parse_files(text: str) -> dict[str, FileState]:
         raise ValueError("neither a link nor a state nor a digest")
     digests = {path: digest for digest, path in (rest.split("  ", 1) for key, rest in rows if key == "digest")}
     states = (rest.split(" ", 3) for key, rest in rows if key == "state")
-    found = {path: FileState(int(mode, 8), int(uid), int(gid), digests[path]) for mode, uid, gid, path in states}
+    found = {path: FileState(octal(mode), number(uid), number(gid), digests[path]) for mode, uid, gid, path in states}
     return found | {rest: FileState(0, 0, 0, SPECIAL) for key, rest in rows if key == "link"}

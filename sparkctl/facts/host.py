@@ -38,6 +38,7 @@ REASONS = {
 FAULTS = ("[GPU is lost]", "[GPU requires reset]", "[Unknown Error]")
 """nvmlErrorString of NVML_ERROR_GPU_IS_LOST, _RESET_REQUIRED and _UNKNOWN; nvidia-smi puts them in place of figures."""
 NO_FIGURE = ("N/A", "[N/A]", "[Not Supported]", "[Insufficient Permissions]", *FAULTS)
+SYSTEM = ("NAME", "VERSION", "VERSION_ID", "DGX_OTA_VERSION", "DGX_SWBUILD_VERSION")
 IDLE = 0x1
 EARLYOOM_DEFAULT = 10
 """earlyoom(1), -m."""
@@ -133,7 +134,8 @@ def bounded(value: int) -> int:
 
 def parse_release(text: str) -> Release:
     """os-release(5), then the version lines of dgx-release; updates append lines there, so the last one counts."""
-    shown = dict(_assignments(text))
+    last = dict(_assignments(text))
+    shown = {key: visible(" ".join(shlex.split(last[key][:1000]))[:200]) for key in SYSTEM if key in last}
     dgx = shown.get("DGX_OTA_VERSION") or shown.get("DGX_SWBUILD_VERSION")
     return Release(shown["NAME"], shown.get("VERSION_ID") or shown.get("VERSION", ""), dgx)
 
@@ -142,7 +144,7 @@ def _assignments(text: str) -> Iterator[tuple[str, str]]:
     for line in text.splitlines():
         key, equals, value = line.partition("=")
         if equals and re.fullmatch(r"[A-Z][A-Z0-9_]*", key):
-            yield key, visible(" ".join(shlex.split(value))[:200])
+            yield key, value
 
 
 def parse_gpus(text: str) -> tuple[Gpu, ...]:

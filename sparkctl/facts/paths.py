@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sparkctl.facts.base import Probe, word
+
+_SPACE = re.compile(r"\s*")
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ def _entries(text: str) -> Iterator[dict[str, Any]]:
     while at < len(text):
         listed, at = decoder.raw_decode(text, at)
         yield from listed
-        at += len(text[at:]) - len(text[at:].lstrip())
+        at = _SPACE.match(text, at).end()  # type: ignore[union-attr]  # it always matches
 
 
 def _way(entry: dict[str, Any]) -> Way:

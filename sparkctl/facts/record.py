@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 
 from sparkctl.fabric.ports import NETDEVS
-from sparkctl.facts.base import Probe
+from sparkctl.facts.base import LONGEST, Probe, number
 from sparkctl.inventory.names import ONLY, may_change
+from sparkctl.inventory.words import visible
 
 ROOT = "/var/lib/sparkctl"
 PROBE = Probe("record", ("read_file", f"{ROOT}/record.json"))
@@ -22,6 +23,16 @@ class Frozen(BaseModel):
     """A value that is strict about what it is read from; its validator is built when one is first needed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
+def _shown(text: str) -> str:
+    """A name, of one line that hides nothing; ValueError for any other text."""
+    if visible(text) != text or len(text) > LONGEST:
+        raise ValueError("not a name")
+    return text
+
+
+Shown = Annotated[str, AfterValidator(_shown)]
 
 
 class FileRecord(Frozen):
@@ -42,11 +53,11 @@ class Record(Frozen):
     """All that teardown needs; version 1. `run`: the run that wrote it."""
 
     version: Literal[1] = 1
-    cluster: str
+    cluster: Shown
     files: dict[str, FileRecord] = {}
     netdevs: tuple[str, ...] = ()
     unit: str | None = None
-    run: str | None = None
+    run: Shown | None = None
 
     @model_validator(mode="after")
     def _ours(self) -> Record:
@@ -63,23 +74,23 @@ class RunHeader(Frozen):
     """What a run says of itself on every node it changes; `fingerprint`: the node's before the run."""
 
     version: Literal[1] = 1
-    run: str
-    action: str
-    cluster: str
-    owner: str
-    nodes: tuple[str, ...]
-    fingerprint: str
+    run: Shown
+    action: Shown
+    cluster: Shown
+    owner: Shown
+    nodes: tuple[Shown, ...]
+    fingerprint: Shown
 
 
 class Entry(Frozen):
     """One line of the journal."""
 
     version: Literal[1]
-    run: str
+    run: Shown
     state: Literal[
         "intended", "armed", "started", "done", "confirmed", "finished", "reverting", "reverted", "revert-failed"
     ]
-    step: str
+    step: Shown
 
 
 @dataclass(frozen=True)
@@ -120,5 +131,5 @@ def _entry(number: int, line: str) -> Entry:
 def parse_lock(text: str) -> str:
     """The run that holds the lock, of `boot until run since owner`: the lease ends at a second of that boot."""
     _, until, run, _, _ = text.split(maxsplit=4)
-    int(until)
+    number(until)
     return run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sparkctl.facts.base import Probe
+from sparkctl.facts.base import Probe, number
 
 PROBE = Probe("system", ("system_state",))
 RDMA_PROBE = Probe("rdma", ("rdma_devices",))
@@ -31,7 +31,7 @@ class RdmaDevice:
 def parse(text: str) -> SystemState:
     """Lines: boot id, kernel, MemAvailable."""
     boot_id, _, memory, _ = text.split("\n", 3)
-    return SystemState(boot_id, int(memory))
+    return SystemState(boot_id, number(memory))
 
 
 def tools_probe(extra: tuple[str, ...] = ()) -> Probe:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from sparkctl.facts.base import Probe
+from sparkctl.facts.base import Probe, number
 from sparkctl.inventory.names import ONLY
 
 MOST_PULLED = 100
@@ -49,7 +49,7 @@ def parse_unit(text: str) -> UnitState:
         active=shown["ActiveState"],
         sub=shown["SubState"],
         enabled=shown.get("UnitFileState", "") == "enabled",
-        restarts=int(shown.get("NRestarts") or 0),
+        restarts=number(shown.get("NRestarts") or "0"),
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sparkctl.facts.base import number
 from sparkctl.inventory.words import visible
 from sparkctl.loadtest.results import Gathered
 from sparkctl.outcome import Fact, Failed, Known, Ok, Result, Unknown
@@ -42,13 +43,13 @@ def _reason(said: list[object]) -> str:
 
 def _gathered(fields: Mapping[str, Any]) -> Gathered:
     steps = tuple((int(size), float(bus)) for size, bus in fields["sweep"][:MOST_STEPS])
-    if not steps or not all(size > 0 and math.isfinite(bus) and bus >= 0 for size, bus in steps):
+    if not steps or not all(0 < size < 2**63 and math.isfinite(bus) and bus >= 0 for size, bus in steps):
         raise ValueError("no sizes that could be measured")
     size, bus = steps[-1]
     names = tuple(visible(str(name))[:64] for name in fields["devices"][:64])
     said = (visible(str(fields[name]))[:64] for name in ("backend", "version", "network"))
     backend, version, network = said
-    return Gathered(backend, version, int(fields["ranks"]), size, bus, network, steps, names)
+    return Gathered(backend, version, number(str(fields["ranks"])), size, bus, network, steps, names)
 
 
 def together(results: Mapping[str, Result]) -> Fact[Gathered]:
@@ -74,7 +75,7 @@ def _report(result: Result) -> Report:
         return Report(visible(result.reason)[:LONGEST] or "no answer", None)
     try:
         return parse(result.stdout)
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+    except Exception as error:
         reason = result.reason if isinstance(result, Failed) else f"unreadable report: {error!r}"
         return Report(visible(reason)[:LONGEST], None)
 

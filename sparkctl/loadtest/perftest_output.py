@@ -8,7 +8,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from sparkctl.facts.base import parsed
+from sparkctl.facts.base import number, parsed
 from sparkctl.facts.perftest_tool import PORT
 from sparkctl.loadtest.results import Lane, Measure
 from sparkctl.outcome import Absent, Fact, Known, Unknown
@@ -77,7 +77,7 @@ def _text(text: str) -> Measure:
 
 def _measure(found: dict[str, str]) -> Measure:
     gid, mtu = _whole(found.get("GID_index")), _whole(found.get("Mtu"))
-    iterations = int(found["n_iterations"])
+    iterations = number(found["n_iterations"])
     if "t_typical" in found:
         return Measure("latency", None, _number(found["t_typical"]), gid, mtu, iterations)
     return Measure("bandwidth", _number(found["BW_average"]), None, gid, mtu, iterations)
@@ -112,7 +112,7 @@ def ends(stdout: str) -> dict[int, Spoken]:
     for line in stdout.splitlines():
         if line.startswith("lane "):
             _, key, status, report, said = line.split(" ")
-            found[int(key)] = Spoken(int(status), _decoded(report), _decoded(said))
+            found[number(key)] = Spoken(number(status), _decoded(report), _decoded(said))
     return found
 
 

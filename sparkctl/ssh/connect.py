@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 import asyncssh
 
 from sparkctl.errors import AccessRefused, Unreachable
+from sparkctl.inventory.words import visible
+from sparkctl.outcome import LONGEST
 from sparkctl.ssh.client_keys import Offer, offer
 from sparkctl.ssh.known_hosts import Pin, pins, trusted
 from sparkctl.ssh.login import ResolvedLogin, resolve_hop
@@ -176,7 +178,7 @@ def refusal(route: ResolvedLogin, known: tuple[Pin, ...], error: Exception) -> A
     if isinstance(error, asyncssh.DisconnectError) and "Too many authentication failures" in str(error):
         message = f"{where}: the agent offered more keys than the node lets one try"
         return AccessRefused(message, "name the right one: ssh.identity_file in the inventory")
-    reason = str(error) or type(error).__name__
+    reason = visible(str(error))[:LONGEST] or type(error).__name__
     return Unreachable(f"{where}: cannot be reached: {reason}", "is it switched on, and is the address right?")
 
 

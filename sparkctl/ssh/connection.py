@@ -5,19 +5,24 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
+from dataclasses import replace
 
 import asyncssh
 
 from sparkctl.commands.base import Command
 from sparkctl.commands.shell import quote
 from sparkctl.errors import AccessRefused
-from sparkctl.outcome import Failed, Lost, Ok, Result
+from sparkctl.inventory.words import visible
+from sparkctl.outcome import LONGEST, Failed, Lost, Ok, Result
 from sparkctl.ssh.connect import Line, dial
 from sparkctl.ssh.login import Login, ResolvedLogin, resolve
 from sparkctl.ssh.transport import Counters, LineSink
 
 __all__ = ["Login", "SshTransport"]
 
+MOST_COMPLAINED = 64 * 1024
+"""Bytes of stderr of one command: our choice of 2026-11-27; 500 characters of it are ever shown."""
+CHUNK = 128 * 1024
 SUDO_SECONDS = 30.0
 """For sudo to judge one password; PAM delays a refusal by 2 s (pam_unix), directory services take longer."""
 SENTINEL = "--sparkctl-stdin-begins--"
@@ -61,7 +66,7 @@ class SshTransport:
             return Lost(f"no answer within {command.timeout:.0f} s")
         except (asyncssh.Error, OSError) as error:
             await self._drop(line)
-            return Lost(f"the connection was lost: {error}")
+            return Lost(f"the connection was lost: {visible(str(error))[:LONGEST]}")
         finally:
             line.busy -= 1
             if line is not self._line and not line.busy:
@@ -82,15 +87,11 @@ class SshTransport:
         """Stdin ends after the password, so that sudo takes nothing else for a second attempt."""
         words = quote(("env", "LC_ALL=C", *ASKING, "true"))
         async with asyncio.timeout(SUDO_SECONDS):
-            channel = await connection.create_process(words)
-            with suppress(OSError):
-                channel.stdin.write(f"{password}\n")
-                channel.stdin.write_eof()
-            _, stderr = await channel.communicate()
-        if channel.exit_status and not any(said in str(stderr) for said in WRONG):
-            self._judged(Failed(channel.exit_status, "", str(stderr)))
-            raise AccessRefused(f"{self.login.node}: sudo: {str(stderr).strip()}", f"let {self._user} use sudo")
-        return channel.exit_status == 0
+            result = await self._said(connection, words, f"{password}\n".encode(), MOST_COMPLAINED)
+        if isinstance(result, Failed) and not any(said in result.stderr for said in WRONG):
+            self._judged(replace(result, stdout=""))
+            raise AccessRefused(f"{self.login.node}: sudo: {result.reason}", f"let {self._user} use sudo")
+        return isinstance(result, Ok)
 
     @property
     def _user(self) -> str:
@@ -108,19 +109,34 @@ class SshTransport:
         fits = password is None and not command.stdin and program.endswith(b"\n") and len(program) < DOCUMENT
         if fits and self._knows_documents(connection):
             words, program = f"exec {self._as_root('. /dev/stdin')} <<'{HERE}'\n{_whole(command.script)}{HERE}\n", b""
+        return await self._said(connection, words, program, command.most, on_line)
+
+    async def _said(
+        self,
+        connection: asyncssh.SSHClientConnection,
+        words: str,
+        sent: bytes,
+        most: int,
+        on_line: LineSink | None = None,
+    ) -> Result:
+        """Lost where it says more than `most` bytes, or complains too long: it is ended, and none of that is read."""
         channel = await connection.create_process(words, encoding=None)
         try:
             self.counters.given = time.time()
             with suppress(OSError):  # a command that needs no stdin may have ended by now; its status tells the rest
-                channel.stdin.write(program)
+                channel.stdin.write(sent)
                 channel.stdin.write_eof()
-            out, err = await asyncio.gather(_read(channel.stdout, on_line), channel.stderr.read())
+            complaints = _read(channel.stderr, MOST_COMPLAINED)
+            out, err = await asyncio.gather(_read(channel.stdout, most, on_line), complaints)
             await channel.wait_closed()
+        except OverflowError as error:
+            return Lost(f"{self.login.node} answered {error}: not read")
         finally:
             channel.close()  # without waiting for a node that may be gone: a timeout is a timeout
         stdout, stderr = out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
         if channel.exit_status is None or channel.exit_status < 0:
-            return Lost(f"the command was cut off ({channel.exit_signal or 'no exit status'})")
+            signal = visible(str(channel.exit_signal or "no exit status"))[:LONGEST]
+            return Lost(f"the command was cut off ({signal})")
         return Ok(stdout, stderr) if channel.exit_status == 0 else Failed(channel.exit_status, stdout, stderr)
 
     def _knows_documents(self, connection: asyncssh.SSHClientConnection) -> bool:
@@ -139,7 +155,8 @@ class SshTransport:
         """sudo's own refusal means that the command never started."""
         if isinstance(result, Failed) and result.stderr.startswith(("sudo:", "Sorry, try again")) and not result.stdout:
             remedy = f"let {self._user} use sudo without a password, or write `sudo: prompt` under ssh"
-            raise AccessRefused(f"{self.login.node}: {result.stderr.strip().splitlines()[-1]}", remedy)
+            last = result.stderr.strip().splitlines()[-1]
+            raise AccessRefused(f"{self.login.node}: {visible(last)[:LONGEST]}", remedy)
         if isinstance(result, Failed) and result.status == 127 and "sudo" in result.stderr and not result.stdout:
             raise AccessRefused(f"{self.login.node}: sudo is not installed", "install sudo, or log in as root")
         return result
@@ -183,9 +200,10 @@ class SshTransport:
 
 async def _is_bash(connection: asyncssh.SSHClientConnection) -> bool:
     """Whether the login shell is bash 5.1 or later. False also when the connection ends: the next command says that."""
-    with suppress(asyncssh.Error, OSError, ValueError):
-        said = str((await connection.run(ASK_SHELL)).stdout).strip().partition("bash ")[2]
-        return tuple(int(part) for part in said.split(".")) >= (5, 1)
+    with suppress(asyncssh.Error, OSError, ValueError, OverflowError):
+        async with connection.create_process(ASK_SHELL, encoding=None) as channel:
+            said = (await _read(channel.stdout, MOST_COMPLAINED)).decode("ascii", "replace")
+        return tuple(int(part) for part in said.strip().partition("bash ")[2].split(".")) >= (5, 1)
     return False
 
 
@@ -199,10 +217,14 @@ def _stdin(command: Command, password: str | None) -> bytes:
     return program if password is None else f"{password}\n{SENTINEL}\n".encode() + program
 
 
-async def _read(stream: asyncssh.SSHReader[bytes], on_line: LineSink | None) -> bytes:
-    out = bytearray()
-    async for line in stream:
-        out += line
-        if on_line is not None:
-            on_line(line.decode("utf-8", "replace").rstrip("\n"))
+async def _read(stream: asyncssh.SSHReader[bytes], most: int, on_line: LineSink | None = None) -> bytes:
+    """All of it; OverflowError as soon as it is more than `most` bytes. A line that has no end is no line."""
+    out, told = bytearray(), 0
+    while chunk := await stream.read(CHUNK):
+        out += chunk
+        if len(out) > most:
+            raise OverflowError(f"more than {most // 2**20} MiB" if most >= 2**20 else f"more than {most // 1024} KiB")
+        while on_line is not None and (end := out.find(b"\n", told)) >= 0:
+            on_line(out[told:end].decode("utf-8", "replace"))
+            told = end + 1
     return bytes(out)

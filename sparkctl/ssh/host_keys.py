@@ -11,6 +11,8 @@ from typing import Literal
 import asyncssh
 
 from sparkctl.errors import AccessRefused, Refused, SparkctlError, UsageError
+from sparkctl.inventory.words import visible
+from sparkctl.outcome import LONGEST
 from sparkctl.ssh.connect import CONNECT_SECONDS, hang_up, jump
 from sparkctl.ssh.known_hosts import Pin, append, drop, line_of, pins
 from sparkctl.ssh.login import Login, ResolvedLogin, resolve
@@ -70,7 +72,7 @@ async def _standing(login: Login) -> Standing:
     except AccessRefused as error:
         return Standing(login.node, "silent", problem=error)
     except (asyncssh.Error, OSError, ValueError) as error:
-        reason = str(error) or type(error).__name__
+        reason = visible(str(error))[:LONGEST] or type(error).__name__
         problem = AccessRefused(f"{login.node} ({login.host}): shows no host key: {reason}", "is it switched on?")
         return Standing(login.node, "silent", problem=problem)
     return Standing(login.node, judged(key, known), route, key, known)
