@@ -23,14 +23,18 @@ from sparkctl.outcome import Finding
 
 
 class SparkctlError(Exception):
-    """Anything that ends a command with a message for people; `remedy` says what to do next."""
+    """Anything that ends a command with a message for people; `remedy` says what to do next.
+
+    `bug`: the exception that nobody foresaw and that led to it, if one did.
+    """
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, message: str, remedy: str = "") -> None:
+    def __init__(self, message: str, remedy: str = "", bug: BaseException | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.remedy = remedy
+        self.bug = bug
 
 
 class UsageError(SparkctlError):

@@ -35,10 +35,8 @@ async def apply(site: Site, planned: Planned) -> Applied:
     asked = questions(site.cluster, site.fabric)
     proofs = _proofs_down(site, planned) if planned.plan.action == "down" else _proofs_up(site, planned)
     runner = Runner(site.fleet, planned.plan, run, asked, planned.secrets, proofs, site.interruption.asked)
-    site.interruption.running = True
-    applied = await runner.execute()
-    site.interruption.running = False
-    return applied
+    with site.interruption.run():
+        return await runner.execute()
 
 
 async def proven(site: Site, planned: Planned, applied: Applied) -> Verified:

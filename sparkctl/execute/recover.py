@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets as entropy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,9 +10,10 @@ from dataclasses import dataclass
 from sparkctl.commands import checkpoint, lock
 from sparkctl.commands.base import Command, Effect, write
 from sparkctl.commands.lock import HELD
-from sparkctl.errors import Locked, RollbackIncomplete
+from sparkctl.errors import Locked, RollbackIncomplete, SparkctlError
 from sparkctl.execute.read_facts import gather, gather_reachable, questions
 from sparkctl.execute.site import Site
+from sparkctl.execute.undo import ENDS, Interrupted, bug_of, clock, told
 from sparkctl.fabric.ports import NETDEVS
 from sparkctl.facts.snapshot import NodeFacts, Questions
 from sparkctl.outcome import Failed, Known, Ok, Result
@@ -21,6 +23,8 @@ from sparkctl.plan.recovery import BY_HAND, Recovery, recovery
 from sparkctl.report.events import Note
 from sparkctl.ssh.fleet import Fleet, problem
 
+AGAIN = f"run it again; on the node itself: {BY_HAND}"
+UNSURE = "how far it came is not known"
 RECOVER_LEASE = 300
 """Seconds that a recovery holds the nodes: one revert takes at most 180."""
 
@@ -36,9 +40,8 @@ async def recover(site: Site, dead: Recovery, silent: Iterable[str], *, break_lo
     asked = questions(site.cluster, site.fabric)
     reached = {node: asked[node] for node in asked if node not in set(silent)}
     run = Run(entropy.token_hex(4), site.owner, RECOVER_LEASE)
-    site.interruption.running = True
-    await Recoverer(site.fleet, dead, run, reached, "break" if break_lock else "recover").execute()
-    site.interruption.running = False
+    with site.interruption.run():
+        await Recoverer(site.fleet, dead, run, reached, "break" if break_lock else "recover").execute()
 
 
 @dataclass
@@ -54,15 +57,34 @@ class Recoverer:
     async def execute(self) -> None:
         """Locked: nothing was changed. RollbackIncomplete: a node still holds something of the run; run it again."""
         with self.fleet.allow(Effect.WRITE):
-            await self._lock()
-            results = await self.fleet.each(self._title(), {n: self._command(n) for n in self.recovery.nodes})
-            wrong = {node: problem(r) for node, r in results.items() if not isinstance(r, Ok)}
-            wrong = await self._proved() | wrong
-            idle = {node: compiled.unlock(self.run) for node in self.asked if node not in self.recovery.nodes}
-            await self.fleet.each("unlock", idle)
+            try:
+                await self._lock()
+                wrong = await self._ended()
+            except Locked:
+                raise
+            except ENDS as error:
+                raise self._left(error) from error
         if wrong:
             lines = "".join(f"\n  {node}: {why}" for node, why in wrong.items())
-            raise RollbackIncomplete(f"not recovered:{lines}", f"run it again; on the node itself: {BY_HAND}")
+            raise RollbackIncomplete(f"not recovered:{lines}", AGAIN)
+
+    def _left(self, error: BaseException) -> SparkctlError:
+        """What becomes of each node when a recovery ends before it has looked at all of them."""
+        ends = f"its lock ends at {clock(self.run.lease)} at the latest"
+        fates = dict.fromkeys(self.asked, "it had no part in the run") | dict.fromkeys(self.recovery.nodes, UNSURE)
+        said = told(error) + "".join(f"\n  {node}: {fate}; {ends}" for node, fate in fates.items())
+        if isinstance(error, asyncio.CancelledError):
+            return Interrupted(said, AGAIN)
+        return RollbackIncomplete(said, AGAIN, bug_of(error))
+
+    async def _ended(self) -> dict[str, str]:
+        """End it on every node; those where it has not ended, with why."""
+        results = await self.fleet.each(self._title(), {n: self._command(n) for n in self.recovery.nodes})
+        wrong = {node: problem(r) for node, r in results.items() if not isinstance(r, Ok)}
+        wrong = await self._proved() | wrong
+        idle = {node: compiled.unlock(self.run) for node in self.asked if node not in self.recovery.nodes}
+        await self.fleet.each("unlock", idle)
+        return wrong
 
     async def _lock(self) -> None:
         """All nodes of the cluster: no other run may begin meanwhile."""

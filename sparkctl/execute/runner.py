@@ -11,8 +11,16 @@ from typing import Any, TypeAlias, TypeVar
 from sparkctl.commands.base import Command, Effect
 from sparkctl.commands.canary import Answer
 from sparkctl.commands.lock import HELD, INTERRUPTED, STALE
-from sparkctl.errors import AccessRefused, Locked, Refused, SparkctlError, StalePlan, Unfinished
-from sparkctl.execute.undo import Undo
+from sparkctl.errors import (
+    AccessRefused,
+    Locked,
+    Refused,
+    RollbackIncomplete,
+    SparkctlError,
+    StalePlan,
+    Unfinished,
+)
+from sparkctl.execute.undo import ENDS, Interrupted, Undo, clock, told
 from sparkctl.fabric.ports import NETDEVS
 from sparkctl.facts.snapshot import NodeFacts, Questions, snapshot
 from sparkctl.outcome import Failed, Ok, Result, Verdict
@@ -29,14 +37,11 @@ LOCKED_HELP = (
 )
 
 
+RECOVER = "afterwards, sparkctl cluster recover says whether anything is left, and ends it"
+
+
 class StepFailed(SparkctlError):
     """A step of the run failed; the undo follows."""
-
-
-class Interrupted(SparkctlError):
-    """Somebody asked to stop."""
-
-    exit_code = 130
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,7 @@ class Runner:
     before: dict[str, NodeFacts] = field(default_factory=dict)
     locked: bool = False
     fresh: bool = False
+    confirming: bool = False
     confirmed: bool = False
     applied: Applied = Applied()
 
@@ -88,17 +94,46 @@ class Runner:
             try:
                 await self._lock()
                 await self._change()
-            except (SparkctlError, asyncio.CancelledError) as error:
+            except ENDS as error:
                 if self.confirmed or (isinstance(error, Refused) and not self.locked):
-                    raise
+                    if isinstance(error, SparkctlError):
+                        raise
+                    raise self._left(error) from error
                 await self._undone(error)
         return self.applied
 
     async def _undone(self, cause: BaseException) -> None:
         """A second interruption cancels even this: then the timers of the nodes finish it."""
-        if isinstance(cause, asyncio.CancelledError):
-            raise cause
-        await Undo(self.fleet, self.plan, self.run, self.asked, self.before).all(cause)
+        if self._leaving(cause):
+            raise self._left(cause)
+        try:
+            await Undo(self.fleet, self.plan, self.run, self.asked, self.before).all(cause)
+        except SparkctlError:
+            raise
+        except ENDS as error:
+            raise self._left(error) from error
+
+    def _leaving(self, error: BaseException) -> bool:
+        """Whether somebody asked to stop, and then to leave at once."""
+        return isinstance(error, asyncio.CancelledError) and self.stop.is_set()
+
+    def _left(self, error: BaseException) -> SparkctlError:
+        """What becomes of each node, after `error` that nobody foresaw, or that somebody wanted."""
+        said = "left at once" if self._leaving(error) else told(error)
+        said += "".join(f"\n  {node}: {self._fate(node)}" for node in self.plan.nodes)
+        if self._leaving(error):
+            return Interrupted(said, RECOVER)
+        return SparkctlError(said, RECOVER, error) if self.confirmed else RollbackIncomplete(said, RECOVER, error)
+
+    def _fate(self, node: str) -> str:
+        """What becomes of a node that nobody tells anything any more."""
+        at = f"at {clock(self.run.lease)} at the latest"
+        if self.confirmed:
+            return "all is as planned and confirmed, and stays; its book is not closed"
+        if node not in self.nodes:
+            return f"nothing was changed there; its lock ends {at}"
+        but = ", unless it had confirmed already" if self.confirming else ""
+        return f"its own timer begins to put it back {at}{but}"
 
     async def _lock(self) -> None:
         """Lock every node of the cluster and read it again: the plan must still fit."""
@@ -181,6 +216,7 @@ class Runner:
         await self.checkpoint()
         if not self.fresh:
             await self._connect()
+        self.confirming = True
         await self._all("confirm", {n: compiled.disarm(self.run) for n in self.nodes})
         self.confirmed = True
         await self._close_books()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -26,10 +27,18 @@ LONGEST_KEY = 4096
 
 @dataclass
 class Interruption:
-    """Whether somebody `asked` to stop; `running` stays True when a run is left: then the nodes' timers guard it."""
+    """Whether somebody `asked` to stop, whether a run is `running`, and what the nodes are then or when it is over."""
 
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     running: bool = False
+    nodes: str = "nothing was changed"
+
+    @contextmanager
+    def run(self) -> Iterator[None]:
+        """A run changes nodes; when it was left, `running` stays True, and the nodes' timers guard it."""
+        self.running, self.nodes = True, "the nodes' own timers put back whatever was not confirmed"
+        yield
+        self.running, self.nodes = False, "every change was made and confirmed"
 
 
 @dataclass(frozen=True)

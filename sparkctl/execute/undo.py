@@ -17,12 +17,21 @@ from sparkctl.outcome import Known, Ok
 from sparkctl.plan import compile as compiled
 from sparkctl.plan.compile import Run
 from sparkctl.plan.plan import Plan
-from sparkctl.report.events import Note
+from sparkctl.report.events import Note, unfailing
 from sparkctl.ssh.fleet import Fleet, problem
 
+REPORT = "report the bug; the command can be run again"
 RETRY_SECONDS = 2.0
+ENDS = (Exception, asyncio.CancelledError, KeyboardInterrupt)
+"""What may end a run. What is done about it depends on what was changed, and never on the class of the exception."""
 ENDED_SECONDS = 20.0
 """After this a node whose revert has ended does not come nearer: addresses and carriers take some seconds at most."""
+
+
+class Interrupted(SparkctlError):
+    """Somebody asked to stop."""
+
+    exit_code = 130
 
 
 @dataclass
@@ -36,19 +45,23 @@ class Undo:
     before: Mapping[str, NodeFacts]
 
     async def all(self, cause: BaseException) -> None:
-        """Always raises: ApplyFailed (or an interruption) when every node is as before, else RollbackIncomplete."""
-        self.fleet.observer(Note(f"{_text(cause)}\nputting every node back"))
+        """Always raises: ApplyFailed (an interruption, or for a bug a SparkctlError that has it) when every node is as
+        before, else RollbackIncomplete.
+        """
+        self.fleet.observer = unfailing(self.fleet.observer)
+        self.fleet.observer(Note(f"{told(cause)}\nputting every node back"))
         for wave in way_back(self.plan):
             await self.fleet.each("undo", {node: compiled.undo(self.run) for node in wave})
-        wrong = await self._proved()
+        wrong, bug = await self._proved(), bug_of(cause)
         if wrong:
             lines = "".join(f"\n  {node}: {why}" for node, why in wrong.items())
             remedy = "on each of these nodes: sudo sh /var/lib/sparkctl/run/revert.sh controller"
-            raise RollbackIncomplete(f"{_text(cause)}\nand these nodes are not proved to be as before:{lines}", remedy)
+            said = f"{told(cause)}\nand these nodes are not proved to be as before:{lines}"
+            raise RollbackIncomplete(said, remedy, bug)
         if isinstance(cause, SparkctlError) and cause.exit_code == 130:
             raise type(cause)("interrupted; every node was put back and is as before (proved by reading it again)")
-        message = f"{_text(cause)}\nevery node was put back and is as before (proved by reading it again)"
-        raise ApplyFailed(message, _remedy(cause))
+        message = f"{told(cause)}\nevery node was put back and is as before (proved by reading it again)"
+        raise SparkctlError(message, REPORT, bug) if bug else ApplyFailed(message, _remedy(cause))
 
     async def _proved(self) -> dict[str, str]:
         """Nodes that are not as before, with why. A silent one has until its timer must have fired."""
@@ -122,8 +135,21 @@ def _first(wrong: Mapping[str, str]) -> str:
     return next(iter(wrong.values()))
 
 
-def _text(cause: BaseException) -> str:
+def told(cause: BaseException) -> str:
+    """What ended a run, in words."""
+    if isinstance(cause, asyncio.CancelledError):
+        return "stopped from outside"
     return cause.message if isinstance(cause, SparkctlError) else f"{type(cause).__name__}: {cause}"
+
+
+def bug_of(cause: BaseException) -> BaseException | None:
+    """`cause`, where nobody foresaw it."""
+    return None if isinstance(cause, SparkctlError) else cause
+
+
+def clock(seconds: float) -> str:
+    """The time of day in so many seconds."""
+    return time.strftime("%H:%M:%S", time.localtime(time.time() + seconds))
 
 
 def _remedy(cause: BaseException) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -42,6 +43,16 @@ class Note:
 
 Event: TypeAlias = Phase | Ended | LogLine | Note
 Observer: TypeAlias = Callable[[Event], None]
+
+
+def unfailing(observer: Observer) -> Observer:
+    """The same observer, whose own failure stops nothing: who watches an undo must not end it."""
+
+    def told(event: Event) -> None:
+        with suppress(Exception):
+            observer(event)
+
+    return told
 
 
 def silent(event: Event) -> None:

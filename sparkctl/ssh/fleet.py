@@ -53,8 +53,10 @@ class Fleet:
         """Run one command per node, all at once; every node ends, whatever the others do. A refusal is Lost."""
         self.rounds += 1
         self.observer(Phase(title, tuple(commands)))
-        results = await asyncio.gather(*(self._forgiving(title, n, c, on_line) for n, c in commands.items()))
-        return dict(zip(commands, results, strict=True))
+        asked = (self._forgiving(title, n, c, on_line) for n, c in commands.items())
+        outcomes = await asyncio.gather(*asked, return_exceptions=True)
+        raise_refusals(outcomes)
+        return {n: _result(o) for n, o in zip(commands, outcomes, strict=True)}
 
     async def ask(self, title: str, commands: Mapping[str, Command], *, patient: bool = False) -> dict[str, Result]:
         """As `each`, before anything was changed: a node that does not let us in is an AccessRefused.
