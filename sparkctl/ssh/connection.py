@@ -29,6 +29,9 @@ SENTINEL = "--sparkctl-stdin-begins--"
 DRAIN = f'while IFS= read -r line && [ "$line" != {SENTINEL} ]; do :; done\n'
 READ = 'eval "$(dd bs={} count=1 iflag=fullblock status=none)"\n'
 """The program comes on stdin, for sudo logs its words, and one word has at most 128 KiB."""
+BEGUN = "--sparkctl-answer-begins--"
+BEGIN = f"export PATH=${{PATH:+$PATH:}}/usr/local/sbin:/usr/sbin:/sbin; echo; echo {BEGUN}\n"
+"""Before every program: login shells print what they like, without a newline too, and not all know where `ip` is."""
 HERE = "--sparkctl-program-ends--"
 ASK_SHELL = f'read -r line <<"{HERE}" && echo "$line ${{BASH_VERSINFO[0]}}.${{BASH_VERSINFO[1]}}"\nbash\n{HERE}\n'
 DOCUMENT = 60_000
@@ -59,8 +62,7 @@ class SshTransport:
             password = await self._password(line.connection)
             self.counters.round_trips += 1
             async with asyncio.timeout(command.timeout):
-                result = await self._executed(line.connection, command, on_line, password)
-            return self._judged(result)
+                return await self._executed(line.connection, command, on_line, password)
         except TimeoutError:
             await self._drop(line)
             return Lost(f"no answer within {command.timeout:.0f} s")
@@ -107,9 +109,22 @@ class SshTransport:
         program, reading = _stdin(command, password), READ.format(len(command.script.encode()))
         words = self._as_root(reading if password is None else DRAIN + reading, password)
         fits = password is None and not command.stdin and program.endswith(b"\n") and len(program) < DOCUMENT
-        if fits and self._knows_documents(connection):
+        if fits and HERE not in command.script and self._knows_documents(connection):
             words, program = f"exec {self._as_root('. /dev/stdin')} <<'{HERE}'\n{_whole(command.script)}{HERE}\n", b""
-        return await self._said(connection, words, program, command.most, on_line)
+        told = _after_begun(on_line) if on_line else None
+        return self._begun(await self._said(connection, words, program, command.most, told))
+
+    def _begun(self, result: Result) -> Result:
+        """What the program said, and nothing that was said before it began."""
+        if isinstance(result, Lost):
+            return result
+        noise, begun, said = result.stdout.partition(f"{BEGUN}\n")
+        if begun:
+            return replace(result, stdout=said)
+        if isinstance(result, Failed):
+            return self._judged(replace(result, stdout=""))
+        reason = f"its login shell ran nothing of what was sent, and said {visible(noise.strip()[:LONGEST])!r}"
+        raise AccessRefused(f"{self.login.node}: {reason}", "log in as a user whose shell runs commands")
 
     async def _said(
         self,
@@ -146,18 +161,23 @@ class SshTransport:
         return self._bash is not None and self._bash.done() and self._bash.result()
 
     def _as_root(self, program: str, password: str | None = None) -> str:
-        shell = ("sh", "-c", program)
+        shell = ("sh", "-c", BEGIN + program)
         if self._user == "root":
             return quote(shell)
         return quote((*(("sudo", "-n", "--") if password is None else ASKING), *shell))
 
     def _judged(self, result: Result) -> Result:
         """sudo's own refusal means that the command never started."""
-        if isinstance(result, Failed) and result.stderr.startswith(("sudo:", "Sorry, try again")) and not result.stdout:
+        if not isinstance(result, Failed):
+            return result
+        refusals = [line for line in result.stderr.splitlines() if line.startswith(("sudo:", "Sorry, try again"))]
+        if refusals and "tty" in refusals[-1]:
+            remedy = f"in the node's sudoers (`sudo visudo`): Defaults:{self._user} !requiretty"
+            raise AccessRefused(f"{self.login.node}: {visible(refusals[-1])[:LONGEST]}", remedy)
+        if refusals:
             remedy = f"let {self._user} use sudo without a password, or write `sudo: prompt` under ssh"
-            last = result.stderr.strip().splitlines()[-1]
-            raise AccessRefused(f"{self.login.node}: {visible(last)[:LONGEST]}", remedy)
-        if isinstance(result, Failed) and result.status == 127 and "sudo" in result.stderr and not result.stdout:
+            raise AccessRefused(f"{self.login.node}: {visible(refusals[-1])[:LONGEST]}", remedy)
+        if result.status == 127 and "sudo" in result.stderr:
             raise AccessRefused(f"{self.login.node}: sudo is not installed", "install sudo, or log in as root")
         return result
 
@@ -205,6 +225,19 @@ async def _is_bash(connection: asyncssh.SSHClientConnection) -> bool:
             said = (await _read(channel.stdout, MOST_COMPLAINED)).decode("ascii", "replace")
         return tuple(int(part) for part in said.strip().partition("bash ")[2].split(".")) >= (5, 1)
     return False
+
+
+def _after_begun(on_line: LineSink) -> LineSink:
+    """Hears what comes after the line BEGUN."""
+    begun = False
+
+    def told(line: str) -> None:
+        nonlocal begun
+        if begun:
+            on_line(line)
+        begun = begun or line == BEGUN
+
+    return told
 
 
 def _whole(script: str) -> str:
