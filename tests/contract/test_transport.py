@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from sparkctl.outcome import Failed, Lost, Ok, Result
 from sparkctl.ssh.connection import Login, SshTransport
 from sparkctl.ssh.fleet import Fleet
 from sparkctl.ssh.transport import Gate
+from tests.contract.sshd import running
 
 CONFIG = """
 Port {port}
@@ -239,3 +241,65 @@ def test_a_fleet_closes_its_gates_again(server: Server) -> None:
     with fleet.allow(Effect.WRITE):
         assert fleet.gates["spark-1"].ceiling is Effect.WRITE
     assert fleet.gates["spark-1"].ceiling is Effect.READ
+
+
+@contextmanager
+def noisy(forced: str, folder: Path) -> Iterator[Login]:
+    """A server whose sessions run these words in the login shell, which may go on to what was asked."""
+    (folder / "forced").write_text(forced + "\n")
+    with running(folder / "sshd", more=f"ForceCommand sh {folder}/forced") as server:
+        client = make_key(folder / "client")
+        server.authorise(client)
+        (folder / "known_hosts").write_text(server.line)
+        yield Login("spark-1", "127.0.0.1", server.port, "root", str(folder / "known_hosts"), str(client), own_config=False)
+
+
+NOISES = {
+    "a line": "echo welcome to the cluster",
+    "no newline": "printf 'welcome> '",
+    "what looks like an answer": "echo c2VjcmV0; printf aGVsbG8=",
+    "complaints": "echo 'stty: standard input: Inappropriate ioctl for device' >&2; printf .",
+}
+
+
+@pytest.mark.parametrize("noise", NOISES)
+def test_what_a_login_shell_prints_is_no_part_of_an_answer(noise: str, tmp_path: Path) -> None:
+    heard: list[str] = []
+    with noisy(NOISES[noise] + '; eval "$SSH_ORIGINAL_COMMAND"', tmp_path) as login:
+
+        async def work() -> list[Result]:
+            transport = SshTransport(login)
+            try:
+                scripts = ("echo one; echo two", "printf three", "exit 3", "echo four")
+                return [await transport.run(command(script + "\n"), heard.append) for script in scripts]
+            finally:
+                await transport.close()
+
+        one, three, failed, four = asyncio.run(work())
+    assert [getattr(r, "stdout", None) for r in (one, three, failed, four)] == ["one\ntwo\n", "three", "", "four\n"]
+    assert isinstance(failed, Failed) and failed.status == 3 and heard == ["one", "two", "four"]
+
+
+def test_a_shell_that_runs_nothing_is_a_refusal(tmp_path: Path) -> None:
+    with noisy("echo This account is \x1b[31mnot\x1b[0m available", tmp_path) as login:
+        error = refused(login)
+    assert "not" in error.message and "\x1b" not in error.message and "shell" in error.remedy
+
+
+def test_programs_of_sbin_are_found_whatever_the_login_shell_knows(tmp_path: Path) -> None:
+    with noisy('PATH=/usr/bin:/bin; export PATH; eval "$SSH_ORIGINAL_COMMAND"', tmp_path) as login:
+        found, away = ran(login, command("command -v sshd"), command('echo "$PATH"'))[0]
+    assert isinstance(found, Ok) and found.stdout.strip().endswith("/sbin/sshd")
+    assert isinstance(away, Ok) and away.stdout.startswith("/usr/bin:/bin:"), "what the user's shell finds first stays first"
+
+
+def test_a_sudo_that_wants_a_terminal_is_told_from_one_that_wants_a_password() -> None:
+    transport = SshTransport(Login("spark-1", "127.0.0.1", 22, "nvidia", None, None))
+    said = {
+        "sudo: sorry, you must have a tty to run sudo\n": "!requiretty",
+        "motd on stderr\nsudo: a password is required\n": "sudo: prompt",
+    }
+    for stderr, remedy in said.items():
+        with pytest.raises(AccessRefused) as caught:
+            transport._judged(Failed(1, "", stderr))
+        assert remedy in caught.value.remedy
