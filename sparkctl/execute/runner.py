@@ -75,6 +75,7 @@ class Runner:
     before: dict[str, NodeFacts] = field(default_factory=dict)
     locked: bool = False
     fresh: bool = False
+    begun: bool = False
     confirming: bool = False
     confirmed: bool = False
     applied: Applied = Applied()
@@ -107,7 +108,7 @@ class Runner:
         if self._leaving(cause):
             raise self._left(cause)
         try:
-            await Undo(self.fleet, self.plan, self.run, self.asked, self.before).all(cause)
+            await Undo(self.fleet, self.plan, self.run, self.asked, self.before, self.begun).all(cause)
         except SparkctlError:
             raise
         except ENDS as error:
@@ -169,6 +170,7 @@ class Runner:
         await self._all("prepare", {n: self._prepare(n) for n in self.nodes})
         for position, step in enumerate(self.plan.steps):
             await self.checkpoint()
+            self.begun = True
             commands = {node: compiled.commit(self.plan, self.run, step, node) for node in step.changes}
             await self._all(step.title, commands)
             if _last_of_stage(self.plan.steps, position) and step.stage in self.prove:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from itertools import chain
 
 from sparkctl.commands import checkpoint
-from sparkctl.errors import AccessRefused, ApplyFailed, RollbackIncomplete, SparkctlError
+from sparkctl.errors import AccessRefused, ApplyFailed, RollbackIncomplete, SparkctlError, StalePlan
 from sparkctl.fabric.ports import NETDEVS
 from sparkctl.facts.base import batch
 from sparkctl.facts.snapshot import NodeFacts, Questions, snapshot
-from sparkctl.outcome import Known, Ok
+from sparkctl.outcome import Absent, Known, Ok
 from sparkctl.plan import compile as compiled
 from sparkctl.plan.compile import Run
 from sparkctl.plan.plan import Plan
@@ -36,13 +36,19 @@ class Interrupted(SparkctlError):
 
 @dataclass
 class Undo:
-    """Puts all nodes back, or says exactly which is not."""
+    """Puts all nodes back, or says exactly which is not.
+
+    `begun`: whether a node may have been changed; else what differs is somebody else's. `held`: nodes that are silent
+    or have something of the run yet.
+    """
 
     fleet: Fleet
     plan: Plan
     run: Run
     asked: Mapping[str, Questions]
     before: Mapping[str, NodeFacts]
+    begun: bool = True
+    held: frozenset[str] = frozenset()
 
     async def all(self, cause: BaseException) -> None:
         """Always raises: ApplyFailed (an interruption, or for a bug a SparkctlError that has it) when every node is as
@@ -53,9 +59,14 @@ class Undo:
         for wave in way_back(self.plan):
             await self.fleet.each("undo", {node: compiled.undo(self.run) for node in wave})
         wrong, bug = await self._proved(), bug_of(cause)
+        if wrong and not (self.begun or self.held):
+            message = f"{told(cause)}\n{', '.join(wrong)} changed since the plan was made; sparkctl changed nothing"
+            raise StalePlan(message, "make a new plan")
         if wrong:
             lines = "".join(f"\n  {node}: {why}" for node, why in wrong.items())
-            remedy = "on each of these nodes: sudo sh /var/lib/sparkctl/run/revert.sh controller"
+            remedy = "`sparkctl cluster plan` shows how they differ"
+            if self.held:
+                remedy = f"on {', '.join(sorted(self.held))}: sudo sh /var/lib/sparkctl/run/revert.sh controller"
             said = f"{told(cause)}\nand these nodes are not proved to be as before:{lines}"
             raise RollbackIncomplete(said, remedy, bug)
         if isinstance(cause, SparkctlError) and cause.exit_code == 130:
@@ -68,8 +79,8 @@ class Undo:
         begun = time.monotonic()
         wrong = dict.fromkeys(self.plan.nodes, "not read yet")
         while wrong:
-            wrong, waiting = await self._differing(tuple(wrong))
-            left = self._patience(waiting) - (time.monotonic() - begun)
+            wrong = await self._differing(tuple(wrong))
+            left = self._patience() - (time.monotonic() - begun)
             if not wrong or left <= 0:
                 break
             self.fleet.observer(Note(f"waiting at most {left:.0f} s more for {', '.join(wrong)}: {_first(wrong)}"))
@@ -77,23 +88,23 @@ class Undo:
             await self.fleet.each("undo", {node: compiled.undo(self.run) for node in wrong})
         return wrong
 
-    def _patience(self, waiting: bool) -> float:
+    def _patience(self) -> float:
         """Seconds to go on looking: as long as a timer may still fire, or until the kernel must have settled."""
-        return self.run.lease + checkpoint.REVERT_SECONDS if waiting else ENDED_SECONDS
+        if self.held:
+            return self.run.lease + checkpoint.REVERT_SECONDS
+        return ENDED_SECONDS if self.begun else 0
 
-    async def _differing(self, nodes: tuple[str, ...]) -> tuple[dict[str, str], bool]:
-        """Which of `nodes` differ and why; and whether one is silent or has not ended its revert."""
+    async def _differing(self, nodes: tuple[str, ...]) -> dict[str, str]:
+        """Which of `nodes` differ and why; those that are silent or have not ended their revert are `held`."""
         results = await self.fleet.each("read again", {n: batch(self.asked[n].probes()) for n in nodes})
-        wrong, waiting = {}, False
+        wrong, held = {}, set()
         for node, result in results.items():
-            if not isinstance(result, Ok):
-                wrong[node], waiting = problem(result), True
-                continue
-            facts = snapshot(node, self.asked[node], result.stdout)
-            if not self._as_before(node, facts):
-                wrong[node] = _difference(facts)
-                waiting = waiting or isinstance(facts.run, Known)
-        return wrong, waiting
+            facts = snapshot(node, self.asked[node], result.stdout) if isinstance(result, Ok) else None
+            if facts is None or not self._as_before(node, facts):
+                wrong[node] = problem(result) if facts is None else _difference(facts)
+                held |= {node} if facts is None or not isinstance(facts.run, Absent) else set()
+        self.held = frozenset(held)
+        return wrong
 
     def _as_before(self, node: str, facts: NodeFacts) -> bool:
         """A node that was booted meanwhile has the links of its boot; all else must be as it was."""
