@@ -6,11 +6,12 @@ import pytest
 
 from sparkctl.commands import files
 from sparkctl.commands.base import lines, program
-from sparkctl.errors import Refused
+from sparkctl.errors import Refused, StalePlan
 from sparkctl.execute.apply import apply
 from sparkctl.execute.plan_verbs import Planned, plan_down, plan_up
 from sparkctl.execute.site import Site
 from tests.scenario.rig import BOOKS, Rig, up
+from tests.scenario.transport import Wire
 
 NETPLAN = "/etc/netplan/95-sparkctl.yaml"
 BASELINE = "/var/lib/sparkctl/baseline"
@@ -148,3 +149,18 @@ def test_the_node_itself_writes_nothing_there(direct: Rig, words: tuple[str, ...
     said = direct.world.run(direct.names[0], f"{blob}\n{program(lines([words]))}")
     assert said.status == 78 and "not root's" in said.err, said
     assert direct.world.run(direct.names[0], "[ -z \"$(ls -A /etc/sparkctl/)\" ]").status == 0
+
+
+@pytest.mark.parametrize("edit", ["mkdir -p /etc/sparkctl; echo A=1 >/etc/sparkctl/nccl.env", "sed -i 's,/24,/25,' /etc/netplan/01-management.yaml"])
+def test_an_edit_between_lock_and_prepare_is_a_stale_plan(direct: Rig, edit: str) -> None:
+    """Nothing of ours was changed, so nothing of theirs is called a failed undo, nor a script named that is gone."""
+    direct.world.reset(direct.base)
+    head = direct.names[0]
+    wire = Wire(direct.world)
+    wire.before[head, "prepare"] = lambda: asked(direct, edit) and None
+    began = direct.world.now
+    ended = direct.run(up, wire=wire)
+    assert isinstance(ended.error, StalePlan) and ended.error.exit_code == 4, ended.error
+    assert f"{head} changed since the plan was made" in ended.error.message and "revert.sh" not in ended.error.remedy
+    assert direct.world.now - began < 20
+    assert direct.world.run(head, f"[ ! -e /var/lib/sparkctl ] && [ ! -e {NETPLAN} ]").status == 0
