@@ -51,7 +51,7 @@ def _addressed(view: View, here: Attachment, netdev: Netdev) -> Verdict:
 
 def _cause(view: View, here: Attachment, netdev: Netdev) -> Cause | None:
     """The check whose fault it is; None: this one's."""
-    if not netdev.addresses and not (netdev.up and netdev.carrier):
+    if not netdev.addresses and not netdev.lit:
         return Cause("rail-carrier")  # networkd takes the addresses away with the carrier
     stray = [text for text in netdev.addresses if text != str(here.address)]
     for other in view.fabric.of(here.node):

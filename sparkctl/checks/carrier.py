@@ -23,7 +23,7 @@ def carrier(view: View) -> Iterator[Verdict]:
         fact = netdev_of(view, here)
         if isinstance(fact, Unknown):
             yield from unreadable(ID, rail(here), fact, (end(here),))
-        elif isinstance(fact, Known) and _linked(fact.value):
+        elif isinstance(fact, Known) and fact.value.lit:
             yield Verdict(ID, "pass", rail(here), here.netdev, "carrier", "carrier", ends=(end(here),))
         elif end(here) in moved:
             yield see(ID, rail(here), _measured(fact), Cause("cabling", moved[end(here)]), (end(here),))
@@ -31,14 +31,10 @@ def carrier(view: View) -> Iterator[Verdict]:
             yield _dark(view, here, fact)
 
 
-def _linked(netdev: Netdev) -> bool:
-    return netdev.up and netdev.carrier
-
-
 def _measured(fact: Fact[Netdev]) -> str:
     if not isinstance(fact, Known):
         return "no netdev"
-    return "carrier" if _linked(fact.value) else "no carrier" if fact.value.up else "down"
+    return "carrier" if fact.value.lit else "no carrier" if fact.value.up else "down"
 
 
 def _dark(view: View, here: Attachment, fact: Fact[Netdev]) -> Verdict:
@@ -82,7 +78,7 @@ def _port(end: Attachment) -> str:
 def _unlit(view: View, here: Attachment, other: Attachment | None) -> tuple[str, str]:
     port = _port(here)
     half = netdev_of(view, twin(here))
-    if isinstance(half, Known) and _linked(half.value):
+    if isinstance(half, Known) and half.value.lit:
         message = f"{here.netdev}: no carrier, though its twin {twin(here).netdev} has one"
         return (
             message,

@@ -30,7 +30,7 @@ def _judged(view: View, here: Attachment, found: RdmaDevice | None) -> Verdict:
     netdev = netdev_of(view, here)
     measured = f"{found.state}, {found.link_layer}" if found else "absent"
     right = found is not None and found.state.endswith("ACTIVE") and found.link_layer == "Ethernet"
-    lit = not isinstance(netdev, Known) or (netdev.value.up and netdev.value.carrier)
+    lit = not isinstance(netdev, Known) or netdev.value.lit
     if not right and (isinstance(netdev, Absent) or (found is not None and not lit)):
         return see(ID, rail(here), measured, Cause("rail-carrier"), (end(here),))
     remedy = "" if right else _remedy(view, here, found)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from sparkctl.checks.base import View, check, state, unreadable
+from sparkctl.checks.hosts import short
 from sparkctl.facts.files import FileState
 from sparkctl.facts.snapshot import NodeFacts
 from sparkctl.outcome import Absent, Fact, Known, Unknown, Verdict
@@ -71,7 +72,7 @@ def image(view: View) -> Iterator[Verdict]:
     for node in view.cluster.nodes:
         where, about, fact = f"rank {node.rank} on {node.name}", (node.name,), view.facts[node.name].image
         if isinstance(fact, Known):
-            yield Verdict("engine-image", "pass", where, name, _short(fact.value), "present", nodes=about)
+            yield Verdict("engine-image", "pass", where, name, short(fact.value), "present", nodes=about)
         elif isinstance(fact, Absent):
             remedy = f"on {node.name}: docker pull {name}"
             yield Verdict("engine-image", "fail", where, name, "absent", "present", remedy, nodes=about)
@@ -95,7 +96,3 @@ def canary(view: View) -> Iterator[Verdict]:
     else:
         remedy = "sparkctl cluster status tells which rank is down; journalctl -u sparkctl-engine tells why"
         yield Verdict("engine-canary", "fail", where, fact.reason, "no token", "a token", remedy, nodes=about)
-
-
-def _short(digest: str) -> str:
-    return digest.removeprefix("sha256:")[:12]

@@ -56,7 +56,7 @@ def _cause(view: View, here: Attachment, right: bool, stray: list[Gid]) -> Cause
     fact = netdev_of(view, here)
     if isinstance(fact, Unknown):
         return None
-    if not isinstance(fact, Known) or not (fact.value.up and fact.value.carrier):
+    if not isinstance(fact, Known) or not fact.value.lit:
         return Cause("rail-carrier")
     texts = (*fact.value.addresses, *fact.value.link_local)
     held = {it.ip for text in texts if (it := interface(text)) is not None}

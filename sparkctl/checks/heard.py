@@ -96,7 +96,7 @@ def dark(view: View, port: Port) -> bool:
     facts = [netdev_of(view, a) for a in halves(view, (port,))]
     known = (f for f in facts if isinstance(f, Known))
     unread = any(isinstance(f, Unknown) for f in facts)
-    return not unread and not any(f.value.up and f.value.carrier for f in known)
+    return not unread and not any(f.value.lit for f in known)
 
 
 def answered(view: View, port: Port, others: Iterable[Port]) -> bool:

@@ -33,6 +33,17 @@ def known(facts: Mapping[str, Fact[T]]) -> dict[str, T]:
     return {node: fact.value for node, fact in facts.items() if isinstance(fact, Known)}
 
 
+def at_rest(view: View, node: str) -> bool:
+    """Nothing of the engine is in memory; where that could not be read, it may be at work."""
+    unit = view.facts[node].unit
+    return isinstance(unit, Absent) or (isinstance(unit, Known) and not unit.value.running)
+
+
+def short(digest: str) -> str:
+    """What is enough to tell two images apart."""
+    return digest.removeprefix("sha256:")[:12]
+
+
 def skipped(id: str, where: str, reason: str) -> Verdict:
     """Not judged, and why."""
     return Verdict(id, "skipped", where, reason)

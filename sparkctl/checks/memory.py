@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator
 
 from sparkctl.checks.base import View, check, state
-from sparkctl.checks.hosts import KIB_PER_GIB, STAGE, known, skipped, surveyed, unread
+from sparkctl.checks.hosts import KIB_PER_GIB, STAGE, at_rest, known, skipped, surveyed, unread
 from sparkctl.engines import engine_of
 from sparkctl.facts.host import Memory
-from sparkctl.outcome import Absent, Known, State, Verdict
+from sparkctl.outcome import State, Verdict
 
 ID = "memory-floor"
 
@@ -23,16 +23,10 @@ def memory(view: View) -> Iterator[Verdict]:
         measured = f"{it.available / KIB_PER_GIB:.1f} GiB available of {it.total / KIB_PER_GIB:.1f}"
         if view.expect == "lab":
             yield skipped(ID, node, f"{measured}: an emulated node has not the memory of a Spark")
-        elif _at_rest(view, node):
+        elif at_rest(view, node):
             yield _before(view, node, it, measured)
         else:
             yield _beside(view, node, it, measured)
-
-
-def _at_rest(view: View, node: str) -> bool:
-    """Nothing of the engine is in memory; where that could not be read, it may be at work."""
-    unit = view.facts[node].unit
-    return isinstance(unit, Absent) or (isinstance(unit, Known) and not unit.value.running)
 
 
 def _before(view: View, node: str, it: Memory, measured: str) -> Verdict:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sparkctl.checks.alike import EQUAL, Alike
 from sparkctl.checks.base import NOT_ASKED, View, check
-from sparkctl.checks.hosts import NO_ENGINE, STAGE, known, said, skipped, surveyed, unasked, unreadable
+from sparkctl.checks.hosts import NO_ENGINE, STAGE, at_rest, known, said, skipped, surveyed, unasked, unreadable
 from sparkctl.engines import engine_of
 from sparkctl.facts.nccl import Nccl
 from sparkctl.outcome import Absent, Fact, Known, State, Unknown, Verdict
@@ -86,7 +86,7 @@ def _version(view: View, node: str, version: str, ring: bool) -> Verdict:
 
 
 def _unseen(view: View, node: str, fact: Absent | Unknown) -> Verdict:
-    if isinstance(fact, Unknown) and _at_rest(view, node):
+    if isinstance(fact, Unknown) and at_rest(view, node):  # what containerd keeps can be read only while it runs
         return skipped("nccl-version", node, f"{fact.reason}: verify again when the engine runs")
     if isinstance(fact, Unknown):
         return unreadable("nccl-version", node, "libnccl", fact)
@@ -134,12 +134,6 @@ def _images(view: View) -> int:
     """How many different images the nodes have; 0 where one is not known to have any."""
     ids = known({node.name: view.facts[node.name].image for node in view.cluster.nodes})
     return len(set(ids.values())) if len(ids) == len(view.cluster.nodes) else 0
-
-
-def _at_rest(view: View, node: str) -> bool:
-    """The engine was not started yet: an image that containerd keeps can be looked into only while it runs."""
-    unit = view.facts[node].unit
-    return isinstance(unit, Absent) or (isinstance(unit, Known) and not unit.value.running)
 
 
 def _imageless(view: View, node: str) -> bool:

@@ -8,7 +8,6 @@ from sparkctl.checks.addresses import LINK_LOCAL, interface
 from sparkctl.checks.base import View, check, end, netdev_of, rail, see, state, unreadable
 from sparkctl.commands.shell import quote
 from sparkctl.fabric.model import Attachment
-from sparkctl.facts.links import Netdev
 from sparkctl.facts.paths import Way
 from sparkctl.facts.routes import ANYWHERE, Route
 from sparkctl.outcome import Cause, Known, Unknown, Verdict
@@ -100,10 +99,6 @@ def _cause(view: View, here: Attachment) -> Cause | None:
     fact = netdev_of(view, here)
     if isinstance(fact, Unknown):
         return None
-    if not isinstance(fact, Known) or not _linked(fact.value):
+    if not isinstance(fact, Known) or not fact.value.lit:
         return Cause("rail-carrier")
     return None if str(here.address) in fact.value.addresses else Cause("rail-address")
-
-
-def _linked(netdev: Netdev) -> bool:
-    return netdev.up and netdev.carrier

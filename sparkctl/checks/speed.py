@@ -50,7 +50,7 @@ def speed(view: View) -> Iterator[Verdict]:
 def _dark(view: View, here: Attachment) -> bool:
     """No carrier: where it is the other end that is down, rail-carrier itself points there."""
     netdev = netdev_of(view, here)
-    return isinstance(netdev, Known) and not (netdev.value.up and netdev.value.carrier)
+    return isinstance(netdev, Known) and not netdev.value.lit
 
 
 def _slow(view: View, here: Attachment) -> str:

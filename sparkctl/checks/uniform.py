@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sparkctl.checks.alike import Alike
 from sparkctl.checks.base import View, check
-from sparkctl.checks.hosts import NO_ENGINE, STAGE, known, said, skipped, surveyed, unread
+from sparkctl.checks.hosts import NO_ENGINE, STAGE, known, said, short, skipped, surveyed, unread
 from sparkctl.checks.kernel import struck
 from sparkctl.facts.host import Gpu, Release
 from sparkctl.inventory.words import listed
@@ -117,8 +117,8 @@ class _Group:
     def name(self) -> str:
         """The id; for images that Docker keeps in different stores what they have in common."""
         if len(self.ids) == 1:
-            return _short(*self.ids)
-        return f"pulled as {_short(min(self.pulled))} (each store of Docker has an id of its own for it)"
+            return short(*self.ids)
+        return f"pulled as {short(min(self.pulled))} (each store of Docker has an id of its own for it)"
 
 
 def _groups(view: View, ids: dict[str, str]) -> list[_Group]:
@@ -137,7 +137,3 @@ def _groups(view: View, ids: dict[str, str]) -> list[_Group]:
 def _apart(groups: list[_Group]) -> bool:
     """Whether digests of manifests stand against ids of which no manifest is known: nothing can be compared."""
     return any(it.ids <= it.pulled for it in groups) and any(not it.pulled for it in groups)
-
-
-def _short(id: str) -> str:
-    return id.removeprefix("sha256:")[:12]

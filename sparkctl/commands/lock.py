@@ -8,7 +8,6 @@ from sparkctl.commands.base import Words
 
 Mode: TypeAlias = Literal["new", "recover", "break"]
 HELD = 75
-LOST = 76
 INTERRUPTED = 77
 STALE = 78
 

@@ -1,4 +1,4 @@
-"""Steps on units; each is a call of a function of `templates/checkpoint/units.sh`."""
+"""Steps on units and their image; each is a call of a function of `templates/checkpoint/units.sh`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,13 @@ from sparkctl.commands.base import Words
 
 READY_SECONDS, BACK_SECONDS = 50, 20
 """How long a rank may take to listen; both are parts of what a step, or a whole revert, may take."""
+PULL_SECONDS = 3600
+"""Engine images are 20 to 35 GB (facts ff41); an hour allows 10 MB/s."""
+
+
+def pull(image: str) -> Words:
+    """Fetch `image` where it is not on the node yet."""
+    return ("pull_image", image)
 
 
 def start(unit: str) -> Words:

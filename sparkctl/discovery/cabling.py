@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import IPv4Interface
 from itertools import combinations
 from typing import TypeAlias
@@ -69,7 +69,7 @@ class Found:
     cables: tuple[FoundCable, ...]
     switches: tuple[FoundSwitch, ...]
     idle: Mapping[Port, str]
-    check: tuple[str, ...] = field(default=())
+    check: tuple[str, ...] = ()
     """What a person must look at."""
 
 
@@ -181,7 +181,8 @@ class _Ear:
 
     def disagreements(self) -> Iterator[str]:
         """Where LLDP names another port than the one that was heard; LLDP remembers for two minutes."""
-        heard = {port: {p for pair in self.heard if port in pair for p in pair - {port}} for port in self._ports()}
+        ports = {port for pair in self.heard for port in pair}
+        heard = {port: {p for pair in self.heard if port in pair for p in pair - {port}} for port in ports}
         for port, others in sorted(self.beside.items(), key=lambda item: self.place(item[0])):
             wrong = sorted(others - heard.get(port, set()), key=self.place)
             if wrong and heard.get(port):
@@ -199,9 +200,6 @@ class _Ear:
             deaf = [f"{spelled(a)} and {spelled(b)}" for a, b in pairs if frozenset((a, b)) not in self.heard]
             if len(group) > 2 and deaf:
                 yield f"on one wire, by way of others, and yet not heard by one another: {listed(deaf)}"
-
-    def _ports(self) -> set[Port]:
-        return {port for pair in self.heard for port in pair}
 
 
 def spelled(port: Port) -> str:

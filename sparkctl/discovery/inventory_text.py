@@ -253,14 +253,10 @@ def _links(sketch: _Sketch) -> str:
     found = sketch.found
     lines = [f"  - [{spelled(cable.a)}, {spelled(cable.b)}] # {cable.how}" for cable in found.cables]
     for switch in found.switches:
-        lines += [f"  - {{a: {spelled(port)}, b: {_end(switch.name, name)}}}" for port, name in switch.ports.items()]
+        lines += [f"  - {{a: {spelled(port)}, b: {switch.name}:{name}}}" for port, name in switch.ports.items()]
     heading = "\nlinks: # one line per cable" if lines else "\nlinks: [] # no cable was found; write them here"
     idle = [f"  # {spelled(port)}: {visible(looks)}" for port, looks in found.idle.items()]
     return "\n".join([heading, *lines, *idle])
-
-
-def _end(switch: str, port: str) -> str:
-    return f"{switch}:{port}"
 
 
 def _switches(sketch: _Sketch) -> str:

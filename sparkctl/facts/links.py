@@ -27,6 +27,11 @@ class Netdev:
     addresses: tuple[str, ...]
     link_local: tuple[str, ...] = field(default=(), repr=False)
 
+    @property
+    def lit(self) -> bool:
+        """Up, with a carrier."""
+        return self.up and self.carrier
+
 
 def parse(text: str) -> dict[str, Netdev]:
     """The netdevs by name; ValueError or KeyError where `text` is not the output of iproute2."""

@@ -18,7 +18,6 @@ ArgValue: TypeAlias = Scalar | list[Scalar] | dict[str, object]
 TopologyName = Literal["direct", "mesh", "ring", "switch"]
 Transport = Literal["roce", "tcp"]
 Rails = Literal["both", "A"]
-PortName = Literal["p0", "p1"]
 Qos = Literal["none", "roce"]
 
 

@@ -168,7 +168,7 @@ def _at_end(end: Attachment, facts: NodeFacts) -> str:
     where = f"{end.node} {end.half.port} rail {end.rail}"
     if isinstance(netdev, Absent):
         return f"no netdev at {where}"
-    if isinstance(netdev, Known) and not (netdev.value.up and netdev.value.carrier):
+    if isinstance(netdev, Known) and not netdev.value.lit:
         return f"no carrier at {where}"
     if isinstance(rdma, Known) and end.half.rdma not in rdma.value:
         return f"no RDMA device at {where}"

@@ -158,12 +158,12 @@ def _network(node: str, desired: Desired, facts: NodeFacts) -> Iterator[Drift]:
             yield Drift(node, attachment.netdev, "netdev", "there", "not there", fact.reason)
         elif isinstance(fact, Known):
             dev, netdev, address = attachment.netdev, fact.value, str(attachment.address)
-            if not (netdev.up and netdev.carrier):
+            if not netdev.lit:
                 remedy = f"reseat the cable in {attachment.half.port} and its other end" if netdev.up else UP
                 yield Drift(node, dev, "link", "up, with carrier", "no carrier" if netdev.up else "down", remedy)
             if netdev.mtu != attachment.mtu:
                 yield Drift(node, dev, "mtu", str(attachment.mtu), str(netdev.mtu), UP)
-            if address not in netdev.addresses and netdev.up and netdev.carrier:
+            if address not in netdev.addresses and netdev.lit:
                 yield Drift(node, dev, "address", address, ", ".join(netdev.addresses) or "none", UP)
             for stray in (a for a in netdev.addresses if a != address):
                 yield Drift(node, dev, "stray address", f"only {address}", stray, f"sudo ip addr del {stray} dev {dev}")

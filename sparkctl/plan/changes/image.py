@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar, Literal
 
-from sparkctl.commands import docker
+from sparkctl.commands import systemd
 from sparkctl.commands.base import Words
 from sparkctl.plan.changes.base import ChangeKind, Stage
 
@@ -17,7 +17,7 @@ class ImageChange(ChangeKind):
     stage: Stage = "engine"
     image: str
     reversible: ClassVar[bool] = False
-    seconds: ClassVar[float] = docker.PULL_SECONDS
+    seconds: ClassVar[float] = systemd.PULL_SECONDS
 
     @property
     def summary(self) -> str:
@@ -26,4 +26,4 @@ class ImageChange(ChangeKind):
 
     def steps(self, number: int) -> Iterator[Words]:
         """As ChangeKind.steps."""
-        yield docker.pull(self.image)
+        yield systemd.pull(self.image)
