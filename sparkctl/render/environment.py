@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -33,18 +34,16 @@ def text_of(template: str, /, **values: object) -> str:
     return _environment().get_template(template).render(**values)
 
 
+def strict(**more: Any) -> Environment:
+    """The templates, in which nothing may be missing and blocks leave no blank lines; `more`: as Jinja2 has it."""
+    loader = FileSystemLoader(share("templates"))
+    return Environment(loader=loader, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, **more)
+
+
 @cache
 def _environment() -> Environment:
     filters = {"yaml": yaml_scalar, "env": env_lines, "plain_env": plain_env_lines, "unit": unit_text}
-    made = Environment(
-        loader=FileSystemLoader(share("templates")),
-        undefined=StrictUndefined,
-        autoescape=False,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        finalize=_only_quoted,
-    )
+    made = strict(autoescape=False, keep_trailing_newline=True, finalize=_only_quoted)
     made.filters |= filters | {"comment": comment, "sh": shell_words, "command": command_lines, "ros": routeros_words}
     return made
 

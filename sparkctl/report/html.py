@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from sparkctl.inventory.words import visible
 from sparkctl.outcome import State, Verdict
+from sparkctl.render.environment import strict
 from sparkctl.report.by_place import spots
 from sparkctl.report.compare import change_of
 from sparkctl.report.drawing import sketch
@@ -20,7 +21,6 @@ from sparkctl.report.drawing.verdicts_svg import GLYPH, Picture, svg
 from sparkctl.report.measures import Row, rows
 from sparkctl.report.verdicts import WORST, by_check, by_reason, problems, span, steps, summary, told, worst, wrong
 from sparkctl.report.verification import Limit, Proof, limits
-from sparkctl.resources import share
 
 TEMPLATE = "report/verify.html.j2"
 
@@ -115,13 +115,6 @@ def _shown(value: object) -> object:
 
 @cache
 def _environment() -> Environment:
-    made = Environment(
-        loader=FileSystemLoader(share("templates")),
-        undefined=StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_shown,
-    )
+    made = strict(autoescape=True, finalize=_shown)
     made.filters |= {"told": told, "steps": steps, "change": change_of, "glyph": lambda state: GLYPH[state]}
     return made

@@ -44,9 +44,8 @@ def _end(drawn: Sketch, wire: DrawnCable, end: tuple[int, str]) -> str:
 
 def _table(box: Box) -> str:
     colour, style = _COLOURS[worst(box.findings)], _STYLES[box.kind]
-    title = escape(f"{box.name} ({box.badge})" if box.badge else box.name)
     span = max(1, len(box.ports))
-    heads = [f"<B>{title}</B>", *map(escape, box.notes), *_marks(box.findings)]
+    heads = [f"<B>{escape(box.title)}</B>", *map(escape, box.notes), *_marks(box.findings)]
     rows = [f'<TR><TD COLSPAN="{span}" BORDER="0">{head}</TD></TR>' for head in heads]
     cells = "".join(_cell(k, port, box) for k, port in enumerate(box.ports))
     rows += [f"<TR>{cells}</TR>"] if cells else []
@@ -62,10 +61,7 @@ def _cell(number: int, port: DrawnPort, box: Box) -> str:
 
 
 def _edge(wire: DrawnCable) -> str:
-    speed = f", {wire.speed}" if wire.speed else ""
-    lines = [f"{wire.a[1]} - {wire.b[1]}", f"cable {wire.index}{speed}"]
-    lines += [f"{rail} {network} {wire.rail_speed}" for rail, network in wire.rails]
-    return "<BR/>".join([*map(escape, lines), *_marks(wire.findings)])
+    return "<BR/>".join([*map(escape, wire.lines), *_marks(wire.findings)])
 
 
 def _marks(findings: Iterable[Finding]) -> list[str]:

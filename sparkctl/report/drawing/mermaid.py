@@ -49,7 +49,7 @@ def _code(match: re.Match[str]) -> str:
 
 
 def _box_words(box: Box) -> Iterator[str]:
-    yield f"{box.name} ({box.badge})" if box.badge else box.name
+    yield box.title
     yield from box.notes
     if box.kind == "node":
         for port in box.ports:
@@ -58,7 +58,5 @@ def _box_words(box: Box) -> Iterator[str]:
 
 
 def _wire_words(wire: DrawnCable) -> Iterator[str]:
-    yield f"{wire.a[1]} - {wire.b[1]}"
-    yield f"cable {wire.index}{f', {wire.speed}' if wire.speed else ''}"
-    yield from (f"{rail} {network} {wire.rail_speed}" for rail, network in wire.rails)
+    yield from wire.lines
     yield from (f"{id} {severity}" for id, severity in ids(wire.findings))

@@ -18,24 +18,26 @@ Words = tuple[str, str]
 class Marks(Protocol):
     """What a drawing says beyond its shapes: classes, words and tooltips."""
 
-    @property
-    def spread(self) -> float:
-        """Half the distance between the lines of two rails in one cable."""
+    spread: float
+    """Half the distance between the lines of two rails in one cable."""
 
     def rails(self, cable: DrawnCable) -> Sequence[str]:
         """The class of each line in a cable; rail A is above or left."""
 
     def jack(self, box: Box, port: str) -> str:
         """The class of a plug."""
+        return "jack"
 
     def label(self, cable: DrawnCable, ports: Sequence[str]) -> Iterable[Words]:
         """What stands in the middle of a cable below the `ports` of switches that it is in."""
 
     def pill(self, body: Element, cable: DrawnCable) -> tuple[Element, str]:
         """Where a label is put, and the class of its ground."""
+        return body, "pill"
 
     def write(self, group: Element, at: Point, line: Words) -> None:
         """One line of a label."""
+        text(group, *at, *line)
 
     def box(self, body: Element, number: int, box: Box) -> tuple[Element, str]:
         """Where a box is put, and the class of its card."""

@@ -52,6 +52,11 @@ class Box:
     findings: tuple[Finding, ...]
 
     @property
+    def title(self) -> str:
+        """Its name, with its badge."""
+        return f"{self.name} ({self.badge})" if self.badge else self.name
+
+    @property
     def networks(self) -> tuple[tuple[Rail, str], ...]:
         """The subnets that its ports are in, by rail; for a switch those of the nodes behind its ports."""
         return tuple(dict.fromkeys((end.rail, end.network) for port in self.ports for end in port.rails))
@@ -72,6 +77,17 @@ class DrawnCable:
     def speed(self) -> str:
         """Of the whole cable."""
         return f"{self.gigabits}G" if self.gigabits else ""
+
+    @property
+    def title(self) -> str:
+        """Its number and speed."""
+        return f"cable {self.index}" + (f", {self.speed}" if self.speed else "")
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What is written at it, but findings."""
+        rails = (f"{rail} {network} {self.rail_speed}" for rail, network in self.rails)
+        return (f"{self.a[1]} - {self.b[1]}", self.title, *rails)
 
     @property
     def rail_speed(self) -> str:

@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 from sparkctl.inventory.words import visible
 from sparkctl.outcome import Finding, Severity
 from sparkctl.report.drawing.layout import FOOT, MARGIN, Area, Point, places
-from sparkctl.report.drawing.shapes import Words, dot, draw, line, number, rect, text
+from sparkctl.report.drawing.shapes import Marks, Words, dot, draw, line, number, rect, text
 from sparkctl.report.drawing.sketch import Box, DrawnCable, DrawnPort, Sketch, ids, worst
 
 TOP = 84.0  # title, summary and legend
@@ -107,7 +107,7 @@ def _notes(drawn: Sketch, width: float) -> list[tuple[Finding, list[str]]]:
     return [(f, wrap(f"line {f.location.line}: {visible(f.message)}", room)) for f in drawn.findings]
 
 
-class FindingMarks:
+class FindingMarks(Marks):
     """Rails by their colour, findings at the boxes and cables that they are about."""
 
     spread = 2.75
@@ -116,13 +116,9 @@ class FindingMarks:
         """As Marks.rails."""
         return [f"wire {rail.lower()}" for rail, _ in cable.rails] or ["wire plain"]
 
-    def jack(self, box: Box, port: str) -> str:
-        """As Marks.jack."""
-        return "jack"
-
     def label(self, cable: DrawnCable, ports: Sequence[str]) -> Iterator[Words]:
         """Between nodes the subnets of its rails."""
-        yield f"cable {cable.index}" + (f", {cable.speed}" if cable.speed else ""), "soft mid"
+        yield cable.title, "soft mid"
         if not ports:
             yield from ((network, f"mono mid rail {rail}") for rail, network in cable.rails)
         yield from ((id, f"bold mid {severity}") for id, severity in _few(cable.findings))

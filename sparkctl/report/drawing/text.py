@@ -126,10 +126,6 @@ def _noted(box: Box) -> Iterator[Line]:
     return (((note, "dim"),) for note in box.notes)
 
 
-def _speeds(wire: DrawnCable) -> str:
-    return f"cable {wire.index}{f', {wire.speed}' if wire.speed else ''}"
-
-
 def _rail_words(wire: DrawnCable) -> Iterator[Line]:
     for rail, network in wire.rails:
         yield ((rail, _RAILS[rail]), (f" {network} {wire.rail_speed}".rstrip(), ""))
@@ -181,7 +177,7 @@ def _tall(port: DrawnPort) -> Iterator[Line]:
 
 
 def _caption(wire: DrawnCable) -> Line:
-    return ((_speeds(wire), ""), *_marks(wire.findings))
+    return ((wire.title, ""), *_marks(wire.findings))
 
 
 def _strand(words: Line, middle: int) -> Line:
@@ -213,7 +209,7 @@ def _loop(drawn: Sketch, order: Sequence[DrawnCable]) -> Iterator[Line]:
         if not final:
             yield from _loop_wire(after)
             here = _other(after, here)
-    yield ((f"└─ {_speeds(last)}", ""), *_joined(last), *_marks(last.findings))
+    yield ((f"└─ {last.title}", ""), *_joined(last), *_marks(last.findings))
 
 
 def _loop_card(box: Box, inside: int, before: DrawnCable, after: DrawnCable, edge: tuple[bool, bool]) -> Iterator[Line]:
@@ -236,7 +232,7 @@ def _margin(rail: str, opens: bool, closes: bool) -> Line:
 
 
 def _loop_wire(wire: DrawnCable) -> Iterator[Line]:
-    yield (("│    │ ", ""), (_speeds(wire), ""), *_joined(wire), *_marks(wire.findings))
+    yield (("│    │ ", ""), (wire.title, ""), *_joined(wire), *_marks(wire.findings))
 
 
 def _joined(wire: DrawnCable) -> Line:
@@ -279,7 +275,7 @@ def _switch(drawn: Sketch, number: int) -> Iterator[Line]:
 def _branch(drawn: Sketch, wire: DrawnCable, number: int, wide: int, last: bool) -> Iterator[Line]:
     far = wire.b if wire.a[0] == number else wire.a
     box = drawn.boxes[far[0]]
-    strand = f"{'└' if last else '├'}─ {_near(wire, number):<{wide}} ── {_speeds(wire)} ── {far[1]} "
+    strand = f"{'└' if last else '├'}─ {_near(wire, number):<{wide}} ── {wire.title} ── {far[1]} "
     yield ((strand, ""), *_title(box), *_marks(wire.findings), (f"  {box.notes[0]}" if box.notes else "", "dim"))
     port = next((p for p in box.ports if p.wire == wire.index), None)
     for row in _rows(port) if port and port.rails and box.kind == "node" else ():
@@ -308,5 +304,5 @@ def _list(drawn: Sketch) -> Iterator[Line]:
 
 def _wire_line(drawn: Sketch, wire: DrawnCable) -> Line:
     (a, b), (left, right) = drawn.ends(wire), (wire.a[1], wire.b[1])
-    strand = f"{a.name}:{left} ── {_speeds(wire)} ── {b.name}:{right}"
+    strand = f"{a.name}:{left} ── {wire.title} ── {b.name}:{right}"
     return ((strand, ""), *_joined(wire), *_marks(wire.findings))

@@ -11,7 +11,7 @@ from sparkctl.outcome import State, Verdict
 from sparkctl.report.by_place import Spots
 from sparkctl.report.drawing import Sketch
 from sparkctl.report.drawing.layout import MARGIN, Area, Point, places
-from sparkctl.report.drawing.shapes import Words, draw, number, text
+from sparkctl.report.drawing.shapes import Marks, Words, draw, number, text
 from sparkctl.report.drawing.sketch import Box, DrawnCable, DrawnPort
 from sparkctl.report.measures import Row
 from sparkctl.report.verdicts import told, wrong
@@ -66,7 +66,7 @@ def _rail_state(picture: Picture, wire: DrawnCable, rail: str) -> State | None:
     return picture.spots.rail(picture.at(wire), rail)
 
 
-class VerdictMarks:
+class VerdictMarks(Marks):
     """Rails, ports and nodes by their worst verdict, with glyphs for those who see no colours."""
 
     spread = 3.5
@@ -89,14 +89,6 @@ class VerdictMarks:
             state = _rail_state(self.picture, cable, rail)
             yield f"{GLYPH[state]} {rail}" + ("" if ports else f" {network}"), f"mono mid {_class(state)}"
         yield from ((rate, "bold mid") for rate in _rates(self.picture, cable))
-
-    def pill(self, body: Element, cable: DrawnCable) -> tuple[Element, str]:
-        """As Marks.pill."""
-        return body, "pill"
-
-    def write(self, group: Element, at: Point, line: Words) -> None:
-        """As Marks.write."""
-        text(group, *at, *line)
 
     def box(self, body: Element, number: int, box: Box) -> tuple[Element, str]:
         """A link to the list of its verdicts."""
