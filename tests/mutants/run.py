@@ -36,6 +36,8 @@ SCOPE = (
     ("sparkctl/ssh/fleet.py", "whom the gates let through, and what a refusal becomes"),
     ("templates/checkpoint/*.sh", "the node's own scripts"),
 )
+MEASURES = ("allgather_test", "rdma_test", "load")
+"""What of it is left out: it changes nothing, and what it finds fails no run."""
 CLOSED = ("templates/checkpoint/node.sh",)
 """Files of which every mutant was tried and dies: a seed draws from these."""
 STAGES: dict[str, tuple[str, ...]] = {
@@ -85,12 +87,13 @@ class Tried:
 
 def _digest(mutant: Mutant, test: str) -> str:
     file = ROOT / test.partition("::")[0]
-    return digest(mutant.digest, test, file.read_text() if file.is_file() else "")
+    texts = [path.read_text() for path in sorted(file.parent.glob(f"{file.stem.removeprefix('test_')}*.py")) if "node" in path.name]
+    return digest(mutant.digest, test, file.read_text() if file.is_file() else "", *texts)
 
 
 def derived() -> list[Mutant]:
     """All mutants of the scope."""
-    files = [str(path.relative_to(ROOT)) for pattern, _ in SCOPE for path in sorted(ROOT.glob(pattern))]
+    files = [str(path.relative_to(ROOT)) for pattern, _ in SCOPE for path in sorted(ROOT.glob(pattern)) if path.stem not in MEASURES]
     return [m for file in files for m in (shell if file.endswith(".sh") else program).derive(file)]
 
 

@@ -37,7 +37,7 @@ LOCK = (
     Case("an interrupted run", RUN, "lock aa 120 me new", 77, lock_is("boot-1 1100 aa since me")),
     Case("an interrupted run, to recover", RUN, "lock aa 120 me recover", 0, "grep -q '^boot-1 1120 aa ' $S/lock"),
     Case("a lock that cannot be written", LOCKED + "mkdir $S/lock.new", "lock aa 120 me new", 2),
-    Case("lock where nobody knows the boot", LOCKED + "boot() { return 5; }", "lock aa 120 me new", 5, lock_is("boot-1 1100 aa since me")),
+    Case("lock where nobody knows the boot", LOCKED + "boot() { return 5; }", "lock bb 120 me new", 5, lock_is("boot-1 1100 aa since me")),
     Case("hold where nobody knows the boot", LOCKED + "boot() { return 5; }", "hold aa 120", 5, lock_is("boot-1 1100 aa since me")),
     Case("no lock is nobody's", FOLDER, "foreign_lock aa 2>/tmp/said", 1, "[ ! -s /tmp/said ]"),
     Case("no list has a line", FOLDER, "listed a /tmp/none 2>/tmp/said", 1, "[ ! -s /tmp/said ]"),
@@ -99,7 +99,7 @@ CHECKPOINT = (
     Case("unhook of a unit alone", HOOKED + "rm $WANTS/$HOOK\n" + SPY, "unhook", 0, "[ ! -e $UNITS/$HOOK ]"),
     Case("unhook of a hook that systemd has read", HOOKED + 'systemctl() { echo "$1" >>/tmp/log; [ "$1" != list-units ] || echo loaded; }', "unhook", 0, log_is("list-units", "daemon-reload")),
     Case("unhook of a folder of ours", RUN + "mv $WANTS /tmp/wants; mkdir $WANTS; echo $WANTS >$R/made; : >$UNITS/$HOOK; ln -s ../$HOOK $WANTS/$HOOK\n" + SPY, 'dirty=; unhook && echo "$dirty" >/tmp/dirty', 0, '[ ! -e $WANTS ]\n[ "$(cat /tmp/dirty)" = " $UNITS" ]'),
-    Case("arm", RUN + 'echo \'{"run":"aa","x":"y"}\' >$R/run.json; echo x >$R/revert.sh\n' + SYNC + TIMER, "arm 120", 0, "[ $(cat $R/until) = 1120 ]\n[ $(cat $R/state) = armed ]\n[ -e $WANTS/$HOOK ]\ngrep -q '\"run\":\"aa\",\"state\":\"armed\"' $S/journal\ngrep -qF -- '--unit=sparkctl-revert --on-active=120 --on-unit-inactive=5 --timer-property=AccuracySec=100ms /bin/sh /var/lib/sparkctl/run/revert.sh timer' /tmp/timer"),
+    Case("arm", RUN + 'echo \'{"run":"aa","x":"y"}\' >$R/run.json; echo x >$R/revert.sh\n' + SYNC + TIMER, "arm 120", 0, "grep -q 'synced .*/revert.sh' /tmp/timer\n[ $(cat $R/until) = 1120 ]\n[ $(cat $R/state) = armed ]\n[ -e $WANTS/$HOOK ]\ngrep -q '\"run\":\"aa\",\"state\":\"armed\"' $S/journal\ngrep -qF -- '--unit=sparkctl-revert --on-active=120 --on-unit-inactive=5 --timer-property=AccuracySec=100ms /bin/sh /var/lib/sparkctl/run/revert.sh timer' /tmp/timer"),
     Case("arm without a run", RUN + TIMER, "arm 120", 2, "[ ! -e $R/state ]\n[ ! -e /tmp/timer ]"),
     Case("started", RUN + "dirty=", 'started network && echo "$dirty" >/tmp/dirty', 0, '[ -e $R/started.network ]\n[ "$(cat /tmp/dirty)" = " $R/started.network $R" ]'),
 )
