@@ -13,7 +13,7 @@ BUSY = 'flock() { shift 2; command flock -w 0.1 "$@"; }\nexec 8<$S; command floc
 SYNC = 'sync() { for f; do [ -e "$f" ] || return 1; done; echo "sync $*" >>/tmp/log; }\n: >/tmp/log\n'
 """As the real one, and it says what it was asked."""
 SPY = 'systemctl() { echo "systemctl $*" >>/tmp/log; }\n' + SYNC
-TIMER = "mkdir /tmp/bin; printf '#!/bin/sh\\necho \"$*\" >>/tmp/timer\\n' >/tmp/bin/systemd-run; sed 's/echo/echo synced/' /tmp/bin/systemd-run >/tmp/bin/sync; chmod 755 /tmp/bin/*; PATH=/tmp/bin:$PATH\n"
+TIMER = "mkdir /tmp/bin; printf '#!/bin/sh\\necho \"$*\" >>/tmp/timer\\n' >/tmp/bin/systemd-run; sed 's/timer/synced/' /tmp/bin/systemd-run >/tmp/bin/sync; chmod 755 /tmp/bin/*; PATH=/tmp/bin:$PATH\n"
 VAIN = "".join(f"{name}() {{ : >/tmp/vain; }}\n" for name in ("rm", "rmdir", "mv", "ln"))
 """For what must start no program and change nothing: most of what a node is asked is forks."""
 IDLE = "[ ! -e /tmp/vain ]"
