@@ -9,6 +9,8 @@ import termios
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from sparkctl.inventory.words import visible
+
 LONGEST = 4096
 """Bytes of one line that a terminal hands over (N_TTY_BUF_SIZE of Linux)."""
 
@@ -21,7 +23,7 @@ async def ask(question: str) -> str | None:
         return None
     try:
         with _silent(terminal):
-            os.write(terminal, question.encode())
+            os.write(terminal, visible(question).encode())
             return await _line(terminal)
     except (OSError, termios.error):
         return None

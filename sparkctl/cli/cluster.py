@@ -23,6 +23,7 @@ from sparkctl.cli.planning import (
     still_serving,
     wished,
 )
+from sparkctl.report.door import say
 
 if TYPE_CHECKING:
     from sparkctl.execute.site import Site
@@ -138,9 +139,10 @@ def down(
     async def work(site: Site) -> None:
         given_up = accepted(accept_loss, (node.name for node in site.cluster.nodes))
         made = await plan_down(site, chosen(playbook, None, "down"), wished(force=force_path), given_up)
-        show_plan(made.plan, desk)
+        show_plan(made.plan, desk, made.silent)
         show_silent(made.silent, desk)
         if dry_run:
+            left_for_later(made.silent)
             return
         lost: tuple[str, ...] = ()
         if not made.plan.empty:
@@ -149,7 +151,7 @@ def down(
         left_for_later(made.silent, made.left, lost)
         if not made.plan.empty:
             but = " (but for what is noted above)" if made.plan.notes else ""
-            desk.people.print(f"[green]every node is as it was before sparkctl came[/]{but}")
+            say(desk.people, ("every node is as it was before sparkctl came", "green"), but)
 
     run("down", desk, work)
 

@@ -16,6 +16,7 @@ import typer
 from sparkctl.cli.options import Quiet, Verbose, asked
 from sparkctl.cli.terminal import Json, NoColor, console, reported
 from sparkctl.errors import UsageError
+from sparkctl.report.door import emit, say
 
 if TYPE_CHECKING:
     from sparkctl.discovery.cabling import Found, Seen
@@ -104,9 +105,9 @@ def discover(
         if output is not None:
             _write(output, made.text, force)
         if as_json:
-            typer.echo(json.dumps(_report(name, output, seen, heard, made), indent=1))
+            emit(json.dumps(_report(name, output, seen, heard, made), indent=1))
         elif output is None:
-            typer.echo(made.text, nl=False)
+            emit(made.text, end="")
         _tell(made, output, no_color)
         if not made.settled:
             raise typer.Exit(3)
@@ -199,19 +200,17 @@ def _write(path: Path, text: str, force: bool) -> None:
 
 
 def _tell(made: Draft, output: Path | None, no_color: bool) -> None:
-    from rich.markup import escape
-
     from sparkctl.inventory.words import visible
     from sparkctl.report.findings import print_findings
 
     out = console(stderr=True, no_color=no_color)
     for point in made.check:
-        out.print(f"[yellow]check:[/] {escape(visible(point))}", soft_wrap=True)
+        say(out, ("check:", "yellow"), f" {visible(point)}", wrap=False)
     if made.findings:
         print_findings(made.findings, out)
     if output is not None:
         what = "next: read it, then sparkctl validate" if made.settled else "settle the errors above, then validate it"
-        out.print(f"wrote {escape(str(output))}; {what}", soft_wrap=True)
+        say(out, f"wrote {output}; {what}", wrap=False)
 
 
 def _report(name: str, output: Path | None, seen: Sequence[Seen], heard: Found, made: Draft) -> dict[str, object]:

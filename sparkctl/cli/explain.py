@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sparkctl.cli.terminal import NoColor, console, reported
+from sparkctl.report.door import emit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,7 +40,7 @@ def explain(id: Id = None, no_color: NoColor = False) -> None:
     if sys.stdout.isatty():
         _show(text, no_color)
     else:
-        typer.echo(text.rstrip("\n"))
+        emit(text.rstrip("\n"))
 
 
 def _show(text: str, no_color: bool) -> None:

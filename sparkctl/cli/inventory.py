@@ -14,6 +14,8 @@ from sparkctl.cli.discover import discover
 from sparkctl.cli.options import Nodes, asked
 from sparkctl.cli.terminal import InventoryPath, Json, NoColor, console, reported
 from sparkctl.errors import InventoryError, Refused, UsageError
+from sparkctl.inventory.words import visible
+from sparkctl.report.door import emit, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,11 +35,11 @@ Topology = Annotated[
 ]
 Name = Annotated[str, typer.Option("--name", help="Name of the cluster.")]
 WORDS = {
-    "pinned": "[green]pinned already[/]",
-    "new": "[yellow]not pinned yet[/]",
-    "changed": "[bold red]CHANGED[/]",
-    "revoked": "[bold red]REVOKED[/]",
-    "authority": "[green]vouched for by a pinned authority[/]",
+    "pinned": ("pinned already", "green"),
+    "new": ("not pinned yet", "yellow"),
+    "changed": ("CHANGED", "bold red"),
+    "revoked": ("REVOKED", "bold red"),
+    "authority": ("vouched for by a pinned authority", "green"),
 }
 
 
@@ -51,10 +53,10 @@ def init(file: Target = None, nodes: Count = 2, topology: Topology = None, name:
         text = starter(name, nodes, chosen, str(file or "sparks.yaml"))
         _judge(text, file)
         if file is None:
-            typer.echo(text, nl=False)
+            emit(text, end="")
             return
         _create(file, text)
-        console(stderr=True).print(f"wrote {file}; next: fill in the addresses, then sparkctl validate {file}")
+        say(console(stderr=True), f"wrote {file}; next: fill in the addresses, then sparkctl validate {file}")
 
 
 def _judge(text: str, file: Path | None) -> None:
@@ -121,13 +123,13 @@ def trust(
                 _agreed(chosen, expected, out, as_json)
                 pin(chosen)
                 pinned = chosen
-                out.print(f"pinned: {', '.join(standing.node for standing in chosen)}")
+                say(out, f"pinned: {', '.join(standing.node for standing in chosen)}")
         finally:
             if as_json:
-                typer.echo(json.dumps(_report(cluster, standings, pinned), indent=1))
+                emit(json.dumps(_report(cluster, standings, pinned), indent=1))
         _silent(standings)
         if not chosen:
-            out.print("every host key is pinned; nothing to do")
+            say(out, "every host key is pinned; nothing to do")
 
 
 def _cluster(inventory: Path) -> Cluster:
@@ -159,17 +161,13 @@ def _expected(cluster: Cluster, pairs: list[str] | None) -> dict[str, str]:
 
 
 def _show(standings: Sequence[Standing], out: Console) -> None:
-    from rich.markup import escape
-
     wide = max(len(standing.node) for standing in standings)
     for standing in standings:
         if standing.route is not None and standing.key is not None:
             place = f"{standing.route.host}" + (f":{standing.route.port}" if standing.route.port != 22 else "")
-            out.print(
-                f"{standing.node:<{wide}}  {escape(place)}  {standing.shown}  {WORDS[standing.state]}", soft_wrap=True
-            )
+            say(out, f"{standing.node:<{wide}}  {place}  {standing.shown}  ", WORDS[standing.state], wrap=False)
         elif standing.problem is not None:
-            out.print(f"{standing.node:<{wide}}  [bold red]no key:[/] {escape(standing.problem.message)}")
+            say(out, f"{standing.node:<{wide}}  ", ("no key:", "bold red"), f" {standing.problem.message}")
 
 
 def _agreed(chosen: Sequence[Standing], expected: Mapping[str, str], out: Console, as_json: bool) -> None:
@@ -179,7 +177,7 @@ def _agreed(chosen: Sequence[Standing], expected: Mapping[str, str], out: Consol
 
     for standing in chosen:
         if standing.state == "changed":
-            out.print(f"{standing.node}: its key replaces\n{pinned_lines(standing)}", soft_wrap=True)
+            say(out, f"{standing.node}: its key replaces\n{pinned_lines(standing)}", wrap=False)
     files = ", ".join(sorted({str(target(standing)) for standing in chosen}))
     unseen = [standing.node for standing in chosen if standing.node not in expected]
     if not unseen:
@@ -187,10 +185,10 @@ def _agreed(chosen: Sequence[Standing], expected: Mapping[str, str], out: Consol
     if not sys.stdin.isatty():
         missing = " ".join(f"--expect {name}=SHA256:..." for name in unseen)
         raise UsageError("nothing is pinned that nobody has seen, and there is no terminal to ask on", missing)
-    out.print(f"compare: on each node's own console, [bold]{CONSOLE}[/] must show the same", soft_wrap=True)
+    say(out, "compare: on each node's own console, ", (CONSOLE, "bold"), " must show the same", wrap=False)
     question = f"are they the same? then {len(chosen)} will be pinned in {files}"
     try:
-        agreed = typer.confirm(question, err=as_json)
+        agreed = typer.confirm(visible(question), err=as_json)
     except typer.Abort:
         agreed = False
     if not agreed:

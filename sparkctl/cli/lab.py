@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar, get_args
 import typer
 
 from sparkctl.cli.terminal import InventoryPath, Json, console, reported
+from sparkctl.report.door import emit, say
 
 if TYPE_CHECKING:
     from sparkctl.lab.spec import LabSpec
@@ -59,12 +60,12 @@ def up(
         notes = console(stderr=True)
         chosen: Renderer = _one_of(get_args(Renderer), renderer, "renderer", "renderer of netplan")
         kind: BackendName = _one_of(get_args(BackendName), backend, "backend", "backend")
-        state, booted = lab_up(_spec(inventory, chosen, kind), lambda line: notes.print(line, style="dim"))
+        state, booted = lab_up(_spec(inventory, chosen, kind), lambda line: say(notes, (line, "dim")))
         if as_json:
-            typer.echo(state.model_dump_json(indent=2))
+            emit(json.dumps(state.model_dump(mode="json"), indent=2))
             return
         _show(state, "" if booted else "the lab is up already")
-        console().print(f"next: sparkctl cluster plan {inventory} --lab")
+        say(console(), f"next: sparkctl cluster plan {inventory} --lab")
 
 
 @app.command("down")
@@ -76,9 +77,9 @@ def down(inventory: InventoryPath, as_json: Json = False) -> None:
         name = _name(inventory)
         was_there = lab_down(name)
         if as_json:
-            typer.echo(json.dumps({"version": 1, "cluster": name, "was_there": was_there}))
+            emit(json.dumps({"version": 1, "cluster": name, "was_there": was_there}))
             return
-        console().print(f"lab {name}: {'gone' if was_there else 'there was none'}")
+        say(console(), f"lab {name}: {'gone' if was_there else 'there was none'}")
 
 
 @app.command("list")
@@ -90,12 +91,12 @@ def list_labs(as_json: Json = False) -> None:
         states = every()
         if as_json:
             labs = [{**state.model_dump(mode="json"), "alive": state.alive} for state in states]
-            typer.echo(json.dumps({"version": 1, "labs": labs}, indent=2))
+            emit(json.dumps({"version": 1, "labs": labs}, indent=2))
             return
         for state in states:
             _show(state, "")
         if not states:
-            console().print("no lab runs")
+            say(console(), "no lab runs")
 
 
 @app.command("ssh", context_settings={"allow_interspersed_args": False})
@@ -128,7 +129,7 @@ def fault(inventory: InventoryPath, verb: FaultVerb, subject: Subject) -> None:
 
         possible(_spec(inventory), verb, subject)
         lab_fault(_running(inventory), verb, subject)
-        console().print(f"{verb} {subject}: done")
+        say(console(), f"{verb} {subject}: done")
 
 
 def _spec(inventory: InventoryPath, renderer: Renderer = "networkd", backend: BackendName = "container") -> LabSpec:
@@ -175,9 +176,9 @@ def _one_of(names: tuple[Name, ...], given: str, option: str, what: str) -> Name
 def _show(state: LabState, note: str) -> None:
     out = console()
     word = "up" if state.alive and state.ready else "booting" if state.alive else "ended by itself"
-    out.print(f"lab {state.cluster}: {note or word} ({state.backend}, {state.renderer}, {state.inventory})")
+    say(out, f"lab {state.cluster}: {note or word} ({state.backend}, {state.renderer}, {state.inventory})")
     for node in state.nodes:
-        out.print(f"  {node.name}  {node.user}@{_place(node)}  {node.netdev}  booted in {node.seconds:.1f} s")
+        say(out, f"  {node.name}  {node.user}@{_place(node)}  {node.netdev}  booted in {node.seconds:.1f} s")
 
 
 def _place(node: LabNode) -> str:

@@ -58,7 +58,9 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"sparkctl {__version__}")
+        from sparkctl.report.door import emit
+
+        emit(f"sparkctl {__version__}")
         raise typer.Exit
 
 

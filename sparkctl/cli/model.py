@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sparkctl.cli.terminal import InventoryPath, Json, reported
+from sparkctl.report.door import emit
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -109,9 +110,9 @@ def _answer(asked: Question, *, machine: bool) -> int:
     try:
         judged = _judged(asked.cluster, asked.intent, asked.installed)
     except ModelUnreadable as reason:
-        typer.echo(report.unjudged(asked, asked.intent.model, str(reason), machine=machine))
+        emit(report.unjudged(asked, asked.intent.model, str(reason), machine=machine))
         return 0
-    typer.echo(report.as_json(asked, judged) if machine else report.as_text(asked, judged))
+    emit(report.as_json(asked, judged) if machine else report.as_text(asked, judged))
     return DOES_NOT_FIT if judged.certain_no else 0
 
 

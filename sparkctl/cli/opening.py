@@ -23,6 +23,7 @@ from sparkctl.execute.site import Interruption, Site
 from sparkctl.fabric.topologies import expand, topology_of
 from sparkctl.render import render
 from sparkctl.report.console import ConsoleObserver
+from sparkctl.report.door import emit, say
 from sparkctl.report.findings import print_findings
 from sparkctl.ssh.connection import Login
 from sparkctl.ssh.fleet import Fleet
@@ -46,17 +47,27 @@ def run(verb: str, desk: Desk, work: Callable[[Site], Awaitable[None]]) -> None:
         code = ending.exit_code
     except SparkctlError as error:
         code = error.exit_code
-        terminal.complain(error)
-        desk.fields["error"] = {"message": error.message, "remedy": error.remedy}
+        _ended(desk, error)
     except (KeyboardInterrupt, asyncio.CancelledError):
         code = 130
-        busy = site is not None and site.interruption.running
-        left = "left at once: the nodes' own timers put back whatever was not confirmed"
-        message = left if busy else "interrupted; nothing was changed"
-        desk.progress.print(f"[bold red]{message}[/]")
-        desk.fields["error"] = {"message": message, "remedy": ""}
+        _ended(desk, SparkctlError(f"interrupted; {_nodes(site)}"))
+    except Exception as error:
+        code = 1
+        _ended(desk, SparkctlError(f"{type(error).__name__}: {error}\n{_nodes(site)}", bug=error))
     _report(verb, desk, site, code, time.monotonic() - begun)
     raise typer.Exit(code)
+
+
+def _ended(desk: Desk, error: SparkctlError) -> None:
+    """What ended the command, for people and for a program; a bug with its traceback in a file."""
+    if error.bug is not None:
+        terminal.confess(error.bug)
+    terminal.complain(error)
+    desk.fields["error"] = {"message": error.message, "remedy": error.remedy}
+
+
+def _nodes(site: Site | None) -> str:
+    return Interruption.nodes if site is None else site.interruption.nodes
 
 
 async def _worked(site: Site, desk: Desk, work: Callable[[Site], Awaitable[None]]) -> None:
@@ -77,7 +88,8 @@ def _obey_signals(interruption: Interruption, desk: Desk) -> None:
                 task.cancel()
             return
         interruption.asked.set()
-        desk.progress.print("[yellow]stopping at the next barrier, then undoing; once more to leave at once[/]")
+        said = "stopping at the next barrier, then undoing; once more to leave at once"
+        say(desk.progress, (said, "yellow"))
 
     def hung_up() -> None:
         """A terminal that closes sends this twice, from the kernel and from its shell, and means it once."""
@@ -92,13 +104,13 @@ def _obey_signals(interruption: Interruption, desk: Desk) -> None:
 
 def _report(verb: str, desk: Desk, site: Site | None, code: int, seconds: float) -> None:
     if site is not None and desk.verbose:
-        desk.progress.print(f"[dim]ssh: {json.dumps(site.fleet.counts())}; {seconds:.1f} s[/]")
+        say(desk.progress, (f"ssh: {json.dumps(site.fleet.counts())}; {seconds:.1f} s", "dim"))
     if not desk.json:
         return
     report: dict[str, Any] = {"version": 1, "command": verb, "exit_code": code, "seconds": round(seconds, 3)}
     if site is not None:
         report |= {"cluster": site.cluster.name, "overlays": list(site.overlays), "ssh": site.fleet.counts()}
-    typer.echo(json.dumps(report | desk.fields, indent=1, sort_keys=True))
+    emit(json.dumps(report | desk.fields, indent=1, sort_keys=True))
 
 
 def opened(desk: Desk) -> Site:
@@ -114,7 +126,7 @@ def opened(desk: Desk) -> Site:
         cluster, overlays = _twin(cluster)
         fabric = _expanded(cluster)
         for overlay in () if desk.quiet else overlays:
-            desk.progress.print(f"[cyan]lab:[/] {overlay}")
+            say(desk.progress, ("lab:", "cyan"), f" {overlay}")
     observer = ConsoleObserver(desk.progress, verbose=desk.verbose, quiet=desk.quiet)
     logins = logins_of(cluster, lab=desk.lab)
     owner = f"{getpass.getuser()}@{socket.gethostname()}"

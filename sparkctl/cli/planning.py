@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sparkctl.report.door import say
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from sparkctl.cli.desk import Desk
     from sparkctl.commands.canary import Answer
@@ -32,12 +34,12 @@ def wished(take_over: bool = False, force: list[str] | None = None, nodes: list[
     return Wishes(take_over, frozenset(force or ()), frozenset(nodes) if nodes else None)
 
 
-def show_plan(plan: Plan, desk: Desk) -> None:
-    """Print and keep the plan."""
+def show_plan(plan: Plan, desk: Desk, silent: Collection[str] = ()) -> None:
+    """Print and keep the plan; `silent`: nodes that could not be read for it."""
     from sparkctl.report.plan import print_plan
 
     desk.fields["plan"] = plan.model_dump(mode="json")
-    print_plan(plan, desk.people, diffs=not desk.quiet)
+    print_plan(plan, desk.people, diffs=not desk.quiet, silent=silent)
 
 
 def agreed(question: str, yes: bool, desk: Desk) -> None:
@@ -50,7 +52,7 @@ def agreed(question: str, yes: bool, desk: Desk) -> None:
         return
     if not sys.stdin.isatty():
         raise UsageError("there is no terminal to ask on", "add --yes, or --dry-run to only look")
-    desk.progress.print(f"[bold]{question}[/] \\[y/N] ", end="")
+    say(desk.progress, (question, "bold"), " [y/N] ", end="")
     if _answer().strip().lower() not in ("y", "yes"):
         raise Refused("not agreed; nothing was changed")
 
@@ -127,15 +129,15 @@ def show_completion(site: Site, answer: Answer | None, desk: Desk) -> None:
         return
     desk.fields["completion"] = {"text": answer.text, "tokens": answer.tokens, "seconds": answer.seconds}
     ranks = len(site.cluster.nodes)
-    desk.people.print(f"[bold]{ranks} nodes completed[/] ({answer.tokens} tokens, {answer.seconds:.2f} s):", end=" ")
-    desk.people.print(repr(answer.text), markup=False)
+    took = f" ({answer.tokens} tokens, {answer.seconds:.2f} s): {answer.text!r}"
+    say(desk.people, (f"{ranks} nodes completed", "bold"), took)
 
 
 def show_silent(silent: Mapping[str, str], desk: Desk) -> None:
     """Nodes that do not answer, with why."""
     desk.fields["silent"] = dict(silent)
     for node, reason in silent.items():
-        desk.progress.print(f"[yellow]{node} does not answer and is left for later:[/] {reason}")
+        say(desk.progress, (f"{node} does not answer and is left for later:", "yellow"), f" {reason}")
 
 
 def accepted(losses: list[str] | None, nodes: Iterable[str]) -> dict[str, set[str]]:

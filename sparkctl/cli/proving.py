@@ -10,8 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import typer
-
 from sparkctl import __version__
 from sparkctl.checks import CHECKS, UNDER_LOAD, words
 from sparkctl.checks.base import TCP_REASON
@@ -24,7 +22,7 @@ from sparkctl.errors import ChecksFailed, Refused, UsageError
 from sparkctl.execute.verify import Verified, verify
 from sparkctl.inventory.words import listed, nearest, quoted, visible
 from sparkctl.report import compare, measures
-from sparkctl.report.findings import print_pieces
+from sparkctl.report.door import emit, say
 from sparkctl.report.html import page
 from sparkctl.report.junit import verdicts_as_junit
 from sparkctl.report.saved import VERDICTS, files
@@ -188,9 +186,9 @@ def _show(proof: Proof, desk: Desk) -> None:
     """The report, for a program and for people."""
     desk.fields |= as_values(proof)
     if desk.junit:
-        typer.echo(verdicts_as_junit(proof.cluster.name, proof.verdicts))
+        emit(verdicts_as_junit(proof.cluster.name, proof.verdicts))
     if proof.since is not None:
-        print_pieces(compare.pieces(proof.since), desk.people)
+        say(desk.people, *compare.pieces(proof.since), end="", wrap=False)
     print_verdicts(proof.verdicts, desk.people, every=desk.verbose)
 
 
@@ -202,7 +200,7 @@ def _keep(
     if wish.save is not None:
         with _noted(lost):
             places.save(wish.save, files(proof, found.raw, inventory, _secrets(site)))
-            desk.progress.print(f"saved in {wish.save}", markup=False)
+            say(desk.progress, f"saved in {wish.save}")
     if wish.html is not None:
         with _noted(lost):
             places.write(wish.html, page(proof))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -14,6 +13,7 @@ import typer
 
 from sparkctl.cli.terminal import InventoryPath, console, reported
 from sparkctl.errors import InventoryError, UsageError
+from sparkctl.report.door import emit
 
 if TYPE_CHECKING:
     from sparkctl.fabric.model import Fabric
@@ -85,9 +85,9 @@ def _deliver(rendering: Rendering, output: Path | None, format: RenderFormat) ->
     if output is not None:
         _write_all(rendering, output)
     elif format is RenderFormat.json:
-        typer.echo(json.dumps(rendering.to_json(), indent=2))
+        emit(json.dumps(rendering.to_json(), indent=2))
     else:
-        typer.echo("\n".join(_shown(node, file) for node, file in _files(rendering)), nl=False)
+        emit("\n".join(_shown(node, file) for node, file in _files(rendering)), end="")
 
 
 def _explain(inventory: Path, only: str | None, format: RenderFormat) -> None:
@@ -159,7 +159,7 @@ def _write_all(rendering: Rendering, folder: Path) -> None:
     try:
         for node, file in _files(rendering):
             path = _place(folder, node, file)
-            typer.echo(f"{_write(path, file)} {path}")
+            emit(f"{_write(path, file)} {path}")
     except OSError as error:
         raise UsageError(f"cannot write {error.filename}: {error.strerror}", "choose another folder") from None
 
@@ -183,7 +183,7 @@ def _compare(rendering: Rendering, folder: Path, nodes: str) -> None:
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder", f"make it with `sparkctl render INVENTORY -o {folder}`")
     difference = "".join(_differences(rendering, folder, nodes))
-    sys.stdout.write(difference)
+    emit(difference, end="")
     if difference:
         raise typer.Exit(CHANGES)
 

@@ -9,6 +9,8 @@ import typer
 from sparkctl.cli.desk import Desk, at_a_desk
 from sparkctl.cli.options import DryRun, Force, Nodes, Only, PlaybookPath, TakeOver, Yes
 from sparkctl.cli.planning import agreed, carry_out, chosen, left_for_later, show_plan, show_silent, wished
+from sparkctl.inventory.words import visible
+from sparkctl.report.door import say
 
 if TYPE_CHECKING:
     from sparkctl.execute.site import Site
@@ -47,16 +49,17 @@ def recover(
         show_silent(silent, desk)
         if found is None:
             desk.fields["recovered"] = "nothing"
-            desk.people.print("no interrupted run on any node that answers")
+            say(desk.people, "no interrupted run on any node that answers")
             left_for_later(silent)
             return
         _show(found, desk)
         if dry_run:
+            left_for_later(silent)
             return
         agreed(f"{_verb(found)} on {', '.join(found.nodes)}?", yes, desk)
         await end_it(site, found, silent, break_lock=break_lock)
         desk.fields["recovered"] = found.direction
-        desk.people.print(f"[green]{_past(found)}[/]")
+        say(desk.people, (_past(found), "green"))
         left_for_later(silent)
 
     run("recover", desk, work)
@@ -66,8 +69,8 @@ def _show(found: Recovery, desk: Desk) -> None:
     header = found.header
     what = f"run {header.run} ({header.action} by {header.owner})" if header else "a run"
     desk.fields["recovery"] = {"direction": found.direction, "reason": found.reason, "nodes": list(found.nodes)}
-    desk.people.print(f"{what} was interrupted on {', '.join(found.nodes)}: {found.reason}", highlight=False)
-    desk.people.print(f"so it is to be {'finished' if found.direction == 'finish' else 'undone'}", highlight=False)
+    say(desk.people, f"{what} was interrupted on {', '.join(found.nodes)}: {visible(found.reason)}")
+    say(desk.people, f"so it is to be {'finished' if found.direction == 'finish' else 'undone'}")
 
 
 def _verb(found: Recovery) -> str:

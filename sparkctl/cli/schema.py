@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from sparkctl.report.door import emit
+
 
 class Subject(StrEnum):
     """What has a schema."""
@@ -29,7 +31,7 @@ def schema(which: Which = Subject.inventory) -> None:
     """
     import json
 
-    typer.echo(json.dumps(_schema(which), indent=2))
+    emit(json.dumps(_schema(which), indent=2))
 
 
 def _schema(which: Subject) -> dict[str, Any]:

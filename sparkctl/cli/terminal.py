@@ -78,11 +78,11 @@ def steady() -> None:
 def _steadied(stream: TextIO) -> TextIO:
     try:
         stream.flush()
-        number, lines = stream.fileno(), stream.isatty() or stream is sys.stderr
+        number, eager = stream.fileno(), stream.isatty() or stream is sys.stderr
     except (OSError, ValueError):  # not a file, as in a test; or closed by now
         return stream
     raw = io.BufferedWriter(_Stream(number, "wb", closefd=False))
-    return io.TextIOWrapper(raw, stream.encoding, stream.errors, line_buffering=lines)
+    return io.TextIOWrapper(raw, stream.encoding, "backslashreplace", line_buffering=eager)
 
 
 def _errors() -> Console:
@@ -92,15 +92,17 @@ def _errors() -> Console:
 
 def complain(error: SparkctlError) -> None:
     """Say what went wrong and what to do, on stderr."""
+    from sparkctl.report.door import say
+
     out = _errors()
     if isinstance(error, InventoryError):
         from sparkctl.report.findings import print_findings
 
         print_findings(error.findings, out)
         return
-    out.print(f"[bold red]error:[/] {_escape(error.message)}")
+    say(out, ("error:", "bold red"), f" {error.message}")
     if error.remedy:
-        out.print(f"  [bold]do:[/] {_escape(error.remedy)}")
+        say(out, ("  do:", "bold"), f" {error.remedy}")
 
 
 @contextmanager
@@ -113,22 +115,18 @@ def reported() -> Iterator[None]:
         raise typer.Exit(error.exit_code) from None
 
 
-def confess(error: Exception) -> None:
+def confess(error: BaseException) -> None:
     """A bug: where it happened, in two lines, and where the rest is."""
     import tempfile
     import traceback
 
-    story, out = "".join(traceback.format_exception(error)), _errors()
-    out.print(f"[bold red]this is a bug in sparkctl:[/] {type(error).__name__}: {_escape(str(error))}")
+    from sparkctl.report.door import lines, say
+
+    story, out = lines("".join(traceback.format_exception(error))), _errors()
+    say(out, ("this is a bug in sparkctl:", "bold red"), f" {type(error).__name__}: {error}")
     try:
         with tempfile.NamedTemporaryFile("w", prefix="sparkctl-bug-", suffix=".txt", delete=False) as file:
             file.write(story)
-        out.print(f"  [bold]do:[/] report it with {file.name}")
+        say(out, ("  do:", "bold"), f" report it with {file.name}")
     except OSError:  # nowhere to write
-        out.print(f"  [bold]do:[/] report it with this:\n{_escape(story)}")
-
-
-def _escape(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
+        say(out, ("  do:", "bold"), f" report it with this:\n{story}")

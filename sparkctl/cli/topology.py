@@ -11,6 +11,7 @@ import typer
 
 from sparkctl.cli.terminal import InventoryPath, NoColor, console, reported
 from sparkctl.errors import InventoryError, UsageError
+from sparkctl.report.door import emit, say
 
 if TYPE_CHECKING:
     from sparkctl.report.drawing import Sketch
@@ -57,7 +58,7 @@ def topology(
         elif format is Drawing.text and sys.stdout.isatty():
             _print_styled(drawn, no_color)
         else:
-            typer.echo(_drawn(drawn, format), nl=False)
+            emit(_drawn(drawn, format), end="")
         _show_findings(found)
         if found.errors:
             raise typer.Exit(InventoryError.exit_code)
@@ -94,12 +95,9 @@ def _drawn(drawn: Sketch, format: Drawing) -> str:
 
 def _print_styled(drawn: Sketch, no_color: bool) -> None:
     from sparkctl.report.drawing import as_pieces
-    from sparkctl.report.findings import print_pieces
 
     out = console(no_color=no_color)
-    print_pieces(as_pieces(drawn), out)
-    if drawn.findings:
-        out.print()
+    say(out, *as_pieces(drawn), end="\n" if drawn.findings else "", wrap=False)
 
 
 def _write(path: Path, text: str) -> None:

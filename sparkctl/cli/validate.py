@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sparkctl.cli.terminal import NoColor, console, reported
+from sparkctl.report.door import emit
 
 if TYPE_CHECKING:
     from sparkctl.outcome import Finding
@@ -63,7 +64,7 @@ def validate(
     if format is FindingsFormat.text:
         _print_text(found, no_color)
     else:
-        typer.echo(_formatted(found, format), nl=False)
+        emit(_formatted(found, format), end="")
     if any(finding.severity == "error" for findings in found.values() for finding in findings):
         raise typer.Exit(INVALID)
 
@@ -128,5 +129,5 @@ def _print_text(found: dict[str, Sequence[Finding]], no_color: bool) -> None:
     if sys.stdout.isatty():  # rich is slow to import, so only where it shows
         print_findings(everything, console(no_color=no_color))
     else:
-        typer.echo("".join(plain(finding) for finding in everything), nl=False)
-    typer.echo(summary(len(found), everything))
+        emit("".join(plain(finding) for finding in everything), end="")
+    emit(summary(len(found), everything))

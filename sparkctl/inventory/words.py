@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from itertools import islice
 
+_HIDDEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+"""What Unicode calls letters and marks, and nobody sees (Default_Ignorable_Code_Point), and the empty Braille cell."""
 _CHOICES = 500  # words to compare with: a suggestion is a courtesy and must not cost seconds
 _LONGEST = 60  # characters of a quoted value: enough to recognise it, short enough for one line
 
 
 def visible(text: str) -> str:
-    """`text` with everything that a terminal might obey (escapes, newlines, bidi marks) spelled out."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    """`text` with everything that a terminal might obey or hide (escapes, newlines, bidi marks) spelled out."""
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else _spelled(c) for c in text)
+    return text if text.isascii() else _HIDDEN.sub(lambda found: _spelled(found[0]), text)
+
+
+def _spelled(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
 
 
 def quoted(value: object) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import unified_diff
 from typing import Literal
 
 from sparkctl.facts.files import FileState
@@ -13,6 +12,7 @@ from sparkctl.facts.record import FileRecord
 from sparkctl.facts.snapshot import NodeFacts
 from sparkctl.outcome import Absent, Fact, Known, Unknown
 from sparkctl.plan.changes import ABSENT
+from sparkctl.plan.changes.file import difference
 from sparkctl.plan.diff import INTERRUPTED, Desired, foreign, recorded
 from sparkctl.render.artifact import ENGINE_UNIT, UNIT_NAME
 
@@ -118,7 +118,7 @@ def _difference(wanted: str | None, now: str | None) -> tuple[str, ...]:
     if wanted is None or now is None:
         return ()
     names = ("as the inventory says", "on the node")
-    return tuple(unified_diff(wanted.splitlines(), now.splitlines(), *names, lineterm="", n=2))
+    return difference(wanted, now, *names)
 
 
 def _owner(state: FileState) -> tuple[int, int, int]:

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias, cast, get_args
 from sparkctl.checks import UNDER_LOAD
 from sparkctl.inventory.words import quoted, visible
 from sparkctl.outcome import State, Verdict
-from sparkctl.report.findings import Piece
+from sparkctl.report.door import Piece
 from sparkctl.report.measures import BETTER, Row
 from sparkctl.report.verdicts import STYLE, WORST, told
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.markup import escape
+from typing import TYPE_CHECKING
 
+from sparkctl.inventory.words import visible
+from sparkctl.report.door import say
 from sparkctl.report.events import Ended, Event, LogLine, Note, Phase
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 QUIET_PHASES = ("extend the checkpoint", "read again")
 """Phases that repeat while waiting: shown only when they go wrong, or with -v."""
@@ -22,19 +26,20 @@ class ConsoleObserver:
     def __call__(self, event: Event) -> None:
         """Print one event."""
         if isinstance(event, Note):
-            self.console.print(f"[yellow]note:[/] {escape(event.text)}")
+            say(self.console, ("note:", "yellow"), f" {event.text}")
         elif isinstance(event, Ended):
             self._ended(event)
         elif isinstance(event, LogLine) and not self.quiet:
             self._log(event)
         elif isinstance(event, Phase) and self.verbose:
-            self.console.print(f"[dim]{escape(event.title)}: {', '.join(event.nodes)}[/]")
+            say(self.console, (f"{event.title}: {', '.join(event.nodes)}", "dim"))
 
     def _ended(self, event: Ended) -> None:
         if event.problem:
-            self.console.print(f"  [red]x[/] {event.title:<22} {event.node}: {escape(event.problem)}")
+            say(self.console, ("  x", "red"), f" {event.title:<22} {event.node}: {event.problem}")
         elif not self.quiet and (self.verbose or self._is_new(event)):
-            self.console.print(f"  [green]+[/] {event.title:<22} {event.node} [dim]{event.seconds:.1f} s[/]")
+            seconds = (f" {event.seconds:.1f} s", "dim")
+            say(self.console, ("  +", "green"), f" {event.title:<22} {event.node}", seconds)
 
     def _is_new(self, event: Ended) -> bool:
         """A phase that is repeated while something settles is shown once."""
@@ -48,4 +53,4 @@ class ConsoleObserver:
             return
         self._last_log = event.text
         text = event.text if self.verbose else event.text[:140]
-        self.console.print(f"    [dim]{event.node} | {escape(text)}[/]")
+        say(self.console, (f"    {event.node} | {visible(text)}", "dim"))

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import groupby
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.markup import escape
-
-from sparkctl.inventory.words import counted
+from sparkctl.inventory.words import counted, visible
 from sparkctl.plan.drift import Drift
+from sparkctl.report.door import say
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
@@ -18,23 +20,23 @@ STYLES = {"+": "green", "-": "red", "@": "cyan"}
 def print_drift(found: Sequence[Drift], nodes: int, console: Console) -> None:
     """All drift with the differences of files; one line where there is none."""
     if not found:
-        console.print(f"[green]no drift:[/] {counted(nodes, 'node')} as the inventory says")
+        say(console, ("no drift:", "green"), f" {counted(nodes, 'node')} as the inventory says")
         return
     for node, group in groupby(sorted(found, key=lambda d: d.node), key=lambda d: d.node):
-        console.print(f"[bold]{escape(node)}[/]")
+        say(console, (node, "bold"))
         for drift in group:
             _print_one(drift, console)
-    console.print(summary(found))
+    say(console, summary(found))
 
 
 def _print_one(drift: Drift, console: Console) -> None:
     kind = "magenta" if drift.kind == "unreadable" else "yellow"
-    console.print(f"  [{kind}]{drift.kind}[/] {escape(drift.subject)}: {escape(drift.found)}", soft_wrap=True)
-    console.print(f"      [dim]expected:[/] {escape(drift.expected)}", soft_wrap=True)
+    subject, found, expected, remedy = map(visible, (drift.subject, drift.found, drift.expected, drift.remedy))
+    say(console, (f"  {drift.kind}", kind), f" {subject}: {found}", wrap=False)
+    say(console, ("      expected:", "dim"), f" {expected}", wrap=False)
     for line in drift.lines:
-        style = STYLES.get(line[:1], "dim")
-        console.print(f"      [{style}]{escape(line)}[/]", soft_wrap=True)
-    console.print(f"      [bold]do:[/] {escape(drift.remedy)}", soft_wrap=True)
+        say(console, (f"      {visible(line)}", STYLES.get(line[:1], "dim")), wrap=False)
+    say(console, ("      do:", "bold"), f" {remedy}", wrap=False)
 
 
 def summary(found: Sequence[Drift]) -> str:

@@ -8,16 +8,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from linecache import getline
 from textwrap import wrap
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 from unicodedata import east_asian_width
 
 from sparkctl.inventory.words import counted, visible
 from sparkctl.outcome import Finding, Severity
+from sparkctl.report.door import Piece, say
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-Piece: TypeAlias = tuple[str, str]  # text and rich style
 
 _STYLES: Mapping[Severity, str] = {"error": "bold red", "warning": "bold yellow", "info": "bold blue"}
 _ANNOTATIONS: Mapping[Severity, str] = {"error": "error", "warning": "warning", "info": "notice"}
@@ -29,13 +28,7 @@ def print_findings(findings: Iterable[Finding], console: Console) -> None:
     """Print findings, on a terminal within its width and with the line they are about and a caret."""
     width = console.width if console.is_terminal else None
     for finding in findings:
-        print_pieces(pieces(finding, width), console)
-
-
-def print_pieces(styled: Iterable[Piece], console: Console) -> None:
-    """Styled text as it is: nothing in it is markup."""
-    for text, style in styled:
-        console.print(text, style=style or None, end="", markup=False, highlight=False, emoji=False, soft_wrap=True)
+        say(console, *pieces(finding, width), end="", wrap=False)
 
 
 def plain(finding: Finding) -> str:

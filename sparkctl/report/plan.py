@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.markup import escape
+from collections.abc import Collection
+from typing import TYPE_CHECKING
 
-from sparkctl.inventory.words import counted
+from sparkctl.inventory.words import counted, visible
 from sparkctl.plan.changes import Change
 from sparkctl.plan.plan import Plan
+from sparkctl.report.door import say
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 RISK_WORDS = {
     "none": "no risk for what runs",
@@ -17,16 +21,19 @@ RISK_WORDS = {
 }
 
 
-def print_plan(plan: Plan, console: Console, *, diffs: bool = True) -> None:
-    """The whole plan; without `diffs` only its lines."""
+def print_plan(plan: Plan, console: Console, *, diffs: bool = True, silent: Collection[str] = ()) -> None:
+    """The whole plan; without `diffs` only its lines. Of `silent` nodes nothing is known, and nothing is claimed."""
     for note in plan.notes:
-        console.print(f"[yellow]note:[/] {escape(note)}")
+        say(console, ("note:", "yellow"), f" {visible(note)}")
     if plan.empty:
         but = " (but for what is noted above)" if plan.notes else ""
-        console.print(f"[green]nothing to do:[/] {plan.cluster} is as it should be{but}")
+        said = f" {plan.cluster} is as it should be"
+        if silent:
+            said = f" on {', '.join(plan.nodes)}; not known of {', '.join(silent)}, which could not be read"
+        say(console, ("nothing to do:", "yellow" if silent else "green"), f"{said}{but}")
         return
     for number, step in enumerate(plan.steps, 1):
-        console.print(f"[bold]{number}. {escape(step.title)}[/]")
+        say(console, (f"{number}. {step.title}", "bold"))
         for node, changes in step.changes.items():
             for change in changes:
                 _print_change(node, change, console, diffs)
@@ -34,19 +41,20 @@ def print_plan(plan: Plan, console: Console, *, diffs: bool = True) -> None:
 
 
 def _print_change(node: str, change: Change, console: Console, diffs: bool) -> None:
-    risk = "" if change.risk == "none" else f" [yellow]({change.risk})[/]"
-    console.print(f"   {node}: {escape(change.summary)}{risk} [dim]because {escape(change.reason)}[/]")
+    risk = "" if change.risk == "none" else f" ({change.risk})"
+    reason = (f" because {visible(change.reason)}", "dim")
+    say(console, f"   {node}: {visible(change.summary)}", (risk, "yellow"), reason)
     for line in change.details() if diffs else ():
         style = "green" if line.startswith("+") else "red" if line.startswith("-") else "dim"
-        console.print(f"      [{style}]{escape(line)}[/]")
+        say(console, (f"      {visible(line)}", style))
 
 
 def _print_safety(plan: Plan, console: Console) -> None:
     total = sum(1 for node in plan.nodes for _ in plan.of(node))
-    where = f"[bold]{counted(total, 'change')} on {counted(len(plan.changed_nodes), 'node')}[/]"
-    console.print(f"{where}; highest risk: {plan.risk} ({RISK_WORDS[plan.risk]})")
-    console.print("undo: every node keeps before-images and a timer of its own; any failure, a lost connection")
-    console.print("      or a dead controller puts all nodes back, the last step first")
+    where = f"{counted(total, 'change')} on {counted(len(plan.changed_nodes), 'node')}"
+    say(console, (where, "bold"), f"; highest risk: {plan.risk} ({RISK_WORDS[plan.risk]})")
+    say(console, "undo: every node keeps before-images and a timer of its own; any failure, a lost connection")
+    say(console, "      or a dead controller puts all nodes back, the last step first")
     stays = {c.summary for node in plan.nodes for c in plan.of(node) if not c.reversible}
     for summary in sorted(stays):
-        console.print(f"[yellow]not undone:[/] {escape(summary)}")
+        say(console, ("not undone:", "yellow"), f" {visible(summary)}")

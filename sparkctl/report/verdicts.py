@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from sparkctl.inventory.words import listed, visible
 from sparkctl.outcome import State, Verdict
-from sparkctl.report.findings import Piece, print_pieces
+from sparkctl.report.door import Piece, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -89,7 +89,7 @@ def told(verdict: Verdict) -> str:
 def print_verdicts(verdicts: Sequence[Verdict], console: Console, *, every: bool = False) -> None:
     """Print them, on a terminal within its width; `every`: those that passed too, one by one."""
     width = console.width if console.is_terminal else None
-    print_pieces(pieces(verdicts, width, every=every), console)
+    say(console, *pieces(verdicts, width, every=every), end="", wrap=False)
 
 
 def pieces(verdicts: Sequence[Verdict], width: int | None, *, every: bool = False) -> Iterator[Piece]:

@@ -14,6 +14,8 @@ from sparkctl.facts.record import Frozen, Record
 from sparkctl.inventory.names import NETPLAN, may_change
 from sparkctl.plan.changes.base import ABSENT, ChangeKind, Undoing
 
+_UNENDED = "\\ No newline at end of file"
+
 
 class FileImage(Frozen):
     """A file's digest, mode, owner, and content (None for what stays on the node or in a secret's file)."""
@@ -64,9 +66,8 @@ class FileChange(ChangeKind):
         elif self.baseline is not None:
             yield "(the node's own before-image comes back)"
         else:
-            before, after = ((image.content or "" if image else "").splitlines() for image in (self.before, self.after))
-            lines = difflib.unified_diff(before, after, lineterm="", n=2)
-            yield from (line for line in lines if line[:3] not in ("---", "+++"))
+            before, after = ((image.content or "" if image else "") for image in (self.before, self.after))
+            yield from difference(before, after)[2:]
 
     def members(self, number: int, secrets: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
         """Its content, or the program that makes it there."""
@@ -115,6 +116,16 @@ class FileChange(ChangeKind):
         kept = record.files.get(self.path) if record else None
         if kept is not None and kept.baseline is not None:
             yield files.keep(number, kept.baseline)
+
+
+def difference(before: str, after: str, old: str = "", new: str = "") -> tuple[str, ...]:
+    """Unified; the first two lines name the two. Only a newline ends a line, and that it is missing is a line."""
+    return tuple(difflib.unified_diff(_lines(before), _lines(after), old, new, lineterm="", n=2))
+
+
+def _lines(text: str) -> list[str]:
+    *ended, last = text.split("\n")
+    return [*ended, last, _UNENDED] if last else ended
 
 
 def _digest(image: FileImage | None) -> str:
