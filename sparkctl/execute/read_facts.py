@@ -77,8 +77,16 @@ def _inquiry(cluster: Cluster, fabric: Fabric, node: str, token: str) -> Inquiry
         folders=tuple(dict.fromkeys(_folders(cluster.engine))) if cluster.engine else (),
         image=cluster.engine.runtime.docker if cluster.engine else None,
         venv=cluster.engine.runtime.venv if cluster.engine else None,
-        naming=engine_of(cluster.engine.kind).nccl_path_variables if cluster.engine else (),
+        naming=tuple(_naming(cluster.engine)) if cluster.engine else (),
     )
+
+
+def _naming(engine: EngineIntent) -> Iterator[str]:
+    """What decides which libnccl is loaded: variables, those that the engine is given, volumes."""
+    variables = engine_of(engine.kind).nccl_path_variables
+    yield from variables
+    yield from (f"{name}={engine.env[name]}" for name in (*variables, "LD_PRELOAD") if name in engine.env)
+    yield from (f"{target.partition(':')[0]}={source}" for source, target in sorted(engine.volumes.items()))
 
 
 def _meetings(fabric: Fabric, node: str) -> Iterator[tuple[str, str, str]]:

@@ -24,9 +24,10 @@ class Nccl:
 def probe(*, image: str | None = None, venv: str | None = None, naming: tuple[str, ...] = ()) -> Probe:
     """Asks for libnccl of the engine's image, or of its venv. It reads 250 MB, so it runs beside the others.
 
-    `naming`: variables of the image that name the library, besides LD_PRELOAD.
+    `naming`: variables that name the library, besides LD_PRELOAD; `NAME=VALUE` of those that the engine is given
+    whatever its image says, and `/TARGET=/SOURCE` of volumes.
     """
-    where = ("image", image, *naming) if image else ("venv", venv or "")
+    where = ("image", image, *naming) if image else ("venv", venv or "", *naming)
     return Probe("nccl", ("nccl_library", *where), SOURCES, "early")
 
 

@@ -43,7 +43,7 @@ class Inquiry:
     `token`: marks the hellos of this run. `ears`: (netdev, names of the nodes that should be at its other end), with
     the ports that nothing is planned for. `ways`: (own address, a peer's). `meetings`: (netdev, own address, a peer's)
     wherever ranks talk; `lent`, `called`: see knock.probe; `whole` False: only to knock. `folders`: where the engine
-    keeps what is large. `image`, `venv`: where the engine's libraries are; `naming`: the image's variables for one.
+    keeps what is large. `image`, `venv`: where the engine's libraries are; `naming`: see nccl.probe.
     """
 
     node: str

@@ -139,7 +139,7 @@ network_profiles() {
 }
 
 # NCCL is the program facts/nccl.py; what it cannot find out it says on stdout.
-nccl_library() { # image NAME | venv FOLDER
+nccl_library() { # image NAME | venv FOLDER, then words as nccl.py has them
   command -v python3 >/dev/null || return 127
   timeout 20 python3 -I -S -c "$NCCL" "$@"
 }

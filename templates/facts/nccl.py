@@ -1,7 +1,10 @@
 """Which libnccl an engine would load: found in the files of its image or venv, without starting anything.
 
-image NAME [VARIABLE ...]    in the layers of NAME, or in a container of it that runs; its variables may name it
-venv FOLDER                  below FOLDER
+image NAME [WORD ...]    in the layers of NAME, or in a container of it that runs
+venv FOLDER [WORD ...]   below FOLDER
+
+A word is VARIABLE, which may name the library, NAME=VALUE, which the engine gets whatever the image says, or
+/TARGET=/SOURCE, a volume of the container.
 
 One JSON object on stdout: path, version and digest, or why: the reason why it cannot be known. Status 44: there is no
 libnccl, or no such image. Reads only, for a few seconds at most. Python 3.8 or later.
@@ -62,24 +65,32 @@ def inspected(image):
 class Layers:
     """The folders of an image, topmost first: a path belongs to the first that has it, unless one above removed it."""
 
-    def __init__(self, folders):
+    def __init__(self, folders, volumes=()):
+        self.volumes = volumes
         self.folders = [folder for folder in folders if os.path.isdir(folder)]
         if not self.folders:
             raise Unknowable("the image's folders are not there")
 
     def resolved(self, path, hops=0):
-        """The regular file that path leads to, as (folder, path), through the links of the image and no others."""
-        for folder in self.folders if hops <= HOPS else ():
-            link = first_link(folder, path)
+        """The regular file that path leads to, where it lies and its path inside, through the image's links alone."""
+        for folder, below in self.places(path) if hops <= HOPS else ():
+            rest = path[len(below) :].lstrip("/")
+            link = first_link(folder, rest)
             if link:
-                target = os.path.join("/", os.path.dirname(link), os.readlink(os.path.join(folder, link)))
-                onward = os.path.normpath(target + path[len(link) :]).lstrip("/")
+                target = os.path.join("/", below, os.path.dirname(link), os.readlink(os.path.join(folder, link)))
+                onward = os.path.normpath(target + rest[len(link) :]).lstrip("/")
                 return self.resolved(onward, hops + 1)
-            if os.path.isfile(os.path.join(folder, path)):
-                return folder, path
-            if self.removed(folder, path):
+            full = os.path.join(folder, rest) if rest else folder
+            if os.path.isfile(full):
+                return full, path
+            if self.removed(folder, rest):
                 return None
         return None
+
+    def places(self, path):
+        """Folders that may hold a path, and the path of each inside: the volume that covers it, or every layer."""
+        over = [(source, target) for target, source in self.volumes if (path + "/").startswith(target + "/")]
+        return [max(over, key=lambda each: len(each[1]))] if over else [(folder, "") for folder in self.folders]
 
     def removed(self, folder, path):
         """Whether this layer hides path of those below: a whiteout or an opaque folder on the way to it."""
@@ -146,16 +157,21 @@ def best_first(paths):
     return sorted(paths, key=lambda path: (not path.endswith(".so.2"), path))
 
 
-def of_image(image, naming):
-    """The layers of an image, and what its environment says about libnccl."""
+def of_image(image, volumes):
+    """The layers of an image below its volumes, and its variables."""
     about = inspected(image)
-    environment = dict(entry.partition("=")[::2] for entry in (about.get("Config") or {}).get("Env") or ())
-    named = [environment.get(name, "") for name in naming] + re.split("[ :]", environment.get("LD_PRELOAD", ""))
-    named = [path.lstrip("/") for path in named if path.startswith("/") and LIBRARY.match(os.path.basename(path))]
+    variables = dict(entry.partition("=")[::2] for entry in (about.get("Config") or {}).get("Env") or ())
     graph = (about.get("GraphDriver") or {}).get("Data") or {}
     if graph.get("UpperDir"):
-        return Layers([graph["UpperDir"], *filter(None, (graph.get("LowerDir") or "").split(":"))]), named
-    return Layers([running(about["Id"])]), named
+        lower = filter(None, (graph.get("LowerDir") or "").split(":"))
+        return Layers([graph["UpperDir"], *lower], volumes), variables
+    return Layers([running(about["Id"])], volumes), variables
+
+
+def named(naming, variables):
+    """Paths of libraries that variables name: the engine's own, then what the loader puts before all others."""
+    paths = [variables.get(name, "") for name in naming] + re.split("[ :]", variables.get("LD_PRELOAD", ""))
+    return [path.lstrip("/") for path in paths if path.startswith("/") and LIBRARY.match(os.path.basename(path))]
 
 
 def running(image):
@@ -179,8 +195,8 @@ def running(image):
 def described(layers, candidates):
     for path in candidates:
         found = layers.resolved(path)
-        if found and BIG <= os.path.getsize(os.path.join(*found)) <= LARGEST:
-            version, digest = read(os.path.join(*found))
+        if found and BIG <= os.path.getsize(found[0]) <= LARGEST:
+            version, digest = read(found[0])
             return {"path": "/" + found[1], "version": version, "digest": digest}
     return None
 
@@ -193,14 +209,18 @@ def read(path):
         return version[1].decode(), hashlib.sha256(content).hexdigest()
 
 
-def main(kind, where, *naming):
+def main(kind, where, *words):
+    pairs = [word.partition("=")[::2] for word in words if "=" in word]
+    volumes = [(target.strip("/"), source) for target, source in pairs if target.startswith("/")]
     if kind == "image":
-        layers, named = of_image(where, naming)
-        below, usual = "", (*named, *layers.usual())
+        layers, variables = of_image(where, volumes)
+        below, usual = "", layers.usual()
     else:
-        layers, below = Layers(["/"]), where.strip("/")
+        layers, variables, below = Layers(["/"]), {}, where.strip("/")
         usual = best_first(listed("/", os.path.join(below, WHEEL)))
-    found = described(layers, usual) or described(layers, layers.anywhere(below))
+    variables.update(pairs)
+    first = named([word for word in words if "=" not in word], variables)
+    found = described(layers, [*first, *usual]) or described(layers, layers.anywhere(below))
     if not found:
         sys.exit(ABSENT)
     print(json.dumps(found))

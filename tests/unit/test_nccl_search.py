@@ -59,16 +59,17 @@ class Image:
             "Data": {"UpperDir": str(self.layers[0]), "LowerDir": ":".join(map(str, self.layers[1:]))}
         }
 
-    def search(self) -> tuple[int, str]:
-        """The program's answer about this image."""
+    def search(self, *words: str) -> tuple[int, str]:
+        """The program's answer about this image, with what the engine is given."""
         (self.folder / "about").write_text(json.dumps(self.about) + "\n")
         return searched(
-            "image", "x:1", "OTHER_NCCL", env={"PATH": f"{self.folder}/bin:/usr/bin:/bin", "ABOUT": f"{self.folder}/about"}
+            *("image", "x:1", "OTHER_NCCL", *words),
+            env={"PATH": f"{self.folder}/bin:/usr/bin:/bin", "ABOUT": f"{self.folder}/about"},
         )
 
-    def found(self) -> Nccl:
+    def found(self, *words: str) -> Nccl:
         """The library that is found."""
-        status, said = self.search()
+        status, said = self.search(*words)
         assert status == 0
         return nccl.parse(said)
 
@@ -103,6 +104,50 @@ def test_the_images_own_choice_comes_first(name: str, tmp_path: Path) -> None:
     library(image.layers[1], "opt/nccl/libnccl.so.2", "2.30.7")
     image.about["Config"] = {"Env": [f"{name}=/opt/nccl/libnccl.so.2"]}
     assert image.found().path == "/opt/nccl/libnccl.so.2"
+
+
+@pytest.mark.parametrize("name", ["OTHER_NCCL", "LD_PRELOAD"])
+def test_what_the_engine_is_given_wins_over_the_image(name: str, tmp_path: Path) -> None:
+    image = Image(tmp_path)
+    library(image.layers[1], "opt/nccl/libnccl.so.2", "2.30.7")
+    library(image.layers[1], "opt/old/libnccl.so.2", "2.28.9")
+    image.about["Config"] = {"Env": [f"{name}=/opt/nccl/libnccl.so.2"]}
+    assert image.found(f"{name}=/opt/old/libnccl.so.2").version == "2.28.9"
+    library(image.layers[1], WHEEL, "2.29.7")
+    assert image.found(f"{name}=/opt/gone/libnccl.so.2").version == "2.29.7", "the image's own word does not count"
+
+
+def test_a_volume_covers_what_the_image_has(tmp_path: Path) -> None:
+    image = Image(tmp_path)
+    library(image.layers[0], WHEEL, "2.28.9")
+    digest = library(tmp_path, "host/lib/libnccl.so.2.30.7", "2.30.7")
+    (tmp_path / "host/lib/libnccl.so.2").symlink_to("libnccl.so.2.30.7")
+    folder = image.found(f"/{Path(WHEEL).parent}/={tmp_path}/host/lib")
+    assert folder == Nccl(f"/{WHEEL}.30.7", "2.30.7", digest)
+    assert image.found(f"/{WHEEL}={tmp_path}/host/lib/libnccl.so.2") == Nccl(f"/{WHEEL}", "2.30.7", digest)
+    assert image.found(f"/usr/local/lib64={tmp_path}/host/lib").version == "2.28.9"
+
+
+def test_a_link_in_a_volume_leads_inside_the_container(tmp_path: Path) -> None:
+    image = Image(tmp_path)
+    library(tmp_path, "elsewhere/libnccl.so.2", "2.28.9")
+    digest = library(image.layers[0], "opt/libnccl.so.2", "2.30.7")
+    (tmp_path / "host").mkdir()
+    (tmp_path / "host/libnccl.so.2").symlink_to("/opt/libnccl.so.2")
+    words = ("LD_PRELOAD=/vol/libnccl.so.2", f"/vol={tmp_path}/host")
+    assert image.found(*words) == Nccl("/opt/libnccl.so.2", "2.30.7", digest)
+    (tmp_path / "host/libnccl.so.2").unlink()
+    (tmp_path / "host/libnccl.so.2").symlink_to(tmp_path / "elsewhere/libnccl.so.2")
+    (image.layers[0] / "opt/libnccl.so.2").unlink()
+    assert image.search(*words) == (44, "")
+
+
+def test_a_venv_with_a_preloaded_library(tmp_path: Path) -> None:
+    library(tmp_path, f"venv/{WHEEL.removeprefix('usr/local/')}", "2.30.7")
+    library(tmp_path, "system/libnccl.so.2", "2.28.9")
+    words = ("venv", str(tmp_path / "venv"), "OTHER_NCCL")
+    assert nccl.parse(searched(*words)[1]).version == "2.30.7"
+    assert nccl.parse(searched(*words, f"LD_PRELOAD=/x.so:{tmp_path}/system/libnccl.so.2")[1]).version == "2.28.9"
 
 
 def test_a_variable_of_another_engine_says_nothing(tmp_path: Path) -> None:

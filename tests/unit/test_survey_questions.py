@@ -6,14 +6,14 @@ import asyncio
 import base64
 import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sparkctl.commands.base import Command, Effect
 from sparkctl.execute.read_facts import gather, questions
 from sparkctl.fabric.ports import NETDEVS
 from sparkctl.facts import knock
 from sparkctl.facts.base import batch
-from sparkctl.facts.survey import NOTHING
+from sparkctl.facts.survey import NOTHING, probes
 from sparkctl.outcome import Absent, Known, Ok, Result, Unknown
 from sparkctl.ssh.fleet import Fleet
 from sparkctl.ssh.transport import Counters, LineSink
@@ -52,6 +52,20 @@ def test_the_clock_of_each_node_is_compared_in_the_same_round() -> None:
         assert skew.value[0] <= ahead <= skew.value[1]
         assert skew.value[1] - skew.value[0] < 0.15, "the 0.2 s that the batch took do not count"
         assert isinstance(facts[node].survey.gids, Unknown)
+
+
+def test_the_library_is_looked_for_where_the_engine_is_given_one() -> None:
+    assert CLUSTER.engine is not None
+    env = {"LD_PRELOAD": "/models/libnccl.so.2", "OTHER": "x", "VLLM_NCCL_SO_PATH": "/a"}
+    given = replace(CLUSTER, engine=replace(CLUSTER.engine, env=env))
+    asked = questions(given, FABRIC, survey=True)["spark-1"].survey
+    assert asked is not None
+    assert asked.naming == (
+        *("VLLM_NCCL_SO_PATH", "VLLM_NCCL_SO_PATH=/a", "LD_PRELOAD=/models/libnccl.so.2"),
+        "/models=/srv/models",
+    )
+    (venv,) = (probe for probe in probes(replace(asked, image=None, venv="/opt/vllm")) if probe.name == "nccl")
+    assert "LD_PRELOAD=/models/libnccl.so.2" in str(venv)
 
 
 def test_without_a_survey_nothing_of_it_is_asked_or_known() -> None:
