@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -175,6 +175,63 @@ def test_a_timeout_is_lost_and_the_next_command_opens_a_new_connection(server: S
 def test_a_killed_session_is_lost_never_failed(server: Server) -> None:
     (result,), _ = ran(server.login, command("kill -9 $PPID; sleep 5", Effect.WRITE))
     assert isinstance(result, Lost)
+
+
+def running(word: str) -> bool:
+    """Whether a process has `word` among its arguments."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if word.encode() in path.read_bytes():
+                return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("yes WORD", "8 MiB"),
+        ("yes WORD | tr -d '\\n'", "8 MiB"),
+        ("yes WORD >&2", "64 KiB"),
+        ("head -c 8388609 /dev/zero", "8 MiB"),
+    ],
+    ids=["lines", "one line", "errors", "one byte too many"],
+)
+@pytest.mark.parametrize("effect", [Effect.READ, Effect.WRITE])
+def test_an_answer_without_end_is_not_read_and_ends(server: Server, script: str, said: str, effect: Effect) -> None:
+    begun, word = time.monotonic(), f"sparkctl-endless-{os.getpid()}"
+    (result, again), transport = ran(server.login, command(script.replace("WORD", word), effect), command("echo again"))
+    assert result == Lost(f"spark-1 answered more than {said}: not read")
+    assert again == Ok("again\n") and transport.counters.connections == 1
+    assert time.monotonic() - begun < 10
+    until = time.monotonic() + 5
+    while running(word) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not running(word), "it goes on there"
+
+
+def test_what_is_just_short_enough_is_read_whole(server: Server) -> None:
+    (result,), _ = ran(server.login, command("head -c 8388608 /dev/zero; head -c 65536 /dev/zero >&2"))
+    assert result == Ok("\0" * 8388608, "\0" * 65536)
+
+
+def test_a_command_may_be_allowed_less(server: Server) -> None:
+    (result,), _ = ran(server.login, command("head -c 2049 /dev/zero", most=2048))
+    assert result == Lost("spark-1 answered more than 2 KiB: not read")
+
+
+def test_lines_come_as_they_are_said(server: Server) -> None:
+    heard: list[tuple[str, float]] = []
+
+    async def work() -> Result:
+        transport = SshTransport(server.login)
+        script = "echo one; sleep 0.7; printf 'two\\377\\n\\nthree'"
+        result = await transport.run(command(script), lambda line: heard.append((line, time.monotonic())))
+        await transport.close()
+        return result
+
+    assert asyncio.run(work()) == Ok("one\ntwo\ufffd\n\nthree")
+    assert [line for line, _ in heard] == ["one", "two\ufffd", ""], "what has no end is no line"
+    assert heard[1][1] - heard[0][1] > 0.4
 
 
 def test_an_unknown_host_is_told_from_a_changed_one(server: Server, tmp_path: Path) -> None:

@@ -112,6 +112,8 @@ class Case:
             return range(end + 1) if self.every_step else sorted({0, half, end})
         if kind == "CONTROLLER_KILLED":
             return sorted({0, half, end} if event is self.events[-1] else {0, half})
+        if kind == "BUG":
+            return sorted({0, end})
         return sorted({half, end}) if kind in STRIKES else (end,)
 
     def cell(self, fault: Fault) -> Cell:
@@ -124,7 +126,7 @@ class Case:
             world.track(event.node)
         outcome = self.rig.run(self.work, fault)
         found.ended = outcome.name
-        if isinstance(outcome.error, Killed | Unfinished | RollbackIncomplete) or fault.kind in STRIKES or self.ending:
+        if isinstance(outcome.error, Killed | Unfinished | RollbackIncomplete) or fault.kind in (*STRIKES, "BUG") or self.ending:
             world.advance(PATIENCE)
             self._recover(found)
         self._judge(found, outcome, fault)
@@ -145,8 +147,18 @@ class Case:
         if not found.nodes:
             shown = {node: " or ".join(sorted(ends)) or "in between" for node, ends in at.items()}
             found.wrong += [f"{outcome.name}, but the nodes are {shown}", *self._details()]
-        if isinstance(outcome.error, Exception) and not isinstance(outcome.error, SparkctlError):
+        if fault.kind == "BUG" and any(event.title == "lock" for event in outcome.events):
+            found.wrong += self._untold(outcome)
+        elif isinstance(outcome.error, Exception) and not isinstance(outcome.error, SparkctlError) and fault.kind != "BUG":
             found.wrong.append(f"a bug: {outcome.error!r}")
+
+    def _untold(self, outcome: Outcome) -> Iterator[str]:
+        """What a run that a bug ended does not say: what the bug was, and of every node what becomes of it."""
+        error = outcome.error
+        if not isinstance(error, SparkctlError) or not isinstance(error.bug, KeyError):
+            yield f"the bug is lost: {error!r}"
+        elif "every node was put back" not in error.message:
+            yield from (f"nothing of {node} in {error.message}" for node in self.rig.names if f"\n  {node}: " not in error.message)
 
     def _said(self, end: str, outcome: Outcome, fault: Fault) -> bool:
         """Whether the exit says which end it is; a node that was struck, or a controller that died, cannot always know."""
@@ -154,7 +166,8 @@ class Case:
             return True
         unfinished = isinstance(outcome.error, Unfinished)
         if end == "goal":
-            return outcome.error is None or unfinished or fault.kind in ("CONTROLLER_KILLED", *STRIKES)
+            told = outcome.error is None or unfinished or "as planned and confirmed" in str(outcome.error)
+            return told or fault.kind in ("CONTROLLER_KILLED", *STRIKES)
         unproved = isinstance(outcome.error, RollbackIncomplete) and fault.kind not in ("SSH_LOST", *STRIKES)
         return outcome.error is not None and not unproved and not unfinished
 

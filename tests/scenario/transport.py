@@ -18,7 +18,7 @@ from sparkctl.ssh.transport import Counters, LineSink
 from tests.scenario.world import World
 
 T = TypeVar("T")
-Kind = Literal["FAIL", "LOST_DONE", "LOST_NOT_DONE", "SSH_LOST", "CONTROLLER_KILLED", "NODE_KILLED", "POWER_CUT"]
+Kind = Literal["FAIL", "LOST_DONE", "LOST_NOT_DONE", "SSH_LOST", "CONTROLLER_KILLED", "NODE_KILLED", "POWER_CUT", "BUG"]
 STEP = re.compile(r"^(?P<step>.*) \|\| (?P<rest>failed \$\? .*)$", re.MULTILINE)
 HEALS_AFTER = 400
 """Seconds after which a management network that was lost is there again, when no timer of the node fired before."""
@@ -86,6 +86,10 @@ class Wire:
             if not total:
                 return Failed(1, "", "planted failure")
             return self.done(node, command, failing(command.script, fault.step))
+        if fault.kind == "BUG":
+            if fault.step >= total:
+                self.done(node, command, command.script)
+            raise KeyError(f"planted in the controller, about {node}")
         if fault.kind == "LOST_NOT_DONE":
             return Lost("no answer within 30 s")
         if fault.kind == "SSH_LOST":
@@ -114,6 +118,8 @@ class Wire:
             raise AccessRefused(f"{node}: cannot be reached: timed out", "is it switched on?")
 
     def _opening(self, node: str, fault: Fault) -> None:
+        if fault.kind == "BUG":
+            raise KeyError(f"planted in the controller, about {node}")
         if fault.kind == "SSH_LOST":
             self.cut[node] = self.world.now + HEALS_AFTER
         elif fault.kind in ("CONTROLLER_KILLED", "NODE_KILLED", "POWER_CUT"):
