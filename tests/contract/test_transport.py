@@ -21,7 +21,7 @@ from sparkctl.outcome import Failed, Lost, Ok, Result
 from sparkctl.ssh.connection import Login, SshTransport
 from sparkctl.ssh.fleet import Fleet
 from sparkctl.ssh.transport import Gate
-from tests.contract.sshd import running
+from tests.contract.sshd import running as serving
 
 CONFIG = """
 Port {port}
@@ -304,7 +304,7 @@ def test_a_fleet_closes_its_gates_again(server: Server) -> None:
 def noisy(forced: str, folder: Path) -> Iterator[Login]:
     """A server whose sessions run these words in the login shell, which may go on to what was asked."""
     (folder / "forced").write_text(forced + "\n")
-    with running(folder / "sshd", more=f"ForceCommand sh {folder}/forced") as server:
+    with serving(folder / "sshd", more=f"ForceCommand sh {folder}/forced") as server:
         client = make_key(folder / "client")
         server.authorise(client)
         (folder / "known_hosts").write_text(server.line)
