@@ -100,11 +100,11 @@ def _explain(inventory: Path, only: str | None, format: RenderFormat) -> None:
     found = {n.name: effective(cluster, fabric, n) for n in cluster.nodes if only in (None, n.name)}
     if format is RenderFormat.json:
         nodes = {name: [each.to_json() for each in every] for name, every in found.items()}
-        typer.echo(json.dumps({"version": 1, "cluster": cluster.name, "nodes": nodes}, indent=2))
+        emit(json.dumps({"version": 1, "cluster": cluster.name, "nodes": nodes}, indent=2))
         return
     for name, every in found.items():
-        typer.echo("\n".join((f"==> {name}: nccl.env, then engine.env, which wins <==", *lines(every), "")))
-    typer.echo(UNSEEN)
+        emit("\n".join((f"==> {name}: nccl.env, then engine.env, which wins <==", *lines(every), "")))
+    emit(UNSEEN)
 
 
 def _rendering(inventory: Path, only: str | None) -> Rendering:

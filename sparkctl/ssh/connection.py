@@ -112,7 +112,7 @@ class SshTransport:
         if fits and HERE not in command.script and self._knows_documents(connection):
             words, program = f"exec {self._as_root('. /dev/stdin')} <<'{HERE}'\n{_whole(command.script)}{HERE}\n", b""
         told = _after_begun(on_line) if on_line else None
-        return self._begun(await self._said(connection, words, program, command.most, told))
+        return self._begun(await self._said(connection, words, program, command.most + len(BEGUN) + 2, told))
 
     def _begun(self, result: Result) -> Result:
         """What the program said, and nothing that was said before it began."""
