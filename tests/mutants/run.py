@@ -45,7 +45,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         f"tests/unit/test_{name}.py"
         for name in (
             "plan", "receipt", "saved", "drift", "recover", "playbook", "ground", "moves", "moved_variables", "gathered",
-            "shell", "standin", "survey_questions", "load_run", "collective", "trials", "compare", "discover",
+            "shell", "standin", "survey_questions", "load_run", "collective", "trials", "compare", "discover", "read_facts", "listen",
         )
     ),
     "node": ("tests/scenario/test_node.py",),
