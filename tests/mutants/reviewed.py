@@ -1,6 +1,7 @@
 """The mutants that no test can kill, each with the reason that somebody has looked at: `reviewed.toml`.
 
 Its tables are files and functions, a key is what comes after the function in a mutant's name, a value is `KIND: sentence`.
+`open.txt` has the names of those that a test is still missing for: a debt, for which `make mutants` fails.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from pathlib import Path
 
 from tests.mutants.mutant import Mutant
 
-FILE = Path(__file__).with_name("reviewed.toml")
+FILE, OPEN = (Path(__file__).with_name(name) for name in ("reviewed.toml", "open.txt"))
 KINDS = ("equivalent", "words", "lab", "open")
-"""Nothing can tell it apart; only words for people differ; a named test of tests/lab kills it; a test is still missing."""
+"""Nothing can tell it apart; only words for people differ; a named test of tests/lab kills it; of `open.txt`."""
 MOST = 0.10
 
 
@@ -26,10 +27,13 @@ class Review:
     reason: str
 
 
+DEBT = Review("open", "a test is missing")
+
+
 def reviews() -> dict[str, Review]:
     """By the names of mutants."""
     read = tomllib.loads(FILE.read_text()) if FILE.exists() else {}
-    found = {}
+    found = dict.fromkeys(OPEN.read_text().splitlines(), DEBT) if OPEN.exists() else {}
     for file, functions in read.items():
         for function, rows in functions.items():
             for said, text in rows.items():

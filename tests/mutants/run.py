@@ -2,6 +2,7 @@
 
 python -m tests.mutants.run                 all; those that were killed before are not tried again until function or test changes
 python -m tests.mutants.run --seeded 60     some, by a seed that is printed (--seed again); with the remembered ones
+python -m tests.mutants.run --note          writes down what survives all as a debt (open.txt)
 python -m tests.mutants.run --only WORD     those with WORD in their names; --list shows them, --fresh tries all of them again
 
 Ends with 1 where a mutant survives that nobody has looked at, or the list of the reviewed does not fit.
@@ -25,8 +26,9 @@ from typing import Any
 
 from tests.mutants import program, shell
 from tests.mutants.mutant import ROOT, Mutant, digest
-from tests.mutants.reviewed import Review, reviews, wrong
+from tests.mutants.reviewed import DEBT, OPEN, Review, reviews, wrong
 from tests.mutation import MUTANTS
+from tests.scenario.test_node import CASES
 
 SCOPE = (
     ("sparkctl/execute/*.py", "what nodes are told, in which order, and what is proved"),
@@ -55,6 +57,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "matrix": ("tests/scenario/test_matrix.py", "-k", "direct"),
 }  # fmt: skip
 """Tests by how soon they answer: what survives one goes to the next. Scripts of nodes begin at the second."""
+CASES_OF_NODE = {case.name: case for case in CASES}
 WHERE = ROOT / ".make"
 KEPT = ROOT / ".mutants.json"
 
@@ -86,9 +89,9 @@ class Tried:
 
 
 def _digest(mutant: Mutant, test: str) -> str:
-    file = ROOT / test.partition("::")[0]
-    texts = [path.read_text() for path in sorted(file.parent.glob(f"{file.stem.removeprefix('test_')}*.py")) if "node" in path.name]
-    return digest(mutant.digest, test, file.read_text() if file.is_file() else "", *texts)
+    """Of the mutant and of its test: the case, where a test is one of the table of cases."""
+    name, case = ROOT / test.partition("::")[0], CASES_OF_NODE.get(test.partition("[")[2].removesuffix("]"))
+    return digest(mutant.digest, test, repr(case) if case and name.stem == "test_node" else name.read_text() if name.is_file() else "")
 
 
 def derived() -> list[Mutant]:
@@ -171,7 +174,7 @@ def report(mutants: Sequence[Mutant], survivors: Iterable[Mutant], known: dict[s
     lived = Counter((m.room, m.operator) for m in mutants if m.name in alive)
     for (room, operator), count in sorted(counts.items()):
         print(f"{room:10} {operator:12} {count:5} {lived[room, operator] or '':>4}")
-    bare = [m for m in mutants if m.name in alive and m.name not in known]
+    bare = [m for m in mutants if m.name in alive and (m.name not in known or known[m.name].kind == "open")]
     for mutant in bare:
         print(f"SURVIVED {mutant.name}")
     reasoned = len(alive) - len(bare)
@@ -187,6 +190,7 @@ def main(words: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--stages", default=",".join(STAGES))
+    parser.add_argument("--note", action="store_true")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--fresh", action="store_true")
     asked = parser.parse_args(words)
@@ -208,6 +212,8 @@ def main(words: list[str]) -> int:
     survivors = through([m for m in chosen if fresh or not book.known(m)], book, asked.stages.split(","), asked.workers)
     if not asked.seeded and not asked.only:
         alive = {m.name for m in survivors}
+        if asked.note:
+            OPEN.write_text("".join(f"{m.name}\n" for m in survivors if known.get(m.name, DEBT).kind == "open"))
         faults += [f"killed, so it needs no reason any more: {name}" for name in known if name not in alive]
     well = report(chosen, survivors, known)
     print(*faults, f"{time.monotonic() - begun:.0f} s", sep="\n")
