@@ -67,8 +67,9 @@ def _node(cluster: str, node: str, desired: Desired, facts: NodeFacts) -> Iterat
 
 def _unread(node: str, facts: NodeFacts) -> Iterator[Drift]:
     yield from (Drift(node, subject, "unreadable", "an answer", why, LOOK) for subject, why in facts.unknowns())
-    if isinstance(facts.routes, Unknown):
-        yield Drift(node, "routes", "unreadable", "an answer", facts.routes.reason, LOOK)
+    for subject, fact in (("routes", facts.routes), ("container", facts.container)):
+        if isinstance(fact, Unknown):
+            yield Drift(node, subject, "unreadable", "an answer", fact.reason, LOOK)
 
 
 def _foreign(node: str, file: ForeignFile) -> Drift:
