@@ -90,9 +90,9 @@ mutants: apt venv  ## every derived mutant of safety code (as root; what was kil
 	@echo "==> mutants: all that can be derived"
 	@mkdir -p $(OUT) && $(BIN)/python -m tests.mutants.run
 
-long: venv  ## inventories: 10,000 mutated in each way, 1,000 made for each property (some minutes)
-	@echo "==> long: 10,000 mutated inventories, 1,000 made ones"
-	@$(SUITE) tests/unit/test_properties.py tests/unit/test_validate.py --hypothesis-profile=long -n 4 --dist worksteal
+long: venv  ## inventories: 10,000 mutated in each way, 1,000 made for each property; 20,000 spoilt answers of nodes (some minutes)
+	@echo "==> long: 10,000 mutated inventories, 1,000 made ones, 20,000 spoilt answers of nodes"
+	@$(SUITE) tests/unit/test_properties.py tests/unit/test_validate.py tests/unit/test_fuzz.py --hypothesis-profile=long -n 4 --dist worksteal
 
 truth: apt venv  ## what we render, judged by the real tools
 	@echo "==> truth: the real netplan, systemd, shellcheck, vLLM and NCCL"
