@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import chain
 
 from sparkctl.commands import checkpoint
@@ -21,6 +21,8 @@ from sparkctl.report.events import Note, unfailing
 from sparkctl.ssh.fleet import Fleet, problem
 
 REPORT = "report the bug; the command can be run again"
+KNOCK_SECONDS = 2.0
+"""A node that lives opens a connection well within this."""
 RETRY_SECONDS = 2.0
 ENDS = (Exception, asyncio.CancelledError, KeyboardInterrupt)
 """What may end a run. What is done about it depends on what was changed, and never on the class of the exception."""
@@ -49,6 +51,7 @@ class Undo:
     before: Mapping[str, NodeFacts]
     begun: bool = True
     held: frozenset[str] = frozenset()
+    but: dict[str, str] = field(default_factory=dict)
 
     async def all(self, cause: BaseException) -> None:
         """Always raises: ApplyFailed (an interruption, or for a bug a SparkctlError that has it) when every node is as
@@ -56,8 +59,7 @@ class Undo:
         """
         self.fleet.observer = unfailing(self.fleet.observer)
         self.fleet.observer(Note(f"{told(cause)}\nputting every node back"))
-        for wave in way_back(self.plan):
-            await self.fleet.each("undo", {node: compiled.undo(self.run) for node in wave})
+        await self._way_back()
         wrong, bug = await self._proved(), bug_of(cause)
         if wrong and not (self.begun or self.held):
             message = f"{told(cause)}\n{', '.join(wrong)} changed since the plan was made; sparkctl changed nothing"
@@ -71,8 +73,32 @@ class Undo:
             raise RollbackIncomplete(said, remedy, bug)
         if isinstance(cause, SparkctlError) and cause.exit_code == 130:
             raise type(cause)("interrupted; every node was put back and is as before (proved by reading it again)")
-        message = f"{told(cause)}\nevery node was put back and is as before (proved by reading it again)"
+        but = "".join(f"\n  but for {said}" for said in self.but.values())
+        message = f"{told(cause)}\nevery node was put back and is as before (proved by reading it again){but}"
         raise SparkctlError(message, REPORT, bug) if bug else ApplyFailed(message, _remedy(cause))
+
+    async def _way_back(self) -> None:
+        """Node by node in its order; beside it those that are silent, for whom nobody waits."""
+        quiet = await self._quiet()
+        beside = asyncio.ensure_future(self._undo(quiet))
+        try:
+            for wave in way_back(self.plan):
+                await self._undo(node for node in wave if node not in quiet)
+            await beside
+        finally:
+            beside.cancel()
+
+    async def _undo(self, nodes: Iterable[str]) -> None:
+        commands = {node: compiled.undo(self.run) for node in nodes}
+        if commands:
+            await self.fleet.each("undo", commands)
+
+    async def _quiet(self) -> frozenset[str]:
+        """Nodes that no longer answer, knocked at once more: nobody waits for them, wherever they are in the order."""
+        lost = tuple(self.fleet.lost & {*self.plan.nodes})
+        knocks = (asyncio.wait_for(self.fleet.gates[node].renew(), KNOCK_SECONDS) for node in lost)
+        answers = await asyncio.gather(*knocks, return_exceptions=True)
+        return frozenset(node for node, answer in zip(lost, answers, strict=True) if answer is not None)
 
     async def _proved(self) -> dict[str, str]:
         """Nodes that are not as before, with why. A silent one has until its timer must have fired."""
@@ -111,6 +137,11 @@ class Undo:
         if facts.fingerprint(NETDEVS) == self.plan.fingerprints[node]:
             return True
         old = self.before.get(node)
+        if old is not None and (out := tuple(_out(old, facts))):
+            rest = [name for name in NETDEVS if name not in out]
+            if facts.fingerprint(rest) == old.fingerprint(rest):
+                self.but[node] = f"{node}: {', '.join(out)} lost the carrier; its addresses come with the cable"
+                return True
         if old is None or not _booted(old, facts) or facts.fingerprint(()) != old.fingerprint(()):
             return False
         self.fleet.observer(Note(f"{node} was booted meanwhile: files are as before, links as its boot makes them"))
@@ -136,9 +167,19 @@ def _booted(old: NodeFacts, new: NodeFacts) -> bool:
     return old.system.value.boot_id != new.system.value.boot_id
 
 
+def _out(old: NodeFacts, new: NodeFacts) -> Iterator[str]:
+    """Netdevs that had a carrier, have none now, and are else as they were, but for addresses that need one."""
+    for name in NETDEVS:
+        was, now = old.netdev(name), new.netdev(name)
+        if isinstance(was, Known) and isinstance(now, Known) and was.value.carrier and not now.value.carrier:
+            same = (was.value.mtu, was.value.up) == (now.value.mtu, now.value.up)
+            if same and {*now.value.addresses} <= {*was.value.addresses}:
+                yield name
+
+
 def _difference(facts: NodeFacts) -> str:
     if isinstance(facts.run, Known):
-        return f"its revert has not finished (state {facts.run.value}); see /var/lib/sparkctl/journal"
+        return f"still undoing (state {facts.run.value.state}); /var/lib/sparkctl/journal on it tells how far it is"
     return "it differs from what the plan was made from; `sparkctl cluster plan` shows how"
 
 

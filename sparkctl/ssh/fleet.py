@@ -24,6 +24,8 @@ class Fleet:
     observer: Observer = silent
     rounds: int = 0
     gates: dict[str, Gate] = field(init=False)
+    lost: set[str] = field(default_factory=set)
+    """Nodes whose latest command has no known end."""
     moments: dict[str, tuple[float, float]] = field(default_factory=dict)
     """When each node got its latest command and had ended it, by this machine's clock."""
 
@@ -76,6 +78,7 @@ class Fleet:
         try:
             return await self._one(title, node, command, on_line)
         except AccessRefused as error:
+            self.lost.add(node)
             self.observer(Ended(title, node, 0.0, error.message))
             return Lost(error.message)
 
@@ -83,6 +86,7 @@ class Fleet:
         sink: LineSink | None = (lambda line: on_line(node, line)) if on_line else None
         begun, asked = time.monotonic(), time.time()
         result = await self.gates[node].run(command, sink)
+        (self.lost.add if isinstance(result, Lost) else self.lost.discard)(node)
         self.moments[node] = (max(asked, self.transports[node].counters.given), time.time())
         self.observer(Ended(title, node, time.monotonic() - begun, problem(result)))
         return result

@@ -11,9 +11,11 @@ start_unit() { # UNIT
   systemctl enable --quiet "$1" && sync_wants && systemctl start "$1"
 }
 
-# Ranks that start later look for this one there. On the way back nobody can be sure of the port, and it is no fault.
+# Ranks that start later look for this one there. On the way back nobody can be sure of the port, and it is no fault;
+# nor does anybody wait for it while the engine waits for a cable.
 await_port() { # UNIT PORT SECONDS [back]
   for _ in $(seq "$3"); do
+    case $4 in back) ! cable_out || return 0 ;; esac
     if ss -Hltn "sport = :$2" | grep -q .; then return 0; fi
     case $(systemctl is-active "$1") in active | activating) sleep 1 ;; *) break ;; esac
   done
@@ -41,7 +43,26 @@ stop_unit() { # UNIT CONTAINER
 undo_unit() { # UNIT CONTAINER ENABLED ACTIVE (as they were before the run); its files are back already
   systemctl daemon-reload
   if [ "$3" = enabled ]; then systemctl enable --quiet "$1" && sync_wants; fi
-  if [ "$4" = active ]; then systemctl start "$1"; fi
+  if [ "$4" = active ]; then start_again "$1"; fi
+}
+
+# Its unit waits 240 s for an address that comes with the cable: then it is on its way, and the node is as before.
+start_again() { # UNIT
+  systemctl start --no-block "$1" || return
+  for _ in $(seq 100); do
+    state=$(systemctl is-active "$1")
+    case $state in active) return 0 ;; failed) break ;; esac
+    if [ "$state" = activating ] && cable_out; then return 0; fi
+    sleep 0.2
+  done
+  [ "$state" = activating ] || { err "$1 does not start again ($state)"; return 1; }
+}
+
+cable_out() { # whether a netdev of the fabric that is up has no carrier
+  for saved in "$R"/before/net.* "$S"/baseline/net.*; do
+    [ ! -e "$saved" ] || has_carrier "${saved##*/net.}" || return 0
+  done
+  return 1
 }
 
 pull_image() { # IMAGE
