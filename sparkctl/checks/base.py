@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
@@ -20,6 +21,8 @@ from sparkctl.render.artifact import NodeRendering
 
 NOT_ASKED = Absent("not asked")
 TCP_REASON = "transport is tcp: no RDMA anywhere"
+NODE_OFF, CARRIER = "node-off", "rail-carrier"
+_WORD = re.compile(r"[\w.-]+")
 LONGEST = 1000
 """Characters of one text of a verdict: a list of all routes of a node fits, a hostile file does not."""
 
@@ -29,6 +32,7 @@ class View:
     """One moment of a cluster. `canary` Absent: it was not asked for; Unknown: no token came.
 
     `skews`: (least, most) seconds that each node's clock is ahead of the controller's. `load`: None without load tests.
+    `silent`: nodes that did not answer, with why: all their facts are Unknown.
     `expect` lab: what this machine cannot show (speed, PCIe links, GPUs) is not judged, and the verdict says so.
     """
 
@@ -41,6 +45,7 @@ class View:
     stages: frozenset[str] = field(default_factory=lambda: frozenset({"network", "host", "engine"}))
     skews: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     load: Load | None = None
+    silent: Mapping[str, str] = field(default_factory=dict)
     thresholds: Thresholds = DEFAULTS
     expect: Literal["real", "lab"] = "real"
 
@@ -99,7 +104,25 @@ def check(
 def judge(view: View) -> tuple[Verdict, ...]:
     """Every check of the view's stages, in order of registration; consequences of a fault point to their cause."""
     asked = (id for id in CHECKS if STAGES[id] in view.stages and (view.surveyed or id not in SURVEYING))
-    return explained(tuple(_legible(view, v) for id in asked for v in CHECKS[id](view)))
+    return explained(tuple(_legible(view, excused(view, v)) for id in asked for v in CHECKS[id](view)))
+
+
+def excused(view: View, verdict: Verdict) -> Verdict:
+    """The verdict, but one that only says that a node is off, or a cable dark because of that, points to the node."""
+    if verdict.state in ("pass", "skipped") or verdict.id == NODE_OFF:
+        return verdict
+    off = next((node for node in view.silent if _concerns(view, verdict, node)), None)
+    said = verdict.measured or verdict.message
+    return verdict if off is None else see(verdict.id, verdict.where, said, Cause(NODE_OFF, off), verdict.ends)
+
+
+def _concerns(view: View, verdict: Verdict, node: str) -> bool:
+    """Whether it is about the node, or about a carrier that comes from there."""
+    here = CARRIER in (verdict.id, *AFTER.get(verdict.id, ())) and view.fabric.topology != "switch"
+    own = (a for a in view.fabric.attachments if here and end(a) in verdict.ends)
+    opposite = (peer for a in own for peer in view.fabric.peers(a))
+    touched = {*verdict.nodes, *(e.node for e in verdict.ends), *(peer.node for peer in opposite)}
+    return node in touched or node in _WORD.findall(verdict.where)
 
 
 def _legible(view: View, verdict: Verdict) -> Verdict:

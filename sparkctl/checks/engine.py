@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from sparkctl.checks.base import View, check, state, unreadable
+from sparkctl.checks.base import NODE_OFF, View, check, see, state, unreadable
 from sparkctl.checks.hosts import short
 from sparkctl.facts.files import FileState
 from sparkctl.facts.snapshot import NodeFacts
-from sparkctl.outcome import Absent, Fact, Known, Unknown, Verdict
+from sparkctl.outcome import Absent, Cause, Fact, Known, Unknown, Verdict
 
 
 @check("files", "network")
@@ -93,6 +93,8 @@ def canary(view: View) -> Iterator[Verdict]:
         yield Verdict("engine-canary", "pass", where, "a real completion", measured, "a token", nodes=about)
     elif isinstance(fact, Absent):
         yield Verdict("engine-canary", "skipped", where, fact.reason, nodes=about)
+    elif view.silent:
+        yield see("engine-canary", where, "no token", Cause(NODE_OFF, next(iter(view.silent))))
     else:
         remedy = "sparkctl cluster status tells which rank is down; journalctl -u sparkctl-engine tells why"
         yield Verdict("engine-canary", "fail", where, fact.reason, "no token", "a token", remedy, nodes=about)

@@ -57,9 +57,10 @@ def plan(
 
     async def work(site: Site) -> None:
         made = await plan_up(site, chosen(playbook, only, "up"), wished(take_over, force_path))
-        show_plan(made.plan, desk)
+        show_plan(made, desk)
         if output is not None:
             save(made.receipt(site), output)
+        made.refuse_blocked()
         if exit_code and not made.plan.empty:
             raise typer.Exit(10)
 
@@ -96,7 +97,8 @@ def up(
 
     async def work(site: Site) -> None:
         made = await planned_up(site, saved, playbook, only, wished(take_over, force_path))
-        show_plan(made.plan, desk)
+        show_plan(made, desk)
+        made.refuse_blocked()
         if dry_run:
             return
         if made.plan.empty:
@@ -139,7 +141,7 @@ def down(
     async def work(site: Site) -> None:
         given_up = accepted(accept_loss, (node.name for node in site.cluster.nodes))
         made = await plan_down(site, chosen(playbook, None, "down"), wished(force=force_path), given_up)
-        show_plan(made.plan, desk, made.silent)
+        show_plan(made, desk)
         show_silent(made.silent, desk)
         if dry_run:
             left_for_later(made.silent)

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 from sparkctl.report.door import say
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from sparkctl.cli.desk import Desk
     from sparkctl.commands.canary import Answer
     from sparkctl.execute.plan_verbs import Planned
     from sparkctl.execute.site import Site
     from sparkctl.plan.diff import Wishes
-    from sparkctl.plan.plan import Plan
     from sparkctl.plan.playbook import Playbook
     from sparkctl.plan.receipt import Receipt
 
@@ -34,12 +33,15 @@ def wished(take_over: bool = False, force: list[str] | None = None, nodes: list[
     return Wishes(take_over, frozenset(force or ()), frozenset(nodes) if nodes else None)
 
 
-def show_plan(plan: Plan, desk: Desk, silent: Collection[str] = ()) -> None:
-    """Print and keep the plan; `silent`: nodes that could not be read for it."""
+def show_plan(made: Planned, desk: Desk) -> None:
+    """Print and keep the plan, and what stands in its way."""
+    from dataclasses import asdict
+
     from sparkctl.report.plan import print_plan
 
-    desk.fields["plan"] = plan.model_dump(mode="json")
-    print_plan(plan, desk.people, diffs=not desk.quiet, silent=silent)
+    desk.fields["plan"] = made.plan.model_dump(mode="json")
+    desk.fields["blocked"] = [asdict(block) for block in made.blocked]
+    print_plan(made.plan, desk.people, diffs=not desk.quiet, silent=made.silent, blocked=made.blocked)
 
 
 def agreed(question: str, yes: bool, desk: Desk) -> None:

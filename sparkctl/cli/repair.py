@@ -111,7 +111,8 @@ def reprovision(
     async def work(site: Site) -> None:
         _known(node, site)
         made = await plan_reprovision(site, chosen(playbook, only, "up"), wished(take_over, force_path, node))
-        show_plan(made.plan, desk)
+        show_plan(made, desk)
+        made.refuse_blocked()
         if dry_run or made.plan.empty:
             return
         agreed(f"change {', '.join(made.plan.changed_nodes)}?", yes, desk)

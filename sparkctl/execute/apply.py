@@ -30,7 +30,8 @@ SETTLE_PAUSE = 0.3
 
 
 async def apply(site: Site, planned: Planned) -> Applied:
-    """Run the plan and prove it; raises as Runner.execute does."""
+    """Run the plan and prove it; raises as Runner.execute does, and Refused where anything stands in its way."""
+    planned.refuse_blocked()
     run = Run(entropy.token_hex(4), site.owner, planned.playbook.confirm_timeout)
     asked = questions(site.cluster, site.fabric)
     proofs = _proofs_down(site, planned) if planned.plan.action == "down" else _proofs_up(site, planned)

@@ -16,7 +16,7 @@ from sparkctl.facts.base import batch
 from sparkctl.facts.perftest_tool import PORT
 from sparkctl.facts.snapshot import NodeFacts, Questions, snapshot
 from sparkctl.facts.survey import Inquiry
-from sparkctl.inventory.model import Cluster, EngineIntent
+from sparkctl.inventory.model import Cluster, EngineIntent, Node
 from sparkctl.inventory.names import NETPLAN
 from sparkctl.outcome import Ok
 from sparkctl.render.artifact import API_KEY, ENGINE_ENV, ENGINE_SCRIPT, ENGINE_UNIT, NCCL_ENV
@@ -35,10 +35,12 @@ def questions(
     knock: bool = False,
     routes: bool = False,
     baseline: bool = False,
+    plan: bool = False,
 ) -> dict[str, Questions]:
     """What to ask each node; always about every path that sparkctl may own, so that leftovers are seen too.
 
-    `knock`: of a survey only what packet filters let through; `baseline`: what teardown would put back.
+    `knock`: of a survey only what packet filters let through; `baseline`: what teardown would put back;
+    `plan`: what no file can change and a plan rests on.
     """
     image = cluster.engine.runtime.docker if cluster.engine else None
     token = entropy.token_hex(8)
@@ -54,6 +56,7 @@ def questions(
             journal=journal,
             routes=survey or routes,
             baseline=baseline,
+            opens=_opens(cluster, node) if plan else None,
             survey=replace(_inquiry(cluster, fabric, node.name, token), whole=survey) if survey or knock else None,
         )
         for node in cluster.nodes
@@ -98,6 +101,15 @@ def _meetings(fabric: Fabric, node: str) -> Iterator[tuple[str, str, str]]:
         yield from ((here.netdev, here.address, at) for at in others if re.fullmatch(r"[\d.]+", at + here.address))
 
 
+def _opens(cluster: Cluster, node: Node) -> tuple[int, ...]:
+    """The ports that a rank listens at; the head's with that which serves."""
+    if cluster.engine is None:
+        return ()
+    ports = engine_of(cluster.engine.kind).ports(cluster.engine)
+    own = (p.number for p in ports if p.everywhere or node == cluster.head)
+    return tuple(dict.fromkeys((*own, cluster.engine.port) if node == cluster.head else own))
+
+
 def _lent(cluster: Cluster, fabric: Fabric, engine: EngineIntent) -> dict[str, tuple[int, ...]]:
     """By address, where peers call a rank; not the port that serves, which no rank calls."""
     ports = engine_of(engine.kind).ports(engine)
@@ -129,6 +141,12 @@ async def gather_reachable(fleet: Fleet, asked: Mapping[str, Questions]) -> Reac
     if not facts:
         raise Unreachable("no node answers:\n  " + "\n  ".join(silent.values()), "is the network there?")
     return facts, silent
+
+
+async def gather_all(fleet: Fleet, asked: Mapping[str, Questions]) -> Reached:
+    """As `gather_reachable`, and of the others facts that are all Unknown, for those who judge whatever was read."""
+    facts, silent = await gather_reachable(fleet, asked)
+    return {n: facts[n] if n in facts else snapshot(n, q, "") for n, q in asked.items()}, silent
 
 
 async def _read(fleet: Fleet, asked: Mapping[str, Questions], title: str, *, patient: bool) -> Reached:

@@ -82,14 +82,18 @@ class Site:
         return {secret.path: _secret(secret.source) for secret in self.rendering.nodes[node].secrets}
 
     def view(
-        self, facts: Mapping[str, NodeFacts], canary: Fact[Answer] | None = None, stages: Iterable[str] = ()
+        self,
+        facts: Mapping[str, NodeFacts],
+        canary: Fact[Answer] | None = None,
+        stages: Iterable[str] = (),
+        silent: Mapping[str, str] = {},
     ) -> View:
         """What the checks see; of every stage, where none is named."""
         asked = canary if canary is not None else Absent("not asked")
         skews = {node: known.skew.value for node, known in facts.items() if isinstance(known.skew, Known)}
         chosen = frozenset(stages) or frozenset({"network", "host", "engine"})
         seen = View(self.cluster, self.fabric, self.rendering.nodes, facts, asked, self.overlays, chosen)
-        return replace(seen, skews=skews, expect=self.expect)
+        return replace(seen, skews=skews, expect=self.expect, silent=silent)
 
 
 def _secret(source: str) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 
 from sparkctl.checks import judge
@@ -11,6 +11,7 @@ from sparkctl.commands.base import Effect
 from sparkctl.commands.canary import Answer, Watch
 from sparkctl.engines import engine_of
 from sparkctl.execute.load import LoadLevel, measured
+from sparkctl.execute.read_facts import gather_all, questions
 from sparkctl.execute.readiness import ask_once
 from sparkctl.execute.site import Site
 from sparkctl.facts.snapshot import NodeFacts
@@ -41,31 +42,35 @@ async def verify(
     site: Site, *, pings: bool = True, load: LoadLevel = "none", thresholds: Thresholds = DEFAULTS
 ) -> Verified:
     """Every check: facts, pings and survey in one round trip, the canary in a second, then what loads the nodes."""
-    facts = await site.facts(pings=pings, survey=True)
-    asked = await canary(site, facts)
-    emulated = site.expect == "lab"
-    found = await measured(site.fleet, site.cluster, site.fabric, facts, load, emulated=emulated)
-    verdicts = judge(replace(site.view(facts, asked), load=found, thresholds=thresholds))
+    facts, silent = await gather_all(site.fleet, questions(site.cluster, site.fabric, pings=pings, survey=True))
+    asked = await canary(site, facts, silent)
+    emulated, level = site.expect == "lab", "none" if silent else load
+    found = await measured(site.fleet, site.cluster, site.fabric, facts, level, emulated=emulated)
+    verdicts = judge(replace(site.view(facts, asked, silent=silent), load=found, thresholds=thresholds))
     return Verified(verdicts, _answer(asked), facts, found)
 
 
 async def status(site: Site, *, pings: bool = False, tokens: int = 1) -> Verified:
     """Every check that needs no survey: facts (with pings, if asked for) in one round trip, the canary in a second."""
-    facts = await site.facts(pings=pings)
-    asked = await canary(site, facts, tokens)
-    return Verified(judge(site.view(facts, asked)), _answer(asked), facts)
+    facts, silent = await gather_all(site.fleet, questions(site.cluster, site.fabric, pings=pings))
+    asked = await canary(site, facts, silent, tokens)
+    return Verified(judge(site.view(facts, asked, silent=silent)), _answer(asked), facts)
 
 
 async def serving(site: Site, facts: Mapping[str, NodeFacts]) -> Verified:
     """The engine's checks on these facts, and one real token: one round trip."""
-    asked = await canary(site, facts, SHOWN_TOKENS)
+    asked = await canary(site, facts, tokens=SHOWN_TOKENS)
     return Verified(judge(site.view(facts, asked, ("engine",))), _answer(asked), facts)
 
 
-async def canary(site: Site, facts: Mapping[str, NodeFacts], tokens: int = 1) -> Fact[Answer]:
-    """A real completion of at most `tokens`, where an engine should be."""
+async def canary(
+    site: Site, facts: Mapping[str, NodeFacts], silent: Container[str] = (), tokens: int = 1
+) -> Fact[Answer]:
+    """A real completion of at most `tokens`, where an engine should be; a head that is `silent` is not asked."""
     if site.cluster.engine is None:
         return Absent("the inventory has no engine")
+    if site.head in silent:
+        return Unknown("the head does not answer")
     unit = facts[site.head].unit
     if isinstance(unit, Known) and not unit.value.running:
         return Unknown("the head's unit is not running")

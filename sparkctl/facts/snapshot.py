@@ -11,7 +11,7 @@ from typing import Any
 from sparkctl.facts import baseline as baseline_facts
 from sparkctl.facts import files as file_facts
 from sparkctl.facts import foreign as foreign_facts
-from sparkctl.facts import links, pings, survey, units
+from sparkctl.facts import holders, links, pings, survey, units
 from sparkctl.facts import record as record_facts
 from sparkctl.facts import routes as route_facts
 from sparkctl.facts import system as system_facts
@@ -29,7 +29,8 @@ class Questions:
     """What to ask one node. `rails` are (netdev, peer) pairs to ping at `mtu` bytes; none: no pings.
 
     `journal`, `routes`, `survey`, `baseline`: whether to ask for these too. Of these only a teardown rests on one, on
-    `baseline`.
+    `baseline`. `opens`: the ports that the node's engine will open; None: no plan is made for them, and neither free
+    disk nor the way of SSH is asked for.
     """
 
     paths: tuple[str, ...]
@@ -43,6 +44,7 @@ class Questions:
     routes: bool = False
     survey: Inquiry | None = None
     baseline: bool = False
+    opens: tuple[int, ...] | None = None
 
     def probes(self) -> tuple[Probe, ...]:
         """The whole batch, in a fixed order."""
@@ -59,6 +61,8 @@ class Questions:
         rails = (pings.probe(self.mtu, self.rails),) if self.rails else ()
         more = ((record_facts.JOURNAL_PROBE,) if self.journal else ()) + ((route_facts.PROBE,) if self.routes else ())
         more += (baseline_facts.PROBE,) if self.baseline else ()
+        more += () if self.opens is None else (system_facts.ROOM_PROBE, system_facts.ARRIVAL_PROBE)
+        more += (holders.probe(self.opens),) if self.opens else ()
         surveyed = survey.probes(self.survey) if self.survey else ()
         return (*surveyed, *fixed, *more, tools, *netplan, units.unit_probe(), *engine, *shown, *hidden, *rails)
 
@@ -87,6 +91,12 @@ class NodeFacts:
     """Digests of the manifests that the image was pulled by. No plan rests on them."""
     routes: Fact[tuple[route_facts.Route, ...]] = NOT_ASKED
     baseline: Fact[baseline_facts.Baseline] = NOT_ASKED
+    room: Fact[int] = NOT_ASKED
+    """Free KiB where nodes keep what a run needs."""
+    arrival: Fact[str] = NOT_ASKED
+    """The node's own address of the SSH connection; Absent where it came by none."""
+    holders: Fact[tuple[holders.Holder, ...]] = NOT_ASKED
+    """Whoever listens at a port that the engine will open."""
     survey: Survey = NOTHING
     skew: Fact[tuple[float, float]] = NOT_ASKED
     """(least, most) seconds that the node's clock is ahead of the controller's; only with a survey."""
@@ -197,5 +207,8 @@ def snapshot(node: str, questions: Questions, stdout: str) -> NodeFacts:
         pings=parsed(answer("pings"), pings.parse) if questions.rails else NOT_ASKED,
         routes=parsed(answer("routes"), route_facts.parse) if questions.routes else NOT_ASKED,
         baseline=parsed(answer("baseline"), baseline_facts.parse) if questions.baseline else NOT_ASKED,
+        room=parsed(answer("room"), system_facts.parse_room) if questions.opens is not None else NOT_ASKED,
+        arrival=parsed(answer("arrival"), system_facts.parse_arrival) if questions.opens is not None else NOT_ASKED,
+        holders=parsed(answer("holders"), holders.parse) if questions.opens else NOT_ASKED,
         survey=survey.read(questions.survey, answer) if questions.survey else NOTHING,
     )

@@ -66,8 +66,6 @@ def obstacles(
         yield f"missing on the node: {', '.join(facts.missing_tools.value)}"
     yield from (in_the_way(file) for file in foreign(facts) if attachments and not (wishes.take_over and file.movable))
     yield from _no_plain_files(facts, wishes) if attachments else ()
-    absent = (fact for a in attachments if isinstance(fact := facts.netdev(a.netdev), Absent))
-    yield from (fact.reason for fact in absent)
 
 
 def _no_plain_files(facts: NodeFacts, wishes: Wishes) -> Iterator[str]:

@@ -34,6 +34,9 @@ class EngineStage(Frozen):
     ready_timeout: int = Field(
         2700, ge=10, le=86400, description="Seconds to the first token; a first start may tune 36 min (facts ff49)."
     )
+    image_room: float = Field(
+        20, ge=0, allow_inf_nan=False, description="GiB free to fetch the image; images have 20 to 35 (facts ff41)."
+    )
 
 
 Stage = Annotated[NetworkStage | EngineStage, Field(discriminator="stage")]

@@ -80,16 +80,19 @@ def plan_up(
     playbook: Playbook,
     wishes: Wishes = PLAIN,
 ) -> Plan:
-    """The plan that makes every node as desired; Refused when a node cannot be planned for."""
+    """The plan that makes every node as desired; Refused when a node cannot be planned for.
+
+    Without `facts` of a node it is what the others would do.
+    """
     refuse(cluster, facts, desired, wishes)
     stages = {stage.stage for stage in playbook.stages}
-    diffs = {node: _diff(desired[node], facts[node], stages, wishes) for node in desired}
+    diffs = {node: _diff(desired[node], known, stages, wishes) for node, known in facts.items()}
     notes = [*_kept(facts, wishes, removed=False), *_left_alone(diffs, wishes), *_runs_on(diffs, facts)]
     if wishes.only is not None:
         diffs = {node: diff if node in wishes.only else NodeDiff((), None, None) for node, diff in diffs.items()}
     steps = tuple(_up_steps(desired, diffs, facts, _wants_engine(desired) and "engine" in stages))
     notes += _routes_gone(diffs, facts)
-    records = {node: _record_after_up(cluster, diffs[node], facts[node], desired[node]) for node in desired}
+    records = {node: _record_after_up(cluster, diffs[node], facts[node], desired[node]) for node in diffs}
     action = "up" if wishes.only is None else "reprovision"
     return _plan(action, cluster, facts, records, steps, notes)
 
@@ -148,14 +151,15 @@ def _up_steps(
     gone = {node for node, diff in diffs.items() if any(c.path == ENGINE_UNIT and c.after is None for c in diff.files)}
     stopped = [node for node in facts if node in gone or (restart and node in running)]
     yield _step("engine", "stop all ranks", {n: (_unit("stop", facts[n], why),) for n in stopped})
-    for title, wave in _waves(tuple(diffs)):
-        yield _step("network", f"network, {title}", {n: _network_changes(diffs[n]) for n in wave})
+    for title, wave in _waves(tuple(desired)):
+        yield _step("network", f"network, {title}", {n: _network_changes(diffs[n]) for n in wave if n in diffs})
     yield _step("engine", "fetch the image", {n: (i,) for n, d in diffs.items() if (i := d.image)})
     start = restart or (engine and changed)
     for title, wave in _engine_waves(desired):
-        wanted = {n for n in wave if start and n not in gone and (engine or n in running)}
+        wanted = {n for n in wave if n in facts and start and n not in gone and (engine or n in running)}
         starts = {n: (_unit("start", facts[n], why, _ready(desired[n])),) for n in wanted}
-        yield _step("engine", f"engine, {title}", {n: (*diffs[n].of("engine"), *starts.get(n, ())) for n in wave})
+        files = {n: diffs[n].of("engine") for n in wave if n in diffs}
+        yield _step("engine", f"engine, {title}", {n: (*c, *starts.get(n, ())) for n, c in files.items()})
 
 
 def _network_changes(diff: NodeDiff) -> tuple[Change, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from sparkctl.inventory.words import counted, visible
+from sparkctl.plan.blocks import Block
 from sparkctl.plan.changes import Change
 from sparkctl.plan.plan import Plan
 from sparkctl.report.door import say
@@ -21,11 +22,16 @@ RISK_WORDS = {
 }
 
 
-def print_plan(plan: Plan, console: Console, *, diffs: bool = True, silent: Collection[str] = ()) -> None:
-    """The whole plan; without `diffs` only its lines. Of `silent` nodes nothing is known, and nothing is claimed."""
+def print_plan(
+    plan: Plan, console: Console, *, diffs: bool = True, silent: Collection[str] = (), blocked: Collection[Block] = ()
+) -> None:
+    """The whole plan, and what stands in its way; without `diffs` only its lines.
+
+    Of `silent` nodes nothing is known, and nothing is claimed.
+    """
     for note in plan.notes:
         say(console, ("note:", "yellow"), f" {visible(note)}")
-    if plan.empty:
+    if plan.empty and not blocked:
         but = " (but for what is noted above)" if plan.notes else ""
         said = f" {plan.cluster} is as it should be"
         if silent:
@@ -37,7 +43,11 @@ def print_plan(plan: Plan, console: Console, *, diffs: bool = True, silent: Coll
         for node, changes in step.changes.items():
             for change in changes:
                 _print_change(node, change, console, diffs)
-    _print_safety(plan, console)
+    if not plan.empty:
+        _print_safety(plan, console)
+    for block in blocked:
+        say(console, ("blocked by", "red"), f" {visible(str(block))}")
+        say(console, (f"  do: {visible(block.remedy)}", "dim"))
 
 
 def _print_change(node: str, change: Change, console: Console, diffs: bool) -> None:

@@ -12,7 +12,7 @@ probe() { # NAME COMMAND...
   asked=$1 out=
   shift
   case $1 in
-  system_state | read_file | run_state | file_state | netplan_files | foreign_netplan | unit_state | tools | rdma_devices | ping_answers)
+  system_state | read_file | run_state | file_state | netplan_files | foreign_netplan | unit_state | tools | rdma_devices | ssh_arrival | ping_answers)
     "$@" 2>/dev/null
     out=${out}x$?
     ;;
@@ -151,6 +151,18 @@ system_state() {
   read -r line </proc/sys/kernel/random/boot_id && out=$line$nl
   read -r line </proc/sys/kernel/osrelease && out=$out$line$nl
   while read -r key value _; do [ "$key" != MemAvailable: ] || out=$out$value$nl; done </proc/meminfo
+}
+
+# The node's own address of the connection that this came by. sudo drops SSH_CONNECTION, but had it itself.
+ssh_arrival() {
+  line="SSH_CONNECTION=${SSH_CONNECTION:-}"
+  [ -n "${SSH_CONNECTION:-}" ] || while IFS= read -r line || [ -n "$line" ]; do
+    case $line in *SSH_CONNECTION=*) break ;; esac
+  done <"/proc/$PPID/environ"
+  case $line in *SSH_CONNECTION=*' '*' '*' '*) ;; *) return 44 ;; esac
+  line=${line##*SSH_CONNECTION=}
+  line=${line#* } line=${line#* }
+  out=${line%% *}
 }
 
 # Full-size, unfragmented pings out of one netdev each, all at once.
