@@ -46,11 +46,11 @@ STAGES: dict[str, tuple[str, ...]] = {
     "unit": tuple(
         f"tests/unit/test_{name}.py"
         for name in (
-            "plan", "receipt", "saved", "drift", "recover", "playbook", "ground", "moves", "moved_variables", "gathered",
+            "plan", "blocks", "receipt", "saved", "drift", "recover", "playbook", "ground", "moves", "moved_variables", "gathered",
             "shell", "standin", "survey_questions", "load_run", "collective", "trials", "compare", "discover", "read_facts", "listen",
         )
     ),
-    "node": ("tests/scenario/test_node.py",),
+    "node": ("tests/scenario/test_node.py", "tests/scenario/test_field.py"),
     "safety": ("tests/scenario/test_safety.py",),
     "standin": ("tests/scenario/test_standin.py",),
     "recorded": ("tests/scenario/test_recorded.py",),

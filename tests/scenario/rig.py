@@ -143,6 +143,7 @@ BOOKS = {name: load(name) for name in ("up", "down")}
 async def up(site: Site, book: Playbook = BOOKS["up"]) -> None:
     """As `sparkctl cluster up --yes`."""
     planned = await plan_up(site, book)
+    planned.refuse_blocked()
     if not planned.plan.empty:
         await apply(site, planned)
 
@@ -159,6 +160,7 @@ async def down(site: Site) -> None:
 async def reprovision(site: Site) -> None:
     """As `sparkctl cluster reprovision --yes`."""
     planned = await plan_reprovision(site, BOOKS["up"])
+    planned.refuse_blocked()
     if not planned.plan.empty:
         await apply(site, planned)
 
