@@ -4,7 +4,7 @@
 from sparkctl.checks import off, cabling, carrier, speed, mtu, addresses, routes, ping, device, gid
 from sparkctl.checks import bandwidth, counters, perftest_tool, firewall
 from sparkctl.checks import profiles, uniform, kernel, pcie_errors, memory, earlyoom, gpu, clock, disk
-from sparkctl.checks import nccl, engine, allgather
+from sparkctl.checks import nccl, nccl_settings, engine, allgather
 from sparkctl.checks.base import CHECKS, OF_HARDWARE, STAGES, UNDER_LOAD, View, excused, judge, words
 
 __all__ = ["CHECKS", "OF_HARDWARE", "STAGES", "UNDER_LOAD", "View", "excused", "judge", "words"]

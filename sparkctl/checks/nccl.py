@@ -69,7 +69,7 @@ def version(view: View) -> Iterator[Verdict]:
         yield skipped("nccl-version", "cluster", NO_ENGINE)
         return
     ring = view.fabric.topology in ("mesh", "ring")
-    for node, fact in _libraries(view).items():
+    for node, fact in libraries(view).items():
         yield _version(view, node, fact.value.version, ring) if isinstance(fact, Known) else _unseen(view, node, fact)
 
 
@@ -106,7 +106,7 @@ def same(view: View) -> Iterator[Verdict]:
     if view.cluster.engine is None:
         yield skipped("same-nccl", "cluster", NO_ENGINE)
         return
-    facts = {node: fact for node, fact in _libraries(view).items() if not _imageless(view, node)}
+    facts = {node: fact for node, fact in libraries(view).items() if not _imageless(view, node)}
     read = known(facts)
     if not read and facts and _images(view) == 1 and any(isinstance(fact, Unknown) for fact in facts.values()):
         yield Verdict("same-nccl", "pass", "cluster", "libnccl", "one image on all nodes, so one library", EQUAL)
@@ -121,7 +121,7 @@ def _named(nccl: Nccl) -> str:
     return f"{nccl.version} ({nccl.digest[:12]})"
 
 
-def _libraries(view: View) -> dict[str, Fact[Nccl]]:
+def libraries(view: View) -> dict[str, Fact[Nccl]]:
     """By node; where all run one image, what was read on one node stands for those where it could not be read."""
     found = surveyed(view, lambda survey: survey.nccl)
     read = list(known(found).values())

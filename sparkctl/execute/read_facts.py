@@ -7,7 +7,8 @@ import secrets as entropy
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from sparkctl.engines import engine_of
+from sparkctl.engines import Rank, engine_of
+from sparkctl.engines.base import home
 from sparkctl.errors import AccessRefused, Unreachable
 from sparkctl.fabric.model import Fabric
 from sparkctl.fabric.ports import NETDEVS
@@ -80,15 +81,19 @@ def _inquiry(cluster: Cluster, fabric: Fabric, node: str, token: str) -> Inquiry
         folders=tuple(dict.fromkeys(_folders(cluster.engine))) if cluster.engine else (),
         image=cluster.engine.runtime.docker if cluster.engine else None,
         venv=cluster.engine.runtime.venv if cluster.engine else None,
-        naming=tuple(_naming(cluster.engine)) if cluster.engine else (),
+        naming=tuple(_naming(Rank(cluster, fabric, cluster.node(node), cluster.engine))) if cluster.engine else (),
     )
 
 
-def _naming(engine: EngineIntent) -> Iterator[str]:
-    """What decides which libnccl is loaded: variables, those that the engine is given, volumes."""
+def _naming(rank: Rank) -> Iterator[str]:
+    """What decides which libnccl is loaded and which conf file it reads: variables, as they are given, and volumes."""
+    engine = rank.intent
     variables = engine_of(engine.kind).nccl_path_variables
+    given = {"HOME": home(rank.user)} if engine.runtime.venv else {}
+    given |= {**rank.cluster.fabric.nccl, **engine.env}
+    names = (*variables, "LD_PRELOAD", "NCCL_CONF_FILE", "HOME")
     yield from variables
-    yield from (f"{name}={engine.env[name]}" for name in (*variables, "LD_PRELOAD") if name in engine.env)
+    yield from (f"{name}={given[name]}" for name in names if name in given)
     yield from (f"{target.partition(':')[0]}={source}" for source, target in sorted(engine.volumes.items()))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sparkctl.facts.base import Probe
 from sparkctl.inventory.words import visible
@@ -12,13 +13,25 @@ from sparkctl.inventory.words import visible
 SOURCES = ("facts/host.sh", "facts/nccl.py")
 
 
+class NcclSetting(NamedTuple):
+    """`place`: `the image`, or the path of a conf file."""
+
+    place: str
+    name: str
+    value: str
+
+
 @dataclass(frozen=True)
 class Nccl:
-    """`version` such as 2.30.7; `digest` the library's SHA-256 (equal versions can differ: facts ff3.7)."""
+    """`version` such as 2.30.7; `digest` the library's SHA-256 (equal versions can differ: facts ff3.7).
+
+    `settings`: variables of NCCL, Gloo and their kin that the image or a conf file sets, the first of a name wins.
+    """
 
     path: str
     version: str
     digest: str
+    settings: tuple[NcclSetting, ...] = ()
 
 
 def probe(*, image: str | None = None, venv: str | None = None, naming: tuple[str, ...] = ()) -> Probe:
@@ -39,4 +52,5 @@ def parse(text: str) -> Nccl:
     path, version, digest = (str(said[key]) for key in ("path", "version", "digest"))
     if not re.fullmatch(r"\d{1,3}\.\d{1,4}\.\d{1,4}", version, re.ASCII) or not re.fullmatch(r"[0-9a-f]{64}", digest):
         raise ValueError("no version or no digest")
-    return Nccl(visible(path[:1000]), version, digest)
+    settings = tuple(NcclSetting(*(visible(str(part)[:300]) for part in row)) for row in said.get("settings", ())[:200])
+    return Nccl(visible(path[:1000]), version, digest, settings)

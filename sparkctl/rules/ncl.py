@@ -59,7 +59,7 @@ def values_are_given(cluster: Cluster) -> Iterator[Hit]:
 def gid_index_is_left_to_nccl(cluster: Cluster) -> Iterator[Hit]:
     """The index differs per node and drifts; NCCL 2.21 and newer choose it themselves."""
     for setting in settings(cluster):
-        if setting.name == "NCCL_IB_GID_INDEX":
+        if setting.name == "NCCL_IB_GID_INDEX" and setting.value != "-1":  # which is to let NCCL choose
             said = "`NCCL_IB_GID_INDEX` is set for all nodes, but the index differs per node and changes"
             yield Hit(setting.path, said, "remove it: NCCL chooses the RoCE v2 address itself")
 

@@ -6,8 +6,9 @@ venv FOLDER [WORD ...]   below FOLDER
 A word is VARIABLE, which may name the library, NAME=VALUE, which the engine gets whatever the image says, or
 /TARGET=/SOURCE, a volume of the container.
 
-One JSON object on stdout: path, version and digest, or why: the reason why it cannot be known. Status 44: there is no
-libnccl, or no such image. Reads only, for a few seconds at most. Python 3.8 or later.
+One JSON object on stdout: path, version and digest, with what an image and conf files set; or why: the reason why it
+cannot be known. Status 44: there is no libnccl, or no such image. Reads only, for a few seconds at most. Python 3.8 or
+later.
 """
 
 import glob
@@ -33,6 +34,8 @@ PLACES = (
     *(f"{root}/{WHEEL}" for root in ("usr/local", "usr", "opt/venv", "opt/*", "root/.venv", "*/.venv", "*/venv")),
     *("usr/local/lib", "usr/lib/*-linux-gnu", "usr/lib", "usr/local/cuda*/lib64", "usr/local/nccl*/lib"),
 )
+SETTING = re.compile(r"(?:NCCL|GLOO|TP|UCX|OMPI)_\w{1,80}\Z", re.ASCII)  # what decides how ranks find one another
+MOST, LONGEST, CONF = 200, 300, 1 << 16  # settings, characters of a value, bytes of a file
 SKIPPED = {"proc", "sys", "dev", "share", "include", "__pycache__", "doc"}
 
 
@@ -209,6 +212,22 @@ def read(path):
         return version[1].decode(), hashlib.sha256(content).hexdigest()
 
 
+def settings(layers, variables, image):
+    """What sets NCCL's and its kin's variables besides the engine's own files: [where, name, value], the first wins."""
+    said = [["the image", *pair] for pair in sorted(image.items())]
+    own = variables.get("NCCL_CONF_FILE") or variables.get("HOME", "/root") + "/.nccl.conf"
+    for path in (own, "/etc/nccl.conf"):
+        found = layers.resolved(path.lstrip("/"))
+        for line in conf_lines(found[0]) if found else ():
+            said.append([path, *line.partition("=")[::2]])
+    return [[where, name, value[:LONGEST]] for where, name, value in said if SETTING.match(name)][:MOST]
+
+
+def conf_lines(path):
+    with open(path, "rb") as file:
+        return [line for line in file.read(CONF).decode("utf-8", "replace").splitlines() if "=" in line]
+
+
 def main(kind, where, *words):
     pairs = [word.partition("=")[::2] for word in words if "=" in word]
     volumes = [(target.strip("/"), source) for target, source in pairs if target.startswith("/")]
@@ -218,11 +237,13 @@ def main(kind, where, *words):
     else:
         layers, variables, below = Layers(["/"]), {}, where.strip("/")
         usual = best_first(listed("/", os.path.join(below, WHEEL)))
+    image = dict(variables)
     variables.update(pairs)
     first = named([word for word in words if "=" not in word], variables)
     found = described(layers, [*first, *usual]) or described(layers, layers.anywhere(below))
     if not found:
         sys.exit(ABSENT)
+    found["settings"] = settings(layers, variables, image)
     print(json.dumps(found))
 
 

@@ -278,3 +278,31 @@ def test_a_venv_and_its_links(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert searched("venv", str(tmp_path / "empty")) == (44, "")
     assert searched("venv", str(tmp_path / "gone")) == (44, "")
+
+
+def test_what_an_image_and_its_conf_files_set(tmp_path: Path) -> None:
+    image = Image(tmp_path)
+    library(image.layers[0], WHEEL)
+    image.about["Config"] = {"Env": ["NCCL_IB_GID_INDEX=0", "GLOO_SOCKET_IFNAME=enP7s7", "SECRET_NCCL_X=1", "HOME=/h", "A=b"]}
+    for path, text in {"etc/nccl.conf": "# x\nNCCL_ALGO=Ring\n NCCL_PROTO=x\nno line\n", "h/.nccl.conf": "NCCL_ALGO=Tree=1\n"}.items():
+        (image.layers[1] / path).parent.mkdir()
+        (image.layers[1] / path).write_text(text)
+    assert image.found().settings == (
+        ("the image", "GLOO_SOCKET_IFNAME", "enP7s7"),
+        ("the image", "NCCL_IB_GID_INDEX", "0"),
+        ("/h/.nccl.conf", "NCCL_ALGO", "Tree=1"),
+        ("/etc/nccl.conf", "NCCL_ALGO", "Ring"),
+    )
+    (tmp_path / "mine").write_bytes(b"NCCL_DEBUG=\xff\x1b[31m\n" + b"NCCL_X=" + b"y" * 1000)
+    given = image.found("NCCL_CONF_FILE=/conf/mine", f"/conf={tmp_path}").settings
+    assert [(place, name) for place, name, _ in given[2:]] == [
+        *(("/conf/mine", "NCCL_DEBUG"), ("/conf/mine", "NCCL_X"), ("/etc/nccl.conf", "NCCL_ALGO")),
+    ]
+    assert given[2].value.isprintable() and len(given[3].value) == 300
+
+
+def test_the_conf_file_of_whoever_runs_a_venv(tmp_path: Path) -> None:
+    library(tmp_path, f"venv/{WHEEL.removeprefix('usr/local/')}")
+    (tmp_path / ".nccl.conf").write_text("NCCL_ALGO=Ring\n")
+    said = nccl.parse(searched("venv", str(tmp_path / "venv"), f"HOME={tmp_path}")[1])
+    assert said.settings[0] == (f"{tmp_path}/.nccl.conf", "NCCL_ALGO", "Ring")
