@@ -8,7 +8,8 @@ from sparkctl.inventory.words import visible
 from sparkctl.render.effective import Effective
 
 _WIDEST = 60  # characters of a value in line with the others; a longer one pushes its source aside
-UNSEEN = "not seen from here: an image's own variables, where the name is none of these, and /etc/nccl.conf"
+UNSEEN = """not seen from here: variables of an image, where the name is none of these, and /etc/nccl.conf;
+`sparkctl cluster verify` reads them (nccl-settings)"""
 """What only a node can say."""
 
 
