@@ -11,15 +11,7 @@ from typing import Any, TypeAlias, TypeVar
 from sparkctl.commands.base import Command, Effect
 from sparkctl.commands.canary import Answer
 from sparkctl.commands.lock import HELD, INTERRUPTED, STALE
-from sparkctl.errors import (
-    AccessRefused,
-    Locked,
-    Refused,
-    RollbackIncomplete,
-    SparkctlError,
-    StalePlan,
-    Unfinished,
-)
+from sparkctl.errors import AccessRefused, Locked, Refused, RollbackIncomplete, SparkctlError, StalePlan, Unfinished
 from sparkctl.execute.undo import ENDS, Interrupted, Undo, clock, told
 from sparkctl.fabric.ports import NETDEVS
 from sparkctl.facts.snapshot import NodeFacts, Questions, snapshot
@@ -35,8 +27,6 @@ LOCKED_HELP = (
     "wait for the other run; if its controller is dead, the nodes put themselves back when its lease ends "
     "(at once: sparkctl cluster recover --break-lock)"
 )
-
-
 RECOVER = "afterwards, sparkctl cluster recover says whether anything is left, and ends it"
 
 
