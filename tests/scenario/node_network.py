@@ -67,6 +67,7 @@ NETPLAN = (
     Case("generate", LOG + says("briefly", "umask >>/tmp/log; return 3"), "netplan_generate /x; rc=$?; umask >>/tmp/log; exit $rc", 3, log_is(f"briefly {GEN}/generate --root-dir /x", "0022", "0077")),
     Case("generate for the node", LOG + says("briefly"), "netplan_generate ''", 0, log_is(f"briefly {GEN}/generate")),
     Case("generate of a later netplan", f"mkdir /tmp/x; cp {GEN}/generate /tmp/x; : >/tmp/x/configure; mount --bind /tmp/x {GEN}; mount --bind /tmp/x /usr/lib/netplan; trap 'umount {GEN} /usr/lib/netplan' EXIT\n" + LOG + says("briefly"), "netplan_generate ''", 0, log_is("briefly netplan generate")),
+    Case("generate where it cannot be found", f"mkdir /tmp/x; mount --bind /tmp/x {GEN}; mount --bind /tmp/x /usr/lib/netplan; trap 'umount {GEN} /usr/lib/netplan' EXIT\n" + LOG + says("briefly"), "netplan_generate ''", 0, log_is("briefly netplan generate")),
     Case("scratch", SCRATCH, "scratch_netplan", 0, "cmp /etc/netplan/01-management.yaml $R/scratch/etc/netplan/01-management.yaml\n[ -e $R/scratch/run/netplan/b.yaml ]\n[ -d $R/scratch.now/lib/netplan ]\n[ ! -e $R/scratch.now/etc/netplan/01-management.yaml ]"),
     Case("scratch on a full disk", SCRATCH + "cp_into() { return 5; }", "scratch_netplan", 5),
     Case("scratch without a folder", SCRATCH + "mkdir() { return 5; }", "scratch_netplan", 5),
@@ -90,6 +91,11 @@ NET, KEPT = "/run/systemd/network", "/run/systemd/sparkctl-network"
 GENTLY = LOG + says("generate_keeping") + says("apply_networkd") + says("apply_nm") + says("await_written") + "nm_state() { echo nm managed no; }\n"
 
 
+def program(name: str, status: int) -> str:
+    """A program instead of another, that writes down how it was called."""
+    return f"mkdir -p /tmp/bin; printf '#!/bin/sh\\necho \"{name} $*\" >>/tmp/log\\nexit {status}\\n' >/tmp/bin/{name}; chmod 755 /tmp/bin/{name}; PATH=/tmp/bin:$PATH\n"
+
+
 def written(*facts: str) -> str:
     """What netplan's files say, whenever they are looked at."""
     return f"written() {{ facts=' {' '.join(facts)} '; }}\n"
@@ -104,6 +110,8 @@ APPLY = (
     Case("apply without netdevs", BOTH, "apply_netplan 60", 7, log_is("apply_fully 60")),
     Case("apply gently", BOTH, f"apply_netplan 60 {DEV}", 0, log_is(f"apply_gently {DEV}")),
     Case("apply fully after all", BOTH + "apply_gently() { return 1; }", f"apply_netplan 60 {DEV}", 7, log_is("apply_fully 60")),
+    *(Case(f"apply fully, {status}", LOG + says("systemctl") + "journalctl() { echo sparkctl-netplan x; echo why; }\n" + program("systemd-run", status), "apply_fully 60 2>/tmp/said", int(status > 0), (f"grep -q 'status {status}): why' /tmp/said\n" if status else "") + log_is("systemctl reset-failed sparkctl-netplan", "systemd-run --quiet --wait --collect --unit=sparkctl-netplan --property=RuntimeMaxSec=60 netplan apply")) for status in (0, 5)),
+    Case("gently what is new", GENTLY + "written() { facts=\"$(cat /tmp/facts 2>/dev/null) \"; echo ' new,networkd' >/tmp/facts; }", "apply_gently new", 0, "grep -qx 'apply_networkd new' /tmp/log\ngrep -qx 'await_written    new,networkd  new' /tmp/log"),
     Case("gently by networkd", GENTLY + LINK, f"apply_gently {DEV}", 0, f"grep -qx 'apply_networkd {DEV}' /tmp/log\n! grep -q apply_nm /tmp/log\ngrep -q '^await_written .* {DEV},networkd .* {DEV}$' /tmp/log\ngrep -q generate_keeping /tmp/log"),
     Case("gently by NetworkManager", GENTLY + PROFILE, f"apply_gently {DEV}", 0, f"grep -qx 'apply_nm  {DEV},nm  {DEV}' /tmp/log\n! grep -q apply_networkd /tmp/log"),
     Case("gently where nothing is written", GENTLY + written(), f"apply_gently {DEV}", 1, "! grep -q ^apply /tmp/log"),
@@ -117,7 +125,7 @@ APPLY = (
     Case("what is written", f"mkdir -p {NET} /run/NetworkManager/system-connections; printf '[Link]\\nMTUBytes=9000\\n[Network]\\nAddress=10.0.0.1/24\\n' >{NET}/10-netplan-a.network; printf 'mtu=9001\\naddress1=10.0.0.2/24,x\\naddress=10.0.0.3/24;y\\n' >/run/NetworkManager/system-connections/netplan-b.nmconnection", 'written a b c; echo "$facts" >/tmp/said', 0, is_("cat /tmp/said", " a,networkd a,mtu,9000 a,addr,10.0.0.1/24 b,nm b,mtu,9001 b,addr,10.0.0.2/24 b,addr,10.0.0.3/24 ")),
     Case("files stay the same files", f"mkdir -p {NET} {KEPT}; : >{KEPT}/10-netplan-old; echo a >{NET}/10-netplan-a; echo b >{NET}/10-netplan-b; ls -i {NET}/10-netplan-a >/tmp/inode\nnetplan_generate() {{ echo \"$1\" >/tmp/asked; rm {NET}/*; echo a >{NET}/10-netplan-a; echo c >{NET}/10-netplan-b; }}", "generate_keeping", 0, f"[ \"$(ls -i {NET}/10-netplan-a)\" = \"$(cat /tmp/inode)\" ]\n[ $(cat {NET}/10-netplan-b) = c ]\n[ ! -e {KEPT} ]\n[ ! -e {NET}/10-netplan-old ]\n[ \"$(cat /tmp/asked)\" = '' ]"),
     Case("files that are refused stay out", f"mkdir -p {NET}; echo a >{NET}/10-netplan-a; ls -i {NET}/10-netplan-a >/tmp/inode\nnetplan_generate() {{ rm {NET}/*; echo a >{NET}/10-netplan-a; return 5; }}", "generate_keeping", 5, f"[ \"$(ls -i {NET}/10-netplan-a)\" != \"$(cat /tmp/inode)\" ]\n[ ! -e {KEPT} ]"),
-    Case("files where there were none", says("netplan_generate") + LOG, "generate_keeping", 0, f"[ ! -e {KEPT} ]\n" + log_is("netplan_generate ")),
+    Case("files where there were none", "rm -rf /run/systemd\n" + says("netplan_generate") + says("rm") + says("cmp") + LOG, "generate_keeping", 0, f"[ ! -e {KEPT} ]\n" + log_is("netplan_generate ", f"rm -rf {KEPT}")),
     Case("files that cannot be kept", f"mkdir -p {NET}\ncp() {{ return 5; }}\n" + says("netplan_generate") + LOG, "generate_keeping", 5, "[ ! -s /tmp/log ]"),
     Case("networkd", LOG + says("briefly"), f"apply_networkd {DEV}", 0, log_is("briefly networkctl reload", f"briefly networkctl reconfigure {DEV}")),
     Case("a networkd that does not reload", LOG + says("briefly", "return 5"), f"apply_networkd {DEV}", 5, log_is("briefly networkctl reload")),
@@ -177,7 +185,8 @@ NETDEV = (
     Case("undo of an MTU that cannot be", SAVED + "sed -i 's/^mtu .*/mtu 99/' /tmp/saved; sed -i 's/^mtu .*/mtu 70000/' /tmp/saved", UNDO, 1),
     Case("undo of a route", SAVED + f"ip route add 10.96.0.0/24 via 10.99.0.2 dev {DEV}\nunset networkd\nsave_netdev {DEV}; cp $R/before/net.{DEV} /tmp/saved; ip route del 10.96.0.0/24", UNDO, 0, "ip route show 10.96.0.0/24 | grep -q 10.99.0.2"),
 )
-TOLD = f"""addresses='2: {DEV} inet 10.99.0.1/24 scope global'
+TOLD = f"""addresses='2: {DEV} inet 10.99.0.1/24 scope global
+3: other inet 10.98.0.1/24 scope global'
 runtime_4="$(printf '%s\\n' '10.99.0.0/24 dev {DEV} proto kernel scope link' '10.1.0.0/24 dev {DEV} proto dhcp' '10.2.0.0/24 dev {DEV} proto redirect' '10.3.0.0/24 via 10.99.0.2 dev {DEV}' '10.4.0.0/24 dev other' '10.99.0.9 dev {DEV} lladdr aa PERMANENT' 'x dev other lladdr aa')
 $(printf '%s:\\t%s\\n' 100 'from all iif {DEV} lookup 7' 101 'from all oif {DEV} lookup 7' 102 'from 10.99.0.1 lookup 7' 103 'from 10.98.0.1 lookup 7')"
 runtime_6='fd01::/64 dev {DEV} proto ra
@@ -192,6 +201,7 @@ RUNTIME = (
     *(Case(f"runtime that {family} does not say", f"all_runtime() {{ [ $1 != {family} ] || return 5; }}", "ask_runtime", 5) for family in ("-4", "-6")),
     Case("what is missing", SAVED_OF + "ask_runtime() { runtime_4='x\na '; runtime_6='c\nx'; }".replace("\\n", "\n"), f"missing {DEV} /tmp/saved >/tmp/said", 0, is_("cat /tmp/said", "-4 rule 7:from b", "-6 route a")),
     Case("nothing was saved", saved("mtu 1500") + LOG + says("ask_runtime"), f"missing {DEV} /tmp/saved", 0, "[ ! -s /tmp/log ]"),
+    Case("nobody says what is missing", SAVED_OF + "ask_runtime() { return 5; }", f"missing {DEV} /tmp/saved >/tmp/said", 0, "[ ! -s /tmp/said ]"),
     Case("runtime comes back", LOG + says("ip") + "missing() { printf '%s\\n' '-4 route a b' '-6 rule 7: from c' '-4 neigh d PERMANENT e'; }", f"undo_runtime {DEV} /tmp/saved", 0, log_is("ip -4 route add a b", "ip -6 rule add pref 7 from c", "ip -4 neigh replace d nud permanent")),
     Case("a route that needs another", SAVED + says("undo_runtime") + LOG, UNDO, 0, log_is(f"undo_runtime {DEV} /tmp/saved", f"undo_runtime {DEV} /tmp/saved")),
     Case("save of what cannot be read", RUN + "read() { return 5; }", f"save_netdev {DEV}", 5),

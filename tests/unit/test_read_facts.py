@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from sparkctl.engines import engine_of
 from sparkctl.errors import AccessRefused, Unreachable
 from sparkctl.execute.read_facts import gather, gather_reachable, questions
 from sparkctl.fabric.ports import NETDEVS
@@ -102,3 +103,28 @@ def test_what_the_survey_of_a_node_knows() -> None:
     tcp = replace(cluster, fabric=replace(cluster.fabric, transport="tcp"))
     spoken = questions(tcp, fabric, survey=True)["spark-1"].survey
     assert spoken is not None and spoken.called == {}
+
+
+def test_what_the_survey_knows_of_the_engine() -> None:
+    """Where it keeps what is large, where its libraries are, and what names them."""
+    cluster, fabric, _ = studied("dual")
+    assert cluster.engine is not None
+    for volumes, model, folders in ((("/a", "named", "/b"), "/m", ("/a", "/b")), ((), "/m", ("/m",)), ((), "of/a-hub", ())):
+        engine = replace(cluster.engine, volumes=dict.fromkeys(volumes, "x"), model=model)
+        one = questions(replace(cluster, engine=engine), fabric, survey=True)["spark-1"].survey
+        assert one is not None and one.folders == folders
+        assert (one.image, one.venv) == (engine.runtime.docker, engine.runtime.venv)
+        assert one.naming == engine_of(engine.kind).nccl_path_variables
+    assert cluster.engine.runtime.docker and one.naming
+
+
+def test_nobody_listens_for_a_rank_at_a_name() -> None:
+    """Where ranks meet over management: at numbers; a host name is none."""
+    cluster, fabric, _ = studied("mesh-3")
+    ends = {n: replace(e, netdev="enP7s7", address=f"192.0.2.{i}") for i, (n, e) in enumerate(fabric.endpoints.items(), 11)}
+    for other, met in (("192.0.2.77", True), ("spark-2.lan", False)):
+        there = replace(fabric, endpoints={**ends, "spark-2": replace(ends["spark-2"], address=other)})
+        one = questions(cluster, there, survey=True)["spark-1"].survey
+        assert one is not None
+        management = {peer for netdev, _, peer in one.meetings if netdev == "enP7s7"}
+        assert (other in management) == met and ends["spark-3"].address in management and ends["spark-1"].address not in management
