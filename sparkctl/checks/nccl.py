@@ -10,7 +10,9 @@ from sparkctl.checks.alike import EQUAL, Alike
 from sparkctl.checks.base import NOT_ASKED, View, check
 from sparkctl.checks.hosts import NO_ENGINE, STAGE, at_rest, known, said, skipped, surveyed, unasked, unreadable
 from sparkctl.engines import engine_of
+from sparkctl.engines.base import targets
 from sparkctl.facts.nccl import Nccl
+from sparkctl.inventory.model import EngineIntent
 from sparkctl.outcome import Absent, Fact, Known, State, Unknown, Verdict
 
 
@@ -131,9 +133,20 @@ def libraries(view: View) -> dict[str, Fact[Nccl]]:
 
 
 def _images(view: View) -> int:
-    """How many different images the nodes have; 0 where one is not known to have any."""
+    """How many different images hold the library; 0 where one is not known, or a volume brings a library along."""
+    if view.cluster.engine is not None and _brought(view.cluster.engine):
+        return 0
     ids = known({node.name: view.facts[node.name].image for node in view.cluster.nodes})
     return len(set(ids.values())) if len(ids) == len(view.cluster.nodes) else 0
+
+
+def _brought(engine: EngineIntent) -> bool:
+    """Whether a volume lies over libraries, or holds one that the engine is told to load."""
+    names = (*engine_of(engine.kind).nccl_path_variables, "LD_PRELOAD")
+    told = [path for name in names for path in re.split("[ :]", engine.env.get(name, ""))]
+    return any(
+        re.search("/lib|nccl", at) or any(f"{path}/".startswith(f"{at}/") for path in told) for at in targets(engine)
+    )
 
 
 def _imageless(view: View, node: str) -> bool:
