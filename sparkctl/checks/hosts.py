@@ -19,8 +19,9 @@ NO_ENGINE = "the inventory has no engine"
 
 
 def surveyed(view: View, asked: Callable[[Survey], Fact[T]]) -> dict[str, Fact[T]]:
-    """The fact of every node, in the order of ranks."""
-    return {node.name: asked(view.facts[node.name].survey) for node in view.cluster.nodes}
+    """The fact of every node that answers, in the order of ranks."""
+    answering = (node.name for node in view.cluster.nodes if node.name not in view.silent)
+    return {node: asked(view.facts[node].survey) for node in answering}
 
 
 def said(fact: Fact[T], say: Callable[[T], str]) -> Fact[str]:
