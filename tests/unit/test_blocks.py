@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from sparkctl.checks import judge
 from sparkctl.commands.base import Command, Effect
 from sparkctl.errors import Refused, Unreachable
 from sparkctl.execute import plan_verbs
@@ -21,13 +22,15 @@ from sparkctl.execute.undo import Undo
 from sparkctl.execute.verify import status
 from sparkctl.fabric.ports import NETDEVS
 from sparkctl.facts.holders import Holder, parse
-from sparkctl.facts.snapshot import NodeFacts
+from sparkctl.facts.snapshot import NodeFacts, snapshot
 from sparkctl.facts.system import parse_arrival, parse_room
 from sparkctl.outcome import Ok, Result
 from sparkctl.plan.compile import Run
 from sparkctl.plan.plan import Plan
 from sparkctl.plan.playbook import load
 from sparkctl.ssh.fleet import Fleet
+from tests.unit.changes import changed
+from tests.unit.healthy import healthy
 from tests.unit.test_plan import ASKED, CLUSTER, FABRIC, RENDERING, FakeNode, planned, settled
 from tests.unit.test_receipt import UP, Answering, Place
 
@@ -304,3 +307,10 @@ def test_a_carrier_that_went_meanwhile_is_the_fault_and_all_else_is_as_before(no
     undo = undo_of(serving())
     assert undo._as_before("spark-2", serving(**now)["spark-2"].facts()) == before
     assert bool(undo.but) == (before and bool(now))
+
+
+def test_what_no_node_that_answers_has_is_not_missed_because_one_is_off() -> None:
+    start = changed(healthy("dual"), {"path": "spark-1.survey.gpus", "absent": "no nvidia-smi"})
+    asked = questions(start.cluster, start.fabric, survey=True)["spark-2"]
+    off = replace(start, silent={"spark-2": "no answer"}, facts=dict(start.facts) | {"spark-2": snapshot("spark-2", asked, "")})
+    assert [v.id for v in judge(off) if v.state in ("fail", "unknown")] == ["node-off"]
