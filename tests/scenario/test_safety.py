@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from unittest.mock import patch
@@ -425,6 +425,68 @@ def test_an_interrupted_run_between_plan_and_lock(rig: Rig) -> None:
     assert not any(e.title == "prepare" for e in outcome.events)
     assert files(rig, WORKER)[f"{RUN}/kept"][4] == "mine\n" and f"{RUN[:-4]}/lock" not in files(rig, WORKER)
     assert not any("sparkctl" in path for path in files(rig, HEAD))
+
+
+def watched(rig: Rig, verb: Callable[[Site], Awaitable[None]], watch: Callable[[Site, str, Wire], None]) -> Outcome:
+    """A run of which `watch` hears every phase before anything of it is sent."""
+    wire = Wire(rig.world)
+
+    async def seen(site: Site) -> None:
+        site.fleet.observer = lambda event: watch(site, event.title, wire) if isinstance(event, Phase) else None
+        await verb(site)
+
+    return rig.run(seen, wire=wire)
+
+
+BROKEN = "read -r on _ </var/lib/sparkctl/lock; echo \"$on 9999 0b0b0b0b now somebody\" >/var/lib/sparkctl/lock"
+SETTLE = "settle and check"
+
+
+def test_the_network_is_proved(rig: Rig) -> None:
+    """Whatever the steps said: while a port is not as planned the run is not confirmed, and all is put back."""
+    outcome = watched(rig, up, lambda site, title, wire: title == SETTLE and rig.world.run(WORKER, "ip link set dev enp1s0f1np1 mtu 1500") and None)
+    assert isinstance(outcome.error, ApplyFailed) and "not right within" in outcome.error.message, outcome.error
+    assert "confirm" not in [e.title for e in outcome.events]
+    assert unchanged(rig, rig.base) == []
+
+
+def test_a_network_may_take_a_moment(rig: Rig) -> None:
+    """Wrong at the first look, right at the second, a moment later."""
+    looks: list[float] = []
+
+    def watch(site: Site, title: str, wire: Wire) -> None:
+        if title == SETTLE:
+            looks.append(rig.world.now)
+            rig.world.run(WORKER, f"ip link set dev enp1s0f1np1 mtu {1500 if len(looks) == 1 else 9000}")
+
+    outcome = watched(rig, up, watch)
+    assert outcome.error is None, outcome.error
+    assert len(looks) == 2 and looks[1] - looks[0] > 0.2
+
+
+def test_a_teardown_is_proved(rig: Rig, grown: dict[str, str]) -> None:
+    """A file that is there again when all was taken away: the run is not confirmed, and all is put back."""
+    rig.world.reset(grown)
+    outcome = watched(rig, down, lambda site, title, wire: title == SETTLE and rig.world.run(WORKER, f"echo '{{}}' >{NETPLAN}") and None)
+    assert isinstance(outcome.error, ApplyFailed), outcome.error
+    assert f"{WORKER}: {NETPLAN}" in outcome.error.message and "confirm" not in [e.title for e in outcome.events]
+    assert unchanged(rig, grown) == []
+
+
+def test_who_interrupts_knows_whether_a_run_is_on(rig: Rig) -> None:
+    """From before the first lock to the end; of a run that failed the nodes' timers may have the rest."""
+    said: dict[str, bool] = {}
+    sites: list[Site] = []
+
+    def watch(site: Site, title: str, wire: Wire) -> None:
+        said[title] = site.interruption.running
+        sites.append(site)
+
+    assert watched(rig, up, watch).error is None
+    assert {title for title, running in said.items() if not running} == {"read facts"} and not sites[-1].interruption.running
+    rig.world.reset(rig.base)
+    broken = watched(rig, up, lambda site, title, wire: sites.append(site) or wire.before.update({(HEAD, "network, head"): lambda: rig.world.run(HEAD, BROKEN) and None}))
+    assert isinstance(broken.error, ApplyFailed | RollbackIncomplete) and sites[-1].interruption.running
 
 
 @pytest.mark.parametrize("title", ["lock", "network, workers", "network, head", "engine, workers", "settle and check"])
