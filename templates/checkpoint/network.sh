@@ -339,7 +339,6 @@ await_netdev() { # DEV MTU ADDRESS SECONDS: the address may come a moment after 
     look "$1"
     left=$((left - 1))
   done
-  return 0
 }
 
 # --- undo -------------------------------------------------------------------------------------------------------
