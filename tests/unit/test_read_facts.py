@@ -114,7 +114,7 @@ def test_what_the_survey_knows_of_the_engine() -> None:
         one = questions(replace(cluster, engine=engine), fabric, survey=True)["spark-1"].survey
         assert one is not None and one.folders == folders
         assert (one.image, one.venv) == (engine.runtime.docker, engine.runtime.venv)
-        assert one.naming == engine_of(engine.kind).nccl_path_variables
+        assert one.naming == (*engine_of(engine.kind).nccl_path_variables, *(f"x={source}" for source in sorted(volumes)))
     assert cluster.engine.runtime.docker and one.naming
 
 
