@@ -40,23 +40,27 @@ SCOPE = (
 )
 MEASURES = ("allgather_test", "rdma_test", "load")
 """What of it is left out: it changes nothing, and what it finds fails no run."""
-CLOSED = ("templates/checkpoint/node.sh",)
+CLOSED = tuple(f"templates/checkpoint/{name}.sh" for name in ("node", "files", "units", "network"))
 """Files of which every mutant was tried and dies: a seed draws from these."""
 STAGES: dict[str, tuple[str, ...]] = {
     "unit": tuple(
         f"tests/unit/test_{name}.py"
         for name in (
             "plan", "blocks", "receipt", "saved", "drift", "recover", "playbook", "ground", "moves", "moved_variables", "gathered",
-            "shell", "standin", "survey_questions", "load_run", "collective", "trials", "compare", "discover", "read_facts", "listen",
+            "shell", "standin", "survey_questions", "discover", "read_facts", "listen",
         )
     ),
-    "node": ("tests/scenario/test_node.py", "tests/scenario/test_field.py"),
+    "node": ("tests/scenario/test_node.py",),
     "safety": ("tests/scenario/test_safety.py",),
+    "field": ("tests/scenario/test_field.py",),
+    "ends": ("tests/scenario/test_ends.py",),
+    "undo": ("tests/scenario/test_undo.py",),
     "standin": ("tests/scenario/test_standin.py",),
     "recorded": ("tests/scenario/test_recorded.py",),
     "matrix": ("tests/scenario/test_matrix.py", "-k", "direct"),
 }  # fmt: skip
-"""Tests by how soon they answer: what survives one goes to the next. Scripts of nodes begin at the second."""
+"""Tests by how soon they answer: what survives one goes to the next. Scripts of nodes begin at the second; one file with
+played nodes is one stage, for its nodes stay for all mutants."""
 CASES_OF_NODE = {case.name: case for case in CASES}
 WHERE = ROOT / ".make"
 KEPT = ROOT / ".mutants.json"

@@ -102,7 +102,7 @@ def written(*facts: str) -> str:
 
 
 LINK, PROFILE = written(f"{DEV},networkd", f"{DEV},mtu,9000"), written(f"{DEV},nm")
-RATES = says("sleep") + LOG + "look() { :; }\n"
+RATES = says("sleep") + LOG + "look() { echo look >>/tmp/looks; }\n"
 SHOWN = f"shown=' {DEV},mtu,9000 {DEV},addr,10.0.0.1/24 '\n"
 AFTER_LO = SHOWN.replace("9000 ", "9000 lo,addr,127.0.0.1/8 ")
 OLD_NEW = (f"' {DEV},addr,10.0.0.9/24 '", f"' {DEV},mtu,9000 {DEV},addr,10.0.0.1/24 '")
@@ -132,7 +132,7 @@ APPLY = (
     Case("profiles", LOG + says("briefly", "sleep 0.05; echo ended >>/tmp/log"), f"apply_nm ' {DEV},nm ' {DEV} other", 0, log_is("briefly nmcli connection reload", "ended", f"briefly nmcli --wait 10 connection up netplan-{DEV} ifname {DEV}", "ended")),
     Case("profiles that are not read", LOG + says("briefly", "return 5"), f"apply_nm ' {DEV},nm ' {DEV}", 5, log_is("briefly nmcli connection reload")),
     Case("written comes at once", RATES + "as_written() { echo \"$4\" >>/tmp/asked; }", f"await_written a b {DEV}", 0, "[ ! -s /tmp/log ]\n" + is_("cat /tmp/asked", "0")),
-    Case("written never comes", RATES + "as_written() { echo \"$1 $2 $3 $4\" >>/tmp/asked; return 1; }", f"await_written a b {DEV} 2>/tmp/said", 1, f"grep -q '{DEV} did not come' /tmp/said\n[ $(wc -l </tmp/log) = 60 ]\n[ \"$(head -n 20 /tmp/asked | sort -u)\" = 'a b {DEV} 0' ]\n[ \"$(tail -n 40 /tmp/asked | sort -u)\" = 'a b {DEV} 1' ]"),
+    Case("written never comes", RATES + "as_written() { echo \"$1 $2 $3 $4\" >>/tmp/asked; return 1; }", f"await_written a b {DEV} 2>/tmp/said", 1, f"grep -q '{DEV} did not come' /tmp/said\n[ $(wc -l </tmp/log) = 60 ]\n[ $(wc -l </tmp/looks) = 60 ]\n[ \"$(head -n 20 /tmp/asked | sort -u)\" = 'a b {DEV} 0' ]\n[ \"$(tail -n 40 /tmp/asked | sort -u)\" = 'a b {DEV} 1' ]"),
     Case("written comes late", RATES + "as_written() { [ $(wc -l </tmp/log) = 59 ]; }", f"await_written a b {DEV}", 0),
     Case("one of two is behind", RATES + "as_written() { [ $3 = b ]; }", "await_written x y a b 2>/tmp/said", 1, "grep -q '^a did not' /tmp/said"),
     Case("look", "", f'look {DEV}; echo "$shown" >/tmp/said', 0, f"grep -q ' {DEV},mtu,1600 ' /tmp/said\ngrep -q ' {DEV},addr,10.99.0.1/24 ' /tmp/said"),
@@ -201,6 +201,7 @@ RUNTIME = (
     Case("what nobody makes again", TOLD, f"runtime_of {DEV} | tr '\\t' _ >/tmp/said", 0, is_("cat /tmp/said", f"runtime -4 route 10.3.0.0/24 via 10.99.0.2 dev {DEV}", f"runtime -4 neigh 10.99.0.9 dev {DEV} lladdr aa PERMANENT", f"runtime -4 rule 100:_from all iif {DEV} lookup 7", f"runtime -4 rule 101:_from all oif {DEV} lookup 7", "runtime -4 rule 102:_from 10.99.0.1 lookup 7", f"runtime -6 route fd02::/64 dev {DEV}")),
     *(Case(f"a cable that is out: {word}", f"all_runtime() {{ echo \"$1 a {word}\"; echo b; }}", 'ask_runtime; echo "$runtime_4,$runtime_6" >/tmp/said', 0, is_("cat /tmp/said", "-4 a", "b,-6 a", "b")) for word in ("linkdown", "dead")),
     Case("runtime of both families", 'all_runtime() { echo "$1"; }', 'ask_runtime; echo "$runtime_4,$runtime_6" >/tmp/said', 0, is_("cat /tmp/said", "-4,-6")),
+    Case("runtime of a node without IPv6", 'all_runtime() { echo "$1"; }\nmount -t tmpfs none /proc/$$/net; ask_runtime; echo "$runtime_4,$runtime_6" >/tmp/said; umount /proc/$$/net', ":", 0, is_("cat /tmp/said", "-4,")),
     *(Case(f"runtime that {family} does not say", f"all_runtime() {{ [ $1 != {family} ] || return 5; }}", "ask_runtime", 5) for family in ("-4", "-6")),
     Case("what is missing", SAVED_OF + "ask_runtime() { runtime_4='x\na '; runtime_6='c\nx'; }".replace("\\n", "\n"), f"missing {DEV} /tmp/saved >/tmp/said", 0, is_("cat /tmp/said", "-4 rule 7:from b", "-6 route a")),
     Case("nothing was saved", saved("mtu 1500") + LOG + says("ask_runtime"), f"missing {DEV} /tmp/saved", 0, "[ ! -s /tmp/log ]"),
