@@ -13,7 +13,10 @@ PROBE = Probe("profiles", ("network_profiles",), ("facts/host.sh",))
 
 @dataclass(frozen=True)
 class Profile:
-    """`netdev`: empty for any Ethernet netdev; `active`: the netdev it holds now, or empty; `method`: of IPv4."""
+    """`netdev`: empty for any Ethernet netdev; `active`: the netdev it holds now, or empty.
+
+    `method`: of IPv4; empty for a port of a bond or bridge, which has no addresses.
+    """
 
     name: str
     netdev: str
@@ -28,8 +31,9 @@ def parse(text: str) -> tuple[Profile, ...]:
 
 def _profile(block: str) -> Profile:
     keyed = dict(line.split(":", 1) for line in block.split("\n"))
-    name, netdev, method = (keyed[k] for k in ("connection.id", "connection.interface-name", "ipv4.method"))
+    name, netdev = (keyed[k] for k in ("connection.id", "connection.interface-name"))
     active = keyed.get("GENERAL.DEVICES", "")
+    method = keyed.get("ipv4.method", "") if keyed.get("connection.slave-type") else keyed["ipv4.method"]
     return Profile(*(visible(_unescaped(value)[:200]) for value in (name, netdev, active, method)))
 
 

@@ -132,7 +132,7 @@ network_profiles() {
   # shellcheck disable=SC2046
   set -- $(printf '%s\n' "$listed" | sed -n 's/^\([0-9a-fA-F-]*\):802-3-ethernet$/\1/p' | head -n 100)
   [ $# != 0 ] || return 0
-  fields=connection.id,connection.interface-name,ipv4.method,GENERAL.DEVICES
+  fields=connection.id,connection.interface-name,connection.slave-type,ipv4.method,GENERAL.DEVICES
   # in the locale C nmcli writes ? for letters beyond ASCII, and no profile has that name
   shown=$(LC_ALL=C.UTF-8 timeout 5 nmcli -t -f "$fields" connection show "$@" 2>/dev/null) || return 1
   printf '%s\n' "$shown" | head -c 65536
