@@ -2,7 +2,7 @@
 
 | operator | what becomes of it |
 |---|---|
-| holds, fails | a `[ ... ]`, or a command that is asked (`if`, `while`, `elif`, a predicate), is true, false |
+| holds, fails | a `[ ... ]`, or a command that is asked (`if`, `while`, `elif`, a predicate), is true, false; no endless `while` |
 | left out | any other command is `true`; `return` and `exit` too: it goes on |
 | denied | `!` is left out |
 | flipped | -gt and -ge, -lt and -le |
@@ -105,6 +105,12 @@ class _Command:
         return self.words[0].start(), self.words[-1].end()
 
 
+def _asked(command: _Command) -> Iterator[tuple[str, int, int, str]]:
+    if command.before != "while":
+        yield "holds", *command.span, "true"
+    yield "fails", *command.span, "false"
+
+
 @dataclass
 class _Parser:
     """Goes through the tokens of a function. `state`: empty where commands are, else what is waited for."""
@@ -182,8 +188,7 @@ def edits(code: str) -> Iterator[tuple[str, int, int, str]]:
 def _of_command(command: _Command) -> Iterator[tuple[str, int, int, str]]:
     first = command.words[0][0]
     if first == "[":
-        yield "holds", *command.span, "true"
-        yield "fails", *command.span, "false"
+        yield from _asked(command)
         for word in command.words:
             if word[0] in FLIPS:
                 yield "flipped", word.start(), word.end(), FLIPS[word[0]]
@@ -193,7 +198,6 @@ def _of_command(command: _Command) -> Iterator[tuple[str, int, int, str]]:
     elif first in PLUMBING or re.match(r"\w+=|\d?[<>]|_", first):
         return
     elif command.asked or first in PREDICATES:
-        yield "holds", *command.span, "true"
-        yield "fails", *command.span, "false"
+        yield from _asked(command)
     else:
         yield "left out", *command.span, "true"

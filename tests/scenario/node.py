@@ -19,6 +19,10 @@ VAIN = "".join(f"{name}() {{ : >/tmp/vain; }}\n" for name in ("rm", "rmdir", "mv
 IDLE = "[ ! -e /tmp/vain ]"
 HOOKED = "mkdir -p $WANTS; : >$UNITS/$HOOK; ln -s ../$HOOK $WANTS/$HOOK\n"
 
+DEV, PEER = "enp1s0f1np1", "far2"
+"""The head's port that somebody set by hand: MTU 1600, up, 10.99.0.1/24; and the other end of its cable."""
+OFF = f"ip link set {PEER} down\ntrap 'ip link set {PEER} up' EXIT\n"
+"""The cable is out, for as long as the script runs."""
 OF_A = "87428fc522803d31065e7bce3cf03fe475096631e5e07bbd7a0fde60c4cf25c7"
 """The digest of `a` and a newline."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.scenario.node import OF_A, RUN, SYNC, Case, log_is
+from tests.scenario.node import DEV, OF_A, OFF, RUN, SYNC, Case, log_is
 
 AT = "/etc/sparkctl/x"
 NEW = "/etc/sparkctl/.sparkctl.new"
@@ -20,6 +20,11 @@ FILES = (
         for path in ("/etc/netplan/a/b.yaml", "/etc/netplan/x", "/etc/sparkctl/a/../x", "/etc/sparkctl/./x", "/etc/sparkctl//x", "/etc/sparkctl/a/b/c/d", "$UNITS/ssh.service", "/etc/shadow")
     ),
     *(Case(f"mode {mode}", "", f"ours {AT} {mode}", status) for mode, status in (("0644", 0), ("4755", 78), ("0800", 78), ("644", 78))),
+    Case("below a link", "mkdir /tmp/x; ln -s /tmp/x /etc/sparkctl", f"ours {AT}", 78),
+    Case("below a folder of another", "mkdir /etc/sparkctl; chown 5 /etc/sparkctl", f"ours {AT}", 78),
+    Case("far below a link", "mkdir -p /tmp/x/a; ln -s /tmp/x /etc/sparkctl", "ours /etc/sparkctl/a/x", 78),
+    Case("save elsewhere", HERE + ": >/etc/x; digest /etc/x", "save_file /etc/x 1 $sum", 78, "[ ! -e $R/before/1 ]"),
+    Case("undo elsewhere", HERE + ": >/etc/x; : >/etc/.sparkctl.new", "undo_file /etc/x 0 absent", 78, "[ -e /etc/x ]\n[ -e /etc/.sparkctl.new ]"),
     Case("place with a mode", "echo a >/tmp/a; chown 5 /tmp/a\n" + SYNC, "place /tmp/a /tmp/b 0640", 0, "[ $(cat /tmp/b) = a ]\n[ $(stat -c %u:%a /tmp/b) = 0:640 ]\n[ ! -e /tmp/.sparkctl.new ]\n" + log_is("sync /tmp/.sparkctl.new")),
     Case("place as it was", "echo a >/tmp/a; chown 5 /tmp/a; chmod 604 /tmp/a", "place /tmp/a /tmp/b", 0, "[ $(stat -c %u:%a /tmp/b) = 5:604 ]"),
     Case("place of nothing", "echo b >/tmp/b; : >/tmp/.sparkctl.new", "place /tmp/a /tmp/b 0640", 1, "[ $(cat /tmp/b) = b ]\n[ ! -e /tmp/.sparkctl.new ]"),
@@ -72,6 +77,8 @@ STOPS = (f"cat {UNIT}", "disable --quiet", "sync /etc/systemd/system/multi-user.
 CONTAINER = 'docker() { echo "docker $1" >>/tmp/log; [ "$1" != ps ] || echo abc; }\n'
 LISTENS = "sleep() { echo sleep >>/tmp/log; }\nss() { echo LISTEN; }\n: >/tmp/log\n"
 DEAF = LISTENS.replace("echo LISTEN", ":")
+SLEEP = "sleep() { echo >>/tmp/slept; }\n"
+SAVED_PORT = RUN + f": >$R/before/net.{DEV}\n"
 OF_UNITS = (
     Case("start", units(), f"start_unit {UNIT}", 0, log_is(*STARTS)),
     Case("start that fails", units("start:5"), f"start_unit {UNIT}", 5),
@@ -83,6 +90,15 @@ OF_UNITS = (
     Case("a port of a unit that comes", DEAF + "systemctl() { echo activating; }", f"await_port {UNIT} 7100 2 ''", 1, log_is("sleep", "sleep")),
     Case("a port of a unit that is dead", DEAF + "systemctl() { echo asked >>/tmp/log; echo failed; }", f"await_port {UNIT} 7100 2 ''", 1, log_is("asked")),
     Case("a port on the way back", DEAF + "systemctl() { echo failed; }", f"await_port {UNIT} 7100 2 back", 0),
+    *(Case(f"a port on the way back, cable {cable}", DEAF + f"systemctl() {{ echo active; }}\ncable_out() {{ return {out}; }}", f"await_port {UNIT} 7100 2 back", 0, f"[ $(wc -l </tmp/log) = {sleeps} ]") for cable, out, sleeps in (("out", 0, 0), ("in", 1, 2))),
+    Case("a port that waits for no cable", DEAF + "systemctl() { echo active; }\ncable_out() { return 0; }", f"await_port {UNIT} 7100 2 ''", 1, log_is("sleep", "sleep")),
+    Case("again and failed", units("is-active=failed"), f"start_again {UNIT}", 1, "[ $(grep -c is-active /tmp/log) = 1 ]"),
+    Case("again and never on its way", "cable_out() { :; }\n" + SLEEP + units("is-active=inactive"), f"start_again {UNIT}", 1, "[ $(wc -l </tmp/slept) = 100 ]"),
+    Case("again and on its way", "cable_out() { return 1; }\n" + SLEEP + units("is-active=activating"), f"start_again {UNIT}", 0, "[ $(wc -l </tmp/slept) = 100 ]"),
+    Case("no port was saved", RUN, "cable_out", 1),
+    Case("its cable is in", SAVED_PORT, "cable_out", 1),
+    Case("its cable is out", OFF + SAVED_PORT, "cable_out"),
+    Case("the cable of a baseline is out", OFF + SAVED_PORT + f"mkdir $S/baseline; mv $R/before/net.{DEV} $S/baseline", "cable_out"),
     Case("stop", units("is-active=inactive"), f"stop_unit {UNIT} ''", 0, log_is(*STOPS)),
     Case("stop of a unit that there is not", units("cat:1", "is-active=inactive"), f"stop_unit {UNIT} ''", 0, log_is(STOPS[0], STOPS[-1])),
     Case("stop by force", units("stop:1", "is-active=inactive"), f"stop_unit {UNIT} ''", 0, f"grep -A 1 -qx 'kill --signal=KILL' /tmp/log\n[ $(grep -c '^stop {UNIT}' /tmp/log) = 2 ]"),

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from tests.scenario.node import RUN, Case, log_is
+from tests.scenario.node import DEV, OFF, RUN, Case, log_is
 
-DEV, PEER = "enp1s0f1np1", "far2"
-"""The head's port that somebody set by hand: MTU 1600, up, 10.99.0.1/24; and the other end of its cable."""
 LOG = ": >/tmp/log\n"
 BRIEFLY = 'briefly() { "$@"; }\n'
 
@@ -33,7 +31,6 @@ def is_(text: str, *lines: str) -> str:
 
 
 NM_OF = f"nm_state {DEV} >/tmp/said"
-OFF = f"ip link set {PEER} down\ntrap 'ip link set {PEER} up' EXIT\n"
 MANAGER = (
     Case("briefly", "timeout() { echo $*; }", "briefly a b >/tmp/said", 0, is_("cat /tmp/said", "15 a b")),
     Case("what NetworkManager holds", nm(active="u-1", auto="no"), NM_OF, 0, is_("cat /tmp/said", "nm managed yes", "nm autoconnect no", "nm active u-1")),
