@@ -8,6 +8,8 @@ NCCL says on stdout which one it took; the exit status is that of ncclGetUniqueI
 import ctypes
 import subprocess
 import sys
+import time
+from collections.abc import Iterable
 
 
 def lay(netdev: str, address: str, number: int) -> None:
@@ -18,11 +20,21 @@ def lay(netdev: str, address: str, number: int) -> None:
         subprocess.run(["ip", "link", "set", end, "up"], check=True)
 
 
+def await_running(netdevs: Iterable[str]) -> None:
+    """The kernel says it a moment after the carrier is there, a second where the machine is busy."""
+    until = time.monotonic() + 10
+    for netdev in netdevs:
+        while b" state UP " not in subprocess.run(["ip", "-o", "link", "show", netdev], check=True, capture_output=True).stdout:
+            assert time.monotonic() < until, f"{netdev} has no carrier"
+            time.sleep(0.02)
+
+
 def main() -> int:
     library, *netdevs = sys.argv[1:]
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     for number, pair in enumerate(netdevs):
         lay(*pair.split("="), number)
+    await_running(pair.split("=")[0] for pair in netdevs)
     return int(ctypes.CDLL(library).ncclGetUniqueId(ctypes.create_string_buffer(128)))
 
 
