@@ -43,6 +43,8 @@ FAULTS = (
 )
 """The first that strikes is told, so the worst stand first."""
 
+LIBRARIES = ("/usr/lib", "/usr/local/lib", "/lib", "/opt/venv/lib")
+"""Where images keep libraries; templates/facts/nccl.py looks in more places."""
 LEAST = "2.30.7"
 
 
@@ -145,7 +147,8 @@ def _brought(engine: EngineIntent) -> bool:
     names = (*engine_of(engine.kind).nccl_path_variables, "LD_PRELOAD")
     told = [path for name in names for path in re.split("[ :]", engine.env.get(name, ""))]
     return any(
-        re.search("/lib|nccl", at) or any(f"{path}/".startswith(f"{at}/") for path in told) for at in targets(engine)
+        re.search("/lib|nccl", at) or any(f"{path}/".startswith(f"{at}/") for path in (*told, *LIBRARIES))
+        for at in targets(engine)
     )
 
 

@@ -113,6 +113,9 @@ class Layers:
         """Paths of libraries in the usual places, best first."""
         for place in PLACES:
             found = {p for folder in self.folders for p in listed(folder, place)}
+            for target, source in self.volumes:
+                if place.startswith(target + "/"):
+                    found |= {target + "/" + path for path in listed(source, place[len(target) + 1 :])}
             yield from best_first(found)
 
     def anywhere(self, below):
