@@ -128,6 +128,13 @@ def test_a_volume_covers_what_the_image_has(tmp_path: Path) -> None:
     assert image.found(f"/usr/local/lib64={tmp_path}/host/lib").version == "2.28.9"
 
 
+def test_a_library_that_only_a_volume_has_is_found_in_its_usual_place(tmp_path: Path) -> None:
+    image = Image(tmp_path)
+    digest = library(tmp_path, "host/lib/libnccl.so.2", "2.30.7")
+    assert image.found(f"/usr={tmp_path}/host") == Nccl("/usr/lib/libnccl.so.2", "2.30.7", digest)
+    assert image.search(f"/srv={tmp_path}/host") == (44, "")
+
+
 def test_a_link_in_a_volume_leads_inside_the_container(tmp_path: Path) -> None:
     image = Image(tmp_path)
     library(tmp_path, "elsewhere/libnccl.so.2", "2.28.9")

@@ -131,11 +131,9 @@ def serving() -> Iterator[Fault]:
     yield Fault("one-node-with-another-image", *on("spark-2", other, back), {"same-image": ("spark-2",)}, "")
     gone = f"{keep}; docker rmi {image} >/dev/null"
     yield Fault("one-node-without-the-image", *on("spark-1", gone, back), {"engine-image": ("spark-1",)}, "")
-    # Into the image's own layer, past Docker: the image's id stays what it was.
-    layer = f"layer=$(docker image inspect {image} --format '{{{{.GraphDriver.Data.UpperDir}}}}')/usr/lib; "
-    library = "{ printf 'NCCL version %s' WHICH; head -c 2097152 /dev/zero; }"
-    put = layer + f"mkdir -p $layer; {library} >$layer/libnccl.so.2"
-    away = dict.fromkeys(("spark-1", "spark-2"), layer + "rm $layer/libnccl.so.2")
+    # The lab's image is empty: its /usr is the node's.
+    put = "{ printf 'NCCL version %s' WHICH; head -c 2097152 /dev/zero; } >/usr/lib/libnccl.so.2"
+    away = dict.fromkeys(("spark-1", "spark-2"), "rm /usr/lib/libnccl.so.2")
     unlike = {"spark-1": put.replace("WHICH", "2.30.7+wheel"), "spark-2": put.replace("WHICH", "2.30.7+apt")}
     yield Fault("one-node-with-another-nccl", *scripts(unlike, away), {"same-nccl": ("2.30.7",)}, "")
     old = dict.fromkeys(("spark-1", "spark-2"), put.replace("WHICH", "2.28.9+cuda13.0"))
