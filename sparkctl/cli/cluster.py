@@ -144,7 +144,7 @@ def down(
         show_plan(made, desk)
         show_silent(made.silent, desk)
         if dry_run:
-            left_for_later(made.silent)
+            left_for_later(made.silent, made.left)
             return
         lost: tuple[str, ...] = ()
         if not made.plan.empty:

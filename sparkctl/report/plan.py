@@ -32,11 +32,7 @@ def print_plan(
     for note in plan.notes:
         say(console, ("note:", "yellow"), f" {visible(note)}")
     if plan.empty and not blocked:
-        but = " (but for what is noted above)" if plan.notes else ""
-        said = f" {plan.cluster} is as it should be"
-        if silent:
-            said = f" on {', '.join(plan.nodes)}; not known of {', '.join(silent)}, which could not be read"
-        say(console, ("nothing to do:", "yellow" if silent else "green"), f"{said}{but}")
+        _print_nothing(plan, console, silent)
         return
     for number, step in enumerate(plan.steps, 1):
         say(console, (f"{number}. {step.title}", "bold"))
@@ -48,6 +44,17 @@ def print_plan(
     for block in blocked:
         say(console, ("blocked by", "red"), f" {visible(str(block))}")
         say(console, (f"  do: {visible(block.remedy)}", "dim"))
+
+
+def _print_nothing(plan: Plan, console: Console, silent: Collection[str]) -> None:
+    but = " (but for what is noted above)" if plan.notes else ""
+    left = plan.action == "down" and any(plan.records.values())
+    said = f"{plan.cluster} is as it should be"
+    if plan.action == "down":
+        said = "nothing more can be put back" if left else f"nothing of sparkctl is on {plan.cluster}"
+    if silent:
+        said = f"on {', '.join(plan.nodes)}; not known of {', '.join(silent)}, which could not be read"
+    say(console, ("nothing to do:", "yellow" if silent or left else "green"), f" {said}{but}")
 
 
 def _print_change(node: str, change: Change, console: Console, diffs: bool) -> None:

@@ -20,7 +20,7 @@ from sparkctl.cli import asking, inventory, planning, repair, terminal
 from sparkctl.errors import SparkctlError
 from sparkctl.facts.files import parse as parse_file
 from sparkctl.facts.foreign import parse as parse_foreign
-from sparkctl.facts.record import RunHeader
+from sparkctl.facts.record import Record, RunHeader
 from sparkctl.inventory.words import visible
 from sparkctl.outcome import Failed, Finding, Location, Verdict
 from sparkctl.plan.changes import FileChange
@@ -267,6 +267,17 @@ def test_a_node_that_was_not_read_is_in_no_headline_of_success(silent: tuple[str
     text = shown(lambda console: print_plan(empty, console, silent=silent))
     assert ("as it should be" in text) == (not silent)
     assert ("spark-2" in text) == bool(silent)
+
+
+@pytest.mark.parametrize(
+    ("action", "record", "claim"),
+    [("up", Record(cluster="dual"), "as it should be"), ("down", None, "nothing of sparkctl is on"), ("down", Record(cluster="dual"), "nothing more can be put back")],
+)
+def test_a_headline_claims_what_is_so(action: str, record: Record | None, claim: str) -> None:
+    empty = plan("spark-1", steps=(), notes=()).model_copy(update={"action": action, "records": {"spark-1": record}})
+    text = shown(lambda console: print_plan(empty, console))
+    claims = ("as it should be", "nothing of sparkctl is on", "nothing more can be put back")
+    assert [each for each in claims if each in text] == [claim]
 
 
 def test_a_question_on_a_terminal_is_visible(monkeypatch: pytest.MonkeyPatch) -> None:
