@@ -40,7 +40,7 @@ from tests.unit.test_door import HOSTILE, hidden, shown
 from tests.unit.test_facts_cases import CASES, INPUTS
 
 LONG = settings().max_examples >= 10_000
-CASES_A_TEST = 500 if LONG else 60
+CASES_A_TEST = 500 if LONG else 30
 TESTS = 40 if LONG else 5
 NODE, OTHER = "spark-2", "spark-1"
 FACT = {"container": "container", "clock-again": "clock"}

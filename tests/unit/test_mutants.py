@@ -83,6 +83,7 @@ def every() -> list[Mutant]:
     return derived()
 
 
+@pytest.mark.more
 def test_every_mutant_can_be_read(every: list[Mutant]) -> None:
     """At least 600; each has a name of its own and is another program."""
     assert len({m.name for m in every}) == len(every) >= 600
