@@ -139,18 +139,19 @@ def down(
     from sparkctl.execute.plan_verbs import plan_down
 
     async def work(site: Site) -> None:
+        again = (str(desk.inventory), *(("--lab",) if desk.lab else ()))
         given_up = accepted(accept_loss, (node.name for node in site.cluster.nodes))
         made = await plan_down(site, chosen(playbook, None, "down"), wished(force=force_path), given_up)
         show_plan(made, desk)
         show_silent(made.silent, desk)
         if dry_run:
-            left_for_later(made.silent, made.left)
+            left_for_later(made.silent, made.left, inventory=again)
             return
         lost: tuple[str, ...] = ()
         if not made.plan.empty:
             agreed(f"put {', '.join(made.plan.changed_nodes)} back?", yes, desk)
             lost = (await apply(site, made)).lost
-        left_for_later(made.silent, made.left, lost)
+        left_for_later(made.silent, made.left, lost, again)
         if not made.plan.empty:
             but = " (but for what is noted above)" if made.plan.notes else ""
             say(desk.people, ("every node is as it was before sparkctl came", "green"), but)

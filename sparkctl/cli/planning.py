@@ -156,17 +156,23 @@ def accepted(losses: list[str] | None, nodes: Iterable[str]) -> dict[str, set[st
 
 
 def left_for_later(
-    silent: Mapping[str, str], left: Mapping[str, Mapping[str, str]] = {}, lost: tuple[str, ...] = ()
+    silent: Mapping[str, str],
+    left: Mapping[str, Mapping[str, str]] = {},
+    lost: tuple[str, ...] = (),
+    inventory: tuple[str, ...] = ("INVENTORY",),
 ) -> None:
     """Unfinished where a node did not answer, or something could not be put back."""
+    from sparkctl.commands.shell import quote
     from sparkctl.errors import Unfinished
 
     lines = [f"{node}: {path} is left as it is: {why}" for node, paths in left.items() for path, why in paths.items()]
     lines += [f"{each} did not come back" for each in lost]
     remedies = []
     if left:
-        words = " ".join(f"--accept-loss {node}:{path}" for node, paths in left.items() for path in paths)
-        remedies.append(f"put the cause right and run it again; or give these up: add {words}")
+        given_up = [f"{node}:{path}" for node, paths in left.items() for path in paths]
+        losses = [word for each in given_up for word in ("--accept-loss", each)]
+        command = quote(("sparkctl", "cluster", "down", *inventory, *losses))
+        remedies.append(f"put the cause right and run it again; or give these up: {command}")
     if lost:
         remedies.append("give these to `ip ... add` yourself")
     if silent:

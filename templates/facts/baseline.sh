@@ -23,8 +23,11 @@ saved_netdev() { # DEV IMAGE
 }
 
 refused_images() { # OUR-NETPLAN-FILE
+  # Before there is anything to remove; a session that dies sends a signal, for which dash knows no EXIT.
+  scratch=
+  trap '[ -z "$scratch" ] || rm -rf "$scratch"' EXIT
+  trap 'exit 143' HUP INT TERM
   scratch=$(mktemp -d /run/sparkctl.XXXXXX) || return
-  trap 'rm -rf "$scratch"' EXIT
   set -- "$1" "$kept"/etc_netplan_*
   [ -e "$2" ] || set -- "$1"
   would_take "$@" && return
