@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from sparkctl.cli.planning import left_for_later
 from sparkctl.commands import files
-from sparkctl.commands.base import lines, program
-from sparkctl.errors import Refused, StalePlan
+from sparkctl.commands.base import functions, lines, program
+from sparkctl.errors import Refused, StalePlan, Unfinished
 from sparkctl.execute.apply import apply
 from sparkctl.execute.plan_verbs import Planned, plan_down, plan_up
 from sparkctl.execute.site import Site
@@ -164,3 +165,17 @@ def test_an_edit_between_lock_and_prepare_is_a_stale_plan(direct: Rig, edit: str
     assert f"{head} changed since the plan was made" in ended.error.message and "revert.sh" not in ended.error.remedy
     assert direct.world.now - began < 20
     assert direct.world.run(head, f"[ ! -e /var/lib/sparkctl ] && [ ! -e {NETPLAN} ]").status == 0
+
+
+def test_a_look_that_is_cut_off_leaves_nothing_on_the_node(direct: Rig) -> None:
+    direct.world.reset(direct.base)
+    struck = 'netplan_generate() { sh -c "kill -TERM \\$PPID"; sleep 1; }\nkept=/nowhere\n(refused_images /etc/netplan/95-sparkctl.yaml)\n'
+    script = functions("checkpoint/network.sh") + functions("facts/baseline.sh") + struck
+    said = direct.world.run(direct.names[0], script + "echo $?; ls -d /run/sparkctl.* 2>/dev/null; :")
+    assert said.out == "143\n", said
+
+
+def test_how_to_go_on_after_a_teardown_can_be_pasted() -> None:
+    with pytest.raises(Unfinished) as left:
+        left_for_later({}, {"spark-2": {NETPLAN: "its before-image is gone"}}, inventory=("my clusters/dual.yaml", "--lab"))
+    assert left.value.remedy.endswith(f"sparkctl cluster down 'my clusters/dual.yaml' --lab --accept-loss spark-2:{NETPLAN}")
