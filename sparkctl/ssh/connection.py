@@ -62,7 +62,10 @@ class SshTransport:
             password = await self._password(line.connection)
             self.counters.round_trips += 1
             async with asyncio.timeout(command.timeout):
-                return await self._executed(line.connection, command, on_line, password)
+                result = await self._executed(line.connection, command, on_line, password)
+            if self._bash is None:
+                self._bash = asyncio.create_task(_is_bash(line.connection))
+            return result
         except TimeoutError:
             await self._drop(line)
             return Lost(f"no answer within {command.timeout:.0f} s")
@@ -109,7 +112,7 @@ class SshTransport:
         program, reading = _stdin(command, password), READ.format(len(command.script.encode()))
         words = self._as_root(reading if password is None else DRAIN + reading, password)
         fits = password is None and not command.stdin and program.endswith(b"\n") and len(program) < DOCUMENT
-        if fits and HERE not in command.script and self._knows_documents(connection):
+        if fits and HERE not in command.script and self._knows_documents():
             words, program = f"exec {self._as_root('. /dev/stdin')} <<'{HERE}'\n{_whole(command.script)}{HERE}\n", b""
         told = _after_begun(on_line) if on_line else None
         return self._begun(await self._said(connection, words, program, command.most + len(BEGUN) + 2, told))
@@ -154,10 +157,8 @@ class SshTransport:
             return Lost(f"the command was cut off ({signal})")
         return Ok(stdout, stderr) if channel.exit_status == 0 else Failed(channel.exit_status, stdout, stderr)
 
-    def _knows_documents(self, connection: asyncssh.SSHClientConnection) -> bool:
-        """What the login shell is, is asked beside the second command: many verbs have but one."""
-        if self._bash is None and self.counters.round_trips > 1:
-            self._bash = asyncio.create_task(_is_bash(connection))
+    def _knows_documents(self) -> bool:
+        """What the login shell is, is asked after the first command, while its answer is read: many verbs have but one."""
         return self._bash is not None and self._bash.done() and self._bash.result()
 
     def _as_root(self, program: str, password: str | None = None) -> str:

@@ -8,7 +8,7 @@ save_netdev() { # DEV: everything that netplan changes and does not put back
   read -r mtu <"/sys/class/net/$1/mtu" && read -r flags <"/sys/class/net/$1/flags" || return
   # One question for all of them.
   if [ -z "${networkd:-}" ]; then
-    addresses=$(ip -o addr show scope global) && ask_runtime || return
+    ask_runtime || return
     if systemctl is-active --quiet systemd-networkd; then networkd=active; else networkd=idle; fi
   fi
   grep -Hs '' "/proc/sys/net/ipv4/conf/$1"/* "/proc/sys/net/ipv6/conf/$1"/* >"$R/sysctls"
@@ -16,11 +16,11 @@ save_netdev() { # DEV: everything that netplan changes and does not put back
     printf 'mtu %s\n' "$mtu"
     if [ $((flags & 1)) = 1 ]; then echo 'link up'; else echo 'link down'; fi
     while read -r _ dev family addr brd _; do
-      [ "$dev" = "$1" ] || continue
-      printf 'addr %s %s\n' "$family" "$addr"
+      case "$dev $family" in "$1 inet" | "$1 inet6") printf 'addr %s %s\n' "$family" "$addr" ;; *) continue ;; esac
       if [ "$brd" = brd ]; then printf 'brd %s\n' "$addr"; fi
     done <<END
-$addresses
+$runtime_4
+$runtime_6
 END
     runtime_of "$1"
     nm_state "$1"
@@ -29,21 +29,23 @@ END
   } >"$R/before/net.$1"
 }
 
-# Routes, rules and permanent neighbours, in $runtime_4 and $runtime_6. A cable that is out is no other route.
+# Addresses, routes, rules and permanent neighbours, in $runtime_4 and $runtime_6.
 ask_runtime() {
-  runtime_4=$(all_runtime -4) || return
-  runtime_6=
-  [ ! -e /proc/net/if_inet6 ] || runtime_6=$(all_runtime -6) || return
-  case $runtime_4$runtime_6 in
-  *linkdown* | *dead*)
-    runtime_4=$(printf '%s\n' "$runtime_4" | sed 's/ linkdown//; s/ dead//')
-    runtime_6=$(printf '%s\n' "$runtime_6" | sed 's/ linkdown//; s/ dead//')
-    ;;
-  esac
+  said=$(all_runtime -4) && as_with_cable && runtime_4=$said runtime_6= || return
+  [ ! -e /proc/net/if_inet6 ] || { said=$(all_runtime -6) && as_with_cable && runtime_6=$said; }
+}
+
+as_with_cable() { # of $said: a cable that is out is no other route
+  for word in dead linkdown; do
+    while :; do
+      case $said in *" $word "*) said="${said%%" $word "*} ${said#*" $word "}" ;; *) break ;; esac
+    done
+  done
 }
 
 all_runtime() { # -4|-6
   ip "$1" -o -batch - <<END
+addr show scope global
 route show table all
 rule show
 neigh show nud permanent
@@ -75,7 +77,8 @@ is_of() { # DEV RULE: whether it names an address of the netdev
   while read -r _ dev _ addr _; do
     [ "$dev" != "$1" ] || case "$2 " in *" ${addr%/*} "*) return 0 ;; esac
   done <<END
-$addresses
+$runtime_4
+$runtime_6
 END
   return 1
 }
