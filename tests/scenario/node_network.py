@@ -185,9 +185,9 @@ NETDEV = (
     Case("undo of an MTU that cannot be", SAVED + "sed -i 's/^mtu .*/mtu 99/' /tmp/saved; sed -i 's/^mtu .*/mtu 70000/' /tmp/saved", UNDO, 1),
     Case("undo of a route", SAVED + f"ip route add 10.96.0.0/24 via 10.99.0.2 dev {DEV}\nunset networkd\nsave_netdev {DEV}; cp $R/before/net.{DEV} /tmp/saved; ip route del 10.96.0.0/24", UNDO, 0, "ip route show 10.96.0.0/24 | grep -q 10.99.0.2"),
 )
-TOLD = f"""addresses='2: {DEV} inet 10.99.0.1/24 scope global
-3: other inet 10.98.0.1/24 scope global'
-runtime_4="$(printf '%s\\n' '10.99.0.0/24 dev {DEV} proto kernel scope link' '10.1.0.0/24 dev {DEV} proto dhcp' '10.2.0.0/24 dev {DEV} proto redirect' '10.3.0.0/24 via 10.99.0.2 dev {DEV}' '10.4.0.0/24 dev other' '10.99.0.9 dev {DEV} lladdr aa PERMANENT' 'x dev other lladdr aa')
+TOLD = f"""runtime_4="2: {DEV} inet 10.99.0.1/24 scope global
+3: other inet 10.98.0.1/24 scope global
+$(printf '%s\\n' '10.99.0.0/24 dev {DEV} proto kernel scope link' '10.1.0.0/24 dev {DEV} proto dhcp' '10.2.0.0/24 dev {DEV} proto redirect' '10.3.0.0/24 via 10.99.0.2 dev {DEV}' '10.4.0.0/24 dev other' '10.99.0.9 dev {DEV} lladdr aa PERMANENT' 'x dev other lladdr aa')
 $(printf '%s:\\t%s\\n' 100 'from all iif {DEV} lookup 7' 101 'from all oif {DEV} lookup 7' 102 'from 10.99.0.1 lookup 7' 103 'from 10.98.0.1 lookup 7')"
 runtime_6='fd01::/64 dev {DEV} proto ra
 fd02::/64 dev {DEV}'
@@ -196,7 +196,7 @@ fd02::/64 dev {DEV}'
 SAVED_OF = saved("mtu 1500", "runtime -4 route a", "runtime -4 rule 7:from b", "runtime -6 route a", "runtime -6 route c")
 RUNTIME = (
     Case("what nobody makes again", TOLD, f"runtime_of {DEV} | tr '\\t' _ >/tmp/said", 0, is_("cat /tmp/said", f"runtime -4 route 10.3.0.0/24 via 10.99.0.2 dev {DEV}", f"runtime -4 neigh 10.99.0.9 dev {DEV} lladdr aa PERMANENT", f"runtime -4 rule 100:_from all iif {DEV} lookup 7", f"runtime -4 rule 101:_from all oif {DEV} lookup 7", "runtime -4 rule 102:_from 10.99.0.1 lookup 7", f"runtime -6 route fd02::/64 dev {DEV}")),
-    *(Case(f"a cable that is out: {word}", f"all_runtime() {{ echo \"$1 a {word}\"; echo b; }}", 'ask_runtime; echo "$runtime_4,$runtime_6" >/tmp/said', 0, is_("cat /tmp/said", "-4 a", "b,-6 a", "b")) for word in ("linkdown", "dead")),
+    *(Case(f"a cable that is out: {word}", f"all_runtime() {{ echo \"$1 via dead::1 {word} \"; echo b; }}", 'ask_runtime; echo "$runtime_4,$runtime_6" >/tmp/said', 0, is_("cat /tmp/said", "-4 via dead::1 ", "b,-6 via dead::1 ", "b")) for word in ("linkdown", "dead", "dead linkdown")),
     Case("runtime of both families", 'all_runtime() { echo "$1"; }', 'ask_runtime; echo "$runtime_4,$runtime_6" >/tmp/said', 0, is_("cat /tmp/said", "-4,-6")),
     Case("runtime of a node without IPv6", 'all_runtime() { echo "$1"; }\nmount -t tmpfs none /proc/$$/net; ask_runtime; echo "$runtime_4,$runtime_6" >/tmp/said; umount /proc/$$/net', ":", 0, is_("cat /tmp/said", "-4,")),
     *(Case(f"runtime that {family} does not say", f"all_runtime() {{ [ $1 != {family} ] || return 5; }}", "ask_runtime", 5) for family in ("-4", "-6")),
