@@ -263,11 +263,36 @@ def test_a_plan_as_version_1_saved_it_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b"{}", b"\xff\xfe", b"[" * 100_000, b'{"version": 2', b"1" * 5000, b'{"version": 1' + b"0" * 5000]
-)
+    "content",
+    [b"", b"{", b"[]", b"{}", b"\xff\xfe", b"[" * 100_000, b'{"version": 2', b"1" * 5000, b'{"version": 1' + b"0" * 5000,
+     b"1", b"null", b'"version"', b'["version"]'],
+)  # fmt: skip
 def test_what_is_no_plan_is_said_so(content: bytes) -> None:
     with pytest.raises(UsageError, match="not a saved plan"):
         read(content, FILE)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (("plan", "cluster"), 7, "plan.json: plan.cluster: "),
+        (("playbook", "stages", 0, "settle_timeout"), 0, r"plan.json: playbook.stages.0.network.settle_timeout: "),
+        (("plan", "cluster"), "\ud800", "plan.json: the file: "),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_with_its_place(path: tuple[str | int, ...], value: object, said: str) -> None:
+    """Half a surrogate pair is no text, so that there is no JSON to have a place in."""
+    site = place(pair())
+    whole = fields(made(site).receipt(site))
+    _at(whole, path[:-1])[path[-1]] = value
+    with pytest.raises(Refused, match=said):
+        read(written(whole, sealed=True), FILE)
+
+
+def test_a_file_that_a_tool_wrote_in_another_order_is_the_same_plan(site: Place) -> None:
+    receipt = made(site).receipt(site)
+    for sort, indent in ((True, None), (False, 4)):
+        assert read(json.dumps(fields(receipt), sort_keys=sort, indent=indent).encode(), FILE) == receipt
 
 
 def test_a_secret_that_changed_since_is_another_plan() -> None:
