@@ -39,7 +39,7 @@ def off(silent: Mapping[str, str]) -> Iterator[Block]:
 
 def dark(verdicts: Iterable[Verdict]) -> frozenset[RailEnd]:
     """Of the verdicts on carriers, the ends that are up without one."""
-    return frozenset(e for v in verdicts if v.state == "fail" and v.measured == "no carrier" for e in v.ends)
+    return frozenset(e for v in verdicts if v.measured == "no carrier" for e in v.ends)
 
 
 def links(verdicts: Iterable[Verdict], twice: Iterable[RailEnd], fabric: Fabric) -> Iterator[Block]:
@@ -51,7 +51,7 @@ def links(verdicts: Iterable[Verdict], twice: Iterable[RailEnd], fabric: Fabric)
     seen_twice = frozenset(twice)
     for verdict in verdicts:
         missing = verdict.measured == "no netdev"
-        if verdict.state != "fail" or not (missing or seen_twice & {*verdict.ends}):
+        if not (missing or seen_twice & {*verdict.ends}):
             continue
         cable = verdict.where if missing else _cable(verdict.ends[0], fabric)
         if cable not in seen:
@@ -100,7 +100,7 @@ def arrivals(plan: Plan, facts: Mapping[str, NodeFacts]) -> Iterator[Block]:
             here = known.netdev(target.netdev)
             shown = (*here.value.addresses, *here.value.link_local) if isinstance(here, Known) else ()
             if arrival in [address.partition("/")[0] for address in shown]:
-                kept = target.after_address is not None and target.after_address in target.before_addresses
+                kept = target.after_address in target.before_addresses
                 does = "changes" if kept else "renumbers"
                 cause = f"SSH to {node} arrives on {target.netdev}, which this plan {does}"
                 yield Block(("network",), node, cause, f"write the management address of {node} into the inventory")

@@ -75,12 +75,8 @@ class FileChange(ChangeKind):
             yield "foreign.py", functions("facts/foreign.py").encode()
             yield f"after/{number}", b""
         elif self.after is not None and self.baseline is None:
-            yield f"after/{number}", secrets[self.path] if self.source is not None else self._content().encode()
-
-    def _content(self) -> str:
-        if self.after is None or self.after.content is None:
-            raise ValueError(f"the plan has no content for {self.path}")
-        return self.after.content
+            content = self.after.content
+            yield f"after/{number}", secrets[self.path] if content is None else content.encode()
 
     def saves(self, number: int) -> Iterator[Words]:
         """As ChangeKind.saves."""

@@ -33,7 +33,7 @@ class NetdevTarget(Frozen):
     def __str__(self) -> str:
         if self.after_address is None:
             return f"{self.netdev} as it was before sparkctl"
-        mtu = "" if self.after_mtu in (None, self.before_mtu) else f" mtu {self.before_mtu}->{self.after_mtu}"
+        mtu = "" if self.after_mtu == self.before_mtu else f" mtu {self.before_mtu}->{self.after_mtu}"
         gone = ", ".join(a for a in self.before_addresses if a != self.after_address)
         if self.after_address in self.before_addresses:
             return f"{self.netdev}{mtu}{f' without {gone}' if gone else ''}"
