@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from sparkctl.checks import judge
+from sparkctl.checks.base import end, rail
 from sparkctl.commands.base import Command, Effect
 from sparkctl.errors import Refused, Unreachable
 from sparkctl.execute import plan_verbs
@@ -24,7 +25,9 @@ from sparkctl.fabric.ports import NETDEVS
 from sparkctl.facts.holders import Holder, parse
 from sparkctl.facts.snapshot import NodeFacts, snapshot
 from sparkctl.facts.system import parse_arrival, parse_room
-from sparkctl.outcome import Ok, Result
+from sparkctl.facts.units import ContainerState, UnitState
+from sparkctl.outcome import Absent, Fact, Known, Ok, Result, Unknown, Verdict
+from sparkctl.plan import blocks
 from sparkctl.plan.compile import Run
 from sparkctl.plan.plan import Plan
 from sparkctl.plan.playbook import load
@@ -144,6 +147,32 @@ def test_a_fault_is_refused_by_name_and_only_questions_were_sent(fault: str) -> 
         assert bool(made(site(pair(**change)), stage).blocked) == (stage in stages), "only stages that rest on it"
 
 
+@pytest.mark.parametrize(
+    ("image", "room", "stages"),
+    [
+        ("sha256:1", "3 4096\n", BOTH),
+        ("sha256:1", "4 4096\n", set()),
+        (None, "5242879 4096\n", {"engine"}),
+        (None, "5242880 4096\n", set()),
+        ("sha256:1", "5242879 4096\n", set()),
+        (None, None, set()),
+    ],
+)
+def test_a_disk_is_full_below_16_kib_or_below_20_gib_where_an_image_is_fetched(
+    image: str | None, room: str | None, stages: set[str]
+) -> None:
+    found = made(site(pair(image=image, room=room)))
+    assert {stage for block in found.blocked for stage in block.stages} == stages
+
+
+def test_each_cable_and_each_netdev_that_is_missing_is_named_once() -> None:
+    fabric = healthy("mesh-3").fabric
+    for measured, twice, count in (("no carrier", True, 3), ("no carrier", False, 0), ("no netdev", False, 12)):
+        seen = [Verdict("rail-carrier", "fail", rail(a), "x", measured, ends=(end(a),)) for a in fabric.attachments]
+        found = list(blocks.links(seen + seen, blocks.dark(seen) if twice else (), fabric))
+        assert len(found) == len({block.where for block in found}) == count
+
+
 def test_without_a_fault_nothing_is_blocked_in_one_round_trip(pauses: list[float]) -> None:
     place = site(pair())
     assert made(place).blocked == () and pauses == [] and len(sent(place)) == 1
@@ -192,6 +221,34 @@ def test_a_port_that_is_taken_is_named_with_its_holder() -> None:
     (block,) = taken().blocked
     assert str(block) == "spark-1: port 8000 is taken by python3 (pid 4711)" and block.stages == ("engine",)
     assert taken(active="activating").blocked, "between two starts our engine holds nothing"
+
+
+@pytest.mark.parametrize(
+    ("unit", "container", "count"),
+    [
+        (Unknown("no answer"), Absent(), 1),
+        (Absent(), Unknown("no answer"), 1),
+        (Absent(), Known(ContainerState("exited", "sha256:1")), 1),
+        (Absent(), Known(ContainerState("running", "sha256:1")), 0),
+        (Known(UnitState(True, "failed", "failed", True, 0)), Absent(), 1),
+        (Known(UnitState(True, "active", "running", True, 0)), Absent(), 0),
+    ],
+)
+def test_a_port_is_ours_only_where_our_unit_or_container_is_known_to_run(
+    unit: Fact[UnitState], container: Fact[ContainerState], count: int
+) -> None:
+    facts = replace(Sick("spark-1", holders=TAKEN).facts(), unit=unit, container=container)
+    facts = replace(facts, holders=Known((Holder(8000, "python3", 4711),)))
+    assert len(list(blocks.taken({"spark-1": facts}))) == count
+
+
+def test_a_way_of_ssh_over_netdevs_that_cannot_be_read_blocks_nothing() -> None:
+    nodes = pair(addresses={RAIL_A: "10.9.9.1/24"})
+    facts = {n: replace(node.facts(), arrival=Known("10.9.9.1")) for n, node in nodes.items()}
+    plan = planned(nodes)  # type: ignore[arg-type]
+    assert [block.where for block in blocks.arrivals(plan, facts)] == ["spark-2"]
+    unread = {n: replace(known, netdevs=Unknown("no answer")) for n, known in facts.items()}
+    assert list(blocks.arrivals(plan, unread)) == []
 
 
 @pytest.mark.parametrize("state", ["active", "deactivating", "reloading"])
