@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sparkctl.fabric.model import Attachment
-from sparkctl.facts.baseline import ALL
+from sparkctl.facts.baseline import ALL, Baseline
 from sparkctl.facts.files import SPECIAL, FileState
 from sparkctl.facts.foreign import ForeignFile, ForeignStanza
 from sparkctl.facts.record import FileRecord
@@ -102,7 +102,7 @@ def _written(
     path: str, stage: Stage, facts: NodeFacts, after: FileImage, wishes: Wishes, source: str | None = None
 ) -> Iterator[FileChange]:
     before = image_of(facts.file(path))
-    edited = before is not None and _edited(path, facts)
+    edited = _edited(path, facts)
     if before is None:
         reason = "removed by somebody else" if path in recorded(facts) else "not on the node"
     elif before.digest != after.digest:
@@ -151,29 +151,31 @@ def recorded(facts: NodeFacts) -> Mapping[str, FileRecord]:
     return facts.record.value.files if isinstance(facts.record, Known) else {}
 
 
+def managed(facts: NodeFacts) -> tuple[str, ...]:
+    """The netdevs on the node's record."""
+    return facts.record.value.netdevs if isinstance(facts.record, Known) else ()
+
+
 def same_variables(changes: tuple[FileChange, ...], facts: NodeFacts) -> bool:
-    """Whether the files of VARIABLES, of which these change, say together what they said when the engine read them.
+    """Whether the files of VARIABLES (none but these change) say together what they said when the engine read them.
 
     False where that is not certain: a file that is not there, or is not as sparkctl wrote it before it started it.
     """
     before = {path: image_of(facts.file(path)) for path in VARIABLES}
-    after = before | {change.path: change.after for change in changes if change.path in VARIABLES}
+    after = before | {change.path: change.after for change in changes}
     certain = all(path in recorded(facts) and not _edited(path, facts) for path in VARIABLES)
     said, says = (_variables(images.values()) for images in (before, after))
-    return certain and said is not None and said == says and _access(before.values()) == _access(after.values())
+    return certain and said is not None and said == says
 
 
-def _variables(images: Iterable[FileImage | None]) -> dict[str, str] | None:
-    """What an engine reads, where all of it is known: the later file wins."""
-    texts = [image.content if image else None for image in images]
-    if None in texts:
+def _variables(images: Iterable[FileImage | None]) -> tuple[dict[str, str], list[tuple[int, int, int]]] | None:
+    """What an engine reads, and from whose files, where all of it is known: the later file wins."""
+    known = [(image, image.content) for image in images if image and image.content is not None]
+    if len(known) != len(VARIABLES):
         return None
-    lines = [line for text in texts for line in (text or "").splitlines() if "=" in line and not line.startswith("#")]
-    return {name: value for name, _, value in (line.partition("=") for line in lines)}
-
-
-def _access(images: Iterable[FileImage | None]) -> list[tuple[int, int, int]]:
-    return [(image.mode, image.uid, image.gid) for image in images if image]
+    lines = [line for _, text in known for line in text.splitlines() if "=" in line and not line.startswith("#")]
+    said = {name: value for name, _, value in (line.partition("=") for line in lines)}
+    return said, [(image.mode, image.uid, image.gid) for image, _ in known]
 
 
 def _digest(path: str, facts: NodeFacts) -> str:
@@ -203,14 +205,14 @@ def given_back(
 
 def losses(facts: NodeFacts) -> Iterator[tuple[str, str]]:
     """(path, why) of what was there before sparkctl and cannot be put back as it was; edited files are not put back."""
-    kept = facts.baseline.value if isinstance(facts.baseline, Known) else None
+    kept = facts.baseline.value if isinstance(facts.baseline, Known) else Baseline({}, {}, {})
     for path, old in recorded(facts).items():
         netplan = path.startswith(NETPLAN_FOLDER)
-        if kept and netplan and ALL in kept.refused:
+        if netplan and ALL in kept.refused:
             yield path, f"netplan refuses the node's other files: {kept.refused[ALL]}"
         elif old.baseline is None or _edited(path, facts):
             continue
-        elif kept is None or old.baseline not in kept.images:
+        elif old.baseline not in kept.images:
             yield path, "its before-image is gone"
         elif kept.images[old.baseline] != old.baseline_digest:
             yield path, "its before-image is damaged (its digest differs)"
@@ -254,8 +256,7 @@ def network_change(desired: Desired, facts: NodeFacts, files: tuple[FileChange, 
     """Make the kernel agree where a netdev or a netplan file is not as it should be; netdevs of old cables go back."""
     targets = tuple(netdev_targets(desired, facts))
     wanted = {attachment.netdev for attachment in desired.attachments}
-    old = facts.record.value.netdevs if isinstance(facts.record, Known) else ()
-    back = tuple(t for name in old if name not in wanted for t in netdev_target(name, facts))
+    back = tuple(t for name in managed(facts) if name not in wanted for t in netdev_target(name, facts))
     wrong = any(not _right(target, facts) for target in targets)
     if not (wrong or back or any(change.path.startswith(NETPLAN_FOLDER) for change in files)):
         return None

@@ -24,6 +24,7 @@ from sparkctl.plan.diff import (
     given_back,
     image_change,
     losses,
+    managed,
     netdev_target,
     network_change,
     obstacles,
@@ -244,10 +245,9 @@ def _record_after_up(cluster: str, diff: NodeDiff, facts: NodeFacts, desired: De
             files.pop(change.path, None)
         else:
             files[change.path] = _file_record(change, old)
-    wanted = [a.netdev for a in desired.attachments]
-    netdevs = dict.fromkeys(wanted) if diff.network else dict.fromkeys(old.netdevs)
+    netdevs = tuple(a.netdev for a in desired.attachments) if diff.network else old.netdevs
     unit = UNIT_NAME if ENGINE_UNIT in files else None
-    return Record(cluster=cluster, files=files, netdevs=tuple(netdevs), unit=unit)
+    return Record(cluster=cluster, files=files, netdevs=netdevs, unit=unit)
 
 
 def _file_record(change: FileChange, old: Record) -> FileRecord:
@@ -278,11 +278,12 @@ def plan_down(
     What cannot come back stays, and on record, unless its loss is `accepted` (paths of a node): then it only goes.
     """
     refuse(cluster, facts, {}, wishes)
-    known = {node: f for node, f in facts.items() if isinstance(f.record, Known)}
+    old = {node: f.record.value for node, f in facts.items() if isinstance(f.record, Known)}
+    known = {node: facts[node] for node in old}
     left = {node: _left(f, accepted.get(node, ())) for node, f in known.items()}
     lost = {node: [p for p, _ in losses(f) if p not in left[node]] for node, f in known.items()}
     steps = tuple(_down_steps(known, wishes, left, lost))
-    records = {node: _record_of(f, left[node]) for node, f in known.items()}
+    records = {node: _record_of(record, left[node]) for node, record in old.items()}
     notes = [*_kept(known, wishes, removed=True), *_lost_notes(lost), *_left_notes(left)]
     made = _plan("down", cluster, facts, records, steps, notes)
     spared = {node: _spared(f, wishes) | _names(f, lost[node]) for node, f in known.items()}
@@ -299,11 +300,10 @@ def _left(facts: NodeFacts, accepted: Container[str]) -> dict[str, str]:
     return {path: why for path, why in losses(facts) if path not in accepted}
 
 
-def _record_of(facts: NodeFacts, left: Mapping[str, str]) -> Record | None:
+def _record_of(old: Record, left: Mapping[str, str]) -> Record | None:
     """What is on record after a teardown: what it left."""
-    if not left or not isinstance(facts.record, Known):
+    if not left:
         return None
-    old = facts.record.value
     files = {path: old.files[path] for path in left}
     return Record(cluster=old.cluster, files=files, netdevs=old.netdevs if NETPLAN in left else ())
 
@@ -365,7 +365,6 @@ def _given_back(facts: NodeFacts, wishes: Wishes, left: Container[str], lost: Co
 
 
 def _network_back(facts: NodeFacts, reason: str) -> Iterator[NetworkChange]:
-    if not isinstance(facts.record, Known) or not facts.record.value.netdevs:
-        return
-    targets = tuple(t for name in facts.record.value.netdevs for t in netdev_target(name, facts))
-    yield NetworkChange(netdevs=targets, reason=reason)
+    targets = tuple(t for name in managed(facts) for t in netdev_target(name, facts))
+    if managed(facts):
+        yield NetworkChange(netdevs=targets, reason=reason)
