@@ -199,7 +199,8 @@ def given_back(
         return
     stage: Stage = "engine" if old.stage == "engine" else "network"
     after = FileImage(digest=old.baseline_digest or "", mode=old.mode) if old.baseline else None
-    reason = f"it was {'' if old.baseline else 'lost or ' if path in lost else 'not '}there before sparkctl"
+    there = f"it was {'' if old.baseline else 'not '}there before sparkctl"
+    reason = "what was there before sparkctl is lost" if path in lost else there
     yield FileChange(stage=stage, path=path, before=before, after=after, reason=reason, baseline=old.baseline)
 
 
