@@ -12,7 +12,7 @@ from sparkctl.facts.record import FileRecord, Record
 from sparkctl.facts.snapshot import NodeFacts
 from sparkctl.inventory.names import NETPLAN
 from sparkctl.outcome import Absent, Known
-from sparkctl.plan.changes import ABSENT, Change, FileChange, ImageChange, NetworkChange, Stage, UnitChange
+from sparkctl.plan.changes import ABSENT, Change, FileChange, FileImage, ImageChange, NetworkChange, Stage, UnitChange
 from sparkctl.plan.diff import (
     PLAIN,
     SPARED,
@@ -252,22 +252,18 @@ def _record_after_up(cluster: str, diff: NodeDiff, facts: NodeFacts, desired: De
 
 def _file_record(change: FileChange, old: Record) -> FileRecord:
     digest, mode = (change.after.digest, change.after.mode) if change.after else (ABSENT, 0)
-    known = old.files.get(change.path)
-    fresh = known is None or (change.aside and change.before is not None)
-    before = change.before if fresh else None
+    known = None if change.aside else old.files.get(change.path)
+    baseline, was = (known.baseline, known.baseline_digest) if known else _baseline(change.path, change.before)
     return FileRecord(
-        digest=digest,
-        mode=mode,
-        stage=change.stage,
-        baseline=_baseline_name(change.path, before.digest) if before else known.baseline if known else None,
-        baseline_digest=before.digest if before else known.baseline_digest if known else None,
-        aside=bool(change.aside),
+        digest=digest, mode=mode, stage=change.stage, baseline=baseline, baseline_digest=was, aside=bool(change.aside)
     )
 
 
-def _baseline_name(path: str, digest: str) -> str:
-    """Of its own for each content: what was kept once is never replaced."""
-    return f"{path.strip('/').replace('/', '_')}.{digest[:12]}"
+def _baseline(path: str, before: FileImage | None) -> tuple[str | None, str | None]:
+    """Name, one of its own for each content (what was kept once is never replaced), and digest of a before-image."""
+    if before is None:
+        return None, None
+    return f"{path.strip('/').replace('/', '_')}.{before.digest[:12]}", before.digest
 
 
 def plan_down(
