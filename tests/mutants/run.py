@@ -46,7 +46,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "unit": tuple(
         f"tests/unit/test_{name}.py"
         for name in (
-            "plan", "change_kinds", "diff", "blocks", "receipt", "saved", "drift", "recover", "playbook", "ground", "moves", "moved_variables", "gathered",
+            "plan", "change_kinds", "diff", "steps", "blocks", "receipt", "saved", "drift", "recover", "playbook", "ground", "moves", "moved_variables", "gathered",
             "shell", "standin", "survey_questions", "discover", "read_facts", "listen",
         )
     ),
