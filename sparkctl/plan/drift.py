@@ -13,7 +13,7 @@ from sparkctl.facts.snapshot import NodeFacts
 from sparkctl.outcome import Absent, Fact, Known, Unknown
 from sparkctl.plan.changes import ABSENT
 from sparkctl.plan.changes.file import difference
-from sparkctl.plan.diff import INTERRUPTED, Desired, foreign, recorded
+from sparkctl.plan.diff import INTERRUPTED, Desired, foreign, managed, recorded
 from sparkctl.render.artifact import ENGINE_UNIT, UNIT_NAME
 
 Kind = Literal[
@@ -90,7 +90,7 @@ def _files(node: str, desired: Desired, facts: NodeFacts) -> Iterator[Drift]:
     wanted = {f.path: f.mode for f in desired.rendering.files} | {s.path: s.mode for s in desired.rendering.secrets}
     yield from _leftovers(node, wanted, facts)
     for path, old in recorded(facts).items():
-        if old.aside and path not in wanted:
+        if old.aside:
             yield from _aside(node, path, old, facts)
 
 
@@ -174,8 +174,7 @@ def _network(node: str, desired: Desired, facts: NodeFacts) -> Iterator[Drift]:
 
 def _old_netdevs(node: str, desired: Desired, facts: NodeFacts) -> Iterator[Drift]:
     wanted = {attachment.netdev for attachment in desired.attachments}
-    names = facts.record.value.netdevs if isinstance(facts.record, Known) else ()
-    for name in (name for name in names if name not in wanted):
+    for name in (name for name in managed(facts) if name not in wanted):
         yield Drift(node, name, "left over", "as it was before sparkctl", "configured for an earlier inventory", UP)
 
 
@@ -225,15 +224,15 @@ def _engine(node: str, desired: Desired, facts: NodeFacts) -> Iterator[Drift]:
 
 def _images(desired: Mapping[str, Desired], facts: Mapping[str, NodeFacts]) -> Iterator[Drift]:
     """The image is there, is the head's, and is what the container runs."""
-    using = {node: (desired[node].image, facts[node]) for node in desired if node in facts and desired[node].image}
+    using = {node: (image, facts[node]) for node in desired if node in facts and (image := desired[node].image)}
     ids = {node: _known(known.image) for node, (_, known) in using.items()}
-    first = next((name for name, id_ in ids.items() if id_), None)
+    first, same = next(((name, id_) for name, id_ in ids.items() if id_), ("", ""))
     for node, (image, known) in using.items():
         if isinstance(known.image, Absent) and not isinstance(known.record, Absent):
-            yield Drift(node, image or "", "image", "on the node", "not there", UP)
-        elif first and ids[node] and ids[node] != ids[first]:
+            yield Drift(node, image, "image", "on the node", "not there", UP)
+        elif ids[node] and ids[node] != same:
             remedy = f"docker pull {image} on every node, then sparkctl cluster up"
-            yield Drift(node, image or "", "image", f"{ids[first]}, as on {first}", str(ids[node]), remedy)
+            yield Drift(node, image, "image", f"{same}, as on {first}", str(ids[node]), remedy)
         container = known.container
         if isinstance(container, Known) and ids[node] and container.value.image != ids[node]:
             remedy = "sudo systemctl stop sparkctl-engine on every node, then sparkctl cluster up starts all ranks"
