@@ -17,10 +17,11 @@ from sparkctl.facts.foreign import ForeignFile, ForeignStanza
 from sparkctl.facts.record import FileRecord, Record, RunState
 from sparkctl.facts.routes import Route, parse
 from sparkctl.facts.snapshot import NodeFacts
-from sparkctl.facts.units import ContainerState
+from sparkctl.facts.units import ContainerState, UnitState
 from sparkctl.inventory.names import NETPLAN
 from sparkctl.outcome import Absent, Known, Unknown
 from sparkctl.plan.drift import Drift, drift
+from sparkctl.render import render
 from sparkctl.render.artifact import API_KEY, NCCL_ENV
 from sparkctl.report.drift import as_values, print_drift
 from tests.unit.test_plan import CLUSTER, FABRIC, desired, settled
@@ -87,6 +88,17 @@ def test_an_edit_is_shown_with_its_lines() -> None:
     assert f"--force-path {NCCL_ENV}" in one.remedy
 
 
+def test_what_somebody_else_wrote_is_no_edit_of_ours_and_what_cannot_be_shown_has_no_lines() -> None:
+    def unrecorded(facts: NodeFacts) -> NodeFacts:
+        files = {path: old for path, old in record(facts).files.items() if path != NCCL_ENV}
+        return replace(facts, record=Known(record(facts).model_copy(update={"files": files})))
+
+    one = only(lambda facts: unrecorded(edited(NCCL_ENV, digest="other")(facts)))
+    assert (one.kind, one.found) == ("edited", "written by somebody else")
+    assert only(edited(NCCL_ENV, digest="special", content=None)).lines == ()
+    assert only(lambda facts: unrecorded(with_file(NCCL_ENV, None)(facts))).found == "not there yet"
+
+
 def test_an_edited_secret_shows_nothing() -> None:
     one = only(edited(API_KEY, digest="other", content="secret"))
     assert one.kind == "edited" and one.lines == () and "secret" not in str(replace(one, subject="", remedy=""))
@@ -115,7 +127,9 @@ def test_a_removed_file() -> None:
 def test_leftovers_of_an_earlier_inventory_and_of_nobody() -> None:
     key = "/etc/sparkctl/api.key"
     wanted = {name: replace(d, rendering=replace(d.rendering, secrets=())) for name, d in desired().items()}
-    assert [(d.kind, d.subject) for d in drift(CLUSTER.name, wanted, healthy(), {})] == [("left over", key)] * 2
+    ours = drift(CLUSTER.name, wanted, healthy(), {})
+    assert [(d.kind, d.subject) for d in ours] == [("left over", key)] * 2
+    assert {(d.found, d.remedy) for d in ours} == {("a file of an earlier inventory", "sparkctl cluster up puts it right")}
 
     def forgotten(facts: NodeFacts) -> NodeFacts:
         files = {path: old for path, old in record(facts).files.items() if path != key}
@@ -140,6 +154,8 @@ def test_a_file_that_was_taken_over(digest: str, now: str | None, words: str) ->
     one = only(change)
     assert (one.subject, one.kind) == (path, "edited") and words in one.found
     assert found(lambda facts: change(facts, None if digest == "absent" else digest)) == []
+    unread = only(lambda facts: replace(change(facts), netplan_files=Unknown("planted")))
+    assert (unread.kind, unread.subject) == ("unreadable", "netplan files")
 
 
 @pytest.mark.parametrize(
@@ -155,9 +171,22 @@ def test_netdevs(change: dict[str, Any], kind: str, words: str) -> None:
     assert (one.kind, one.subject) == (kind, DEV) and words in one.found
 
 
+def test_the_remedy_of_a_link_is_for_its_cable_only_where_it_is_up() -> None:
+    assert only(netdev(carrier=False)).remedy == f"reseat the cable in {ATTACHED.half.port} and its other end"
+    assert only(netdev(up=False, carrier=False)).remedy == "sparkctl cluster up puts it right"
+
+
+def test_a_wrong_address_is_named_and_so_is_the_one_that_is_missing() -> None:
+    wrong = [(d.kind, d.found) for d in found(netdev(addresses=("10.9.9.9/24",)))]
+    assert wrong == [("address", "10.9.9.9/24"), ("stray address", "10.9.9.9/24")]
+    assert only(netdev(addresses=())).found == "none"
+
+
 def test_a_netdev_without_its_address_is_not_also_blamed_for_its_route() -> None:
     facts = netdev(addresses=())(routed(*CONNECTED["spark-2"][1:], DEFAULT)(healthy()["spark-2"]))
     assert only(lambda _: facts).kind == "address"
+    down = netdev(up=False, carrier=False)(routed(*CONNECTED["spark-2"][1:], DEFAULT)(healthy()["spark-2"]))
+    assert only(lambda _: down).kind == "link"
 
 
 def test_a_netdev_that_is_down_or_gone() -> None:
@@ -182,6 +211,7 @@ def test_a_netdev_of_earlier_cables() -> None:
     [
         (f'{{"dst":"default","gateway":"10.0.0.1","dev":"{DEV}"}}', "default via 10.0.0.1"),
         (f'{{"dst":"10.77.0.0/16","dev":"{DEV}"}}', "10.77.0.0/16"),
+        (f'{{"dst":"{NETWORK}","gateway":"10.20.0.99","dev":"{DEV}"}}', "via 10.20.0.99"),
         (f'{{"dst":"{NETWORK}","dev":"enP7s7"}}', "dev enP7s7"),
         (f'{{"dst":"{ATTACHED.address.ip}","dev":"enP7s7","table":"100"}}', "table 100"),
         (f'{{"dst":"10.77.0.0/16","nexthops":[{{"dev":"enP7s7"}},{{"dev":"{DEV}"}}]}}', DEV),
@@ -222,12 +252,33 @@ def test_the_unit(change: dict[str, Any], kind: str, words: str) -> None:
     assert one.kind == kind and words in one.found
 
 
+def test_an_engine_that_nobody_wants_and_that_runs() -> None:
+    rendering = render(replace(CLUSTER, engine=None), FABRIC)
+    wanted = {n: replace(d, rendering=rendering.nodes[n], image=None) for n, d in desired().items()}
+    kept = {n: {file.path: f.files[file.path] for file in rendering.nodes[n].files} for n, f in healthy().items()}
+    facts = {n: replace(f, image=Absent("no image"), files=kept[n]) for n, f in healthy().items()}
+    assert [(d.node, d.kind, d.expected) for d in drift(CLUSTER.name, wanted, facts, {})] == [
+        (n, "unit", "no engine") for n in facts
+    ]
+    idle = {n: replace(f, unit=Known(UnitState(True, "inactive", "dead", False, 0))) for n, f in facts.items()}
+    assert drift(CLUSTER.name, wanted, idle, {}) == ()
+
+
 def test_images() -> None:
-    assert only(lambda facts: replace(facts, image=Absent("no"))).kind == "image"
+    assert only(lambda facts: replace(facts, image=Absent("no"))).subject == desired()["spark-2"].image
     differs = only(lambda facts: replace(facts, image=Known("sha256:2")))
     assert differs.expected == "sha256:1, as on spark-1" and differs.found == "sha256:2"
     old = only(lambda facts: replace(facts, container=Known(ContainerState("running", "sha256:0"))))
     assert (old.subject, old.found) == ("container", "sha256:0")
+    assert found(lambda facts: replace(facts, container=Known(ContainerState("running", "sha256:1")))) == []
+    head = healthy() | {"spark-1": replace(healthy()["spark-1"], image=Absent("no"))}
+    (missing,) = drift(CLUSTER.name, desired(), head | {"spark-2": replace(head["spark-2"], image=Known("sha256:2"))}, {})
+    assert (missing.node, missing.found) == ("spark-1", "not there")
+
+
+def test_a_container_is_not_judged_by_an_image_that_could_not_be_read() -> None:
+    running = Known(ContainerState("running", "sha256:0"))
+    assert only(lambda facts: replace(facts, image=Unknown("planted"), container=running)).kind == "unreadable"
 
 
 def test_a_foreign_file() -> None:
@@ -237,12 +288,20 @@ def test_a_foreign_file() -> None:
     assert one.kind == "foreign" and "dhcp4" in one.found and "--take-over" in one.remedy
     stuck = replace(file, movable=False, why_not="bind it")
     assert only(lambda facts: replace(facts, foreign=Known((stuck,)))).remedy == "bind it"
+    assert one.found == f"a file of somebody: {DEV} is its name: dhcp4"
+    silent = replace(file, who="", stanzas=(replace(stanza, says=""),))
+    assert only(lambda facts: replace(facts, foreign=Known((silent,)))).found == f"a file: {DEV} is its name"
 
 
 def test_a_node_without_record_is_one_line() -> None:
     fresh = {n: replace(node, record=None, files={}, addresses={}, mtu=1500) for n, node in settled().items()}
     facts = healthy() | {"spark-2": fresh["spark-2"].facts()}
     assert [(d.node, d.kind) for d in drift(CLUSTER.name, desired(), facts, {})] == [("spark-2", "no record")]
+    bare = facts | {"spark-2": replace(facts["spark-2"], image=Absent("no"))}
+    assert [(d.node, d.kind) for d in drift(CLUSTER.name, desired(), bare, {})] == [("spark-2", "no record")]
+    mine = facts | {"spark-2": with_file(NETPLAN, FileState(0o600, 0, 0, "mine"))(facts["spark-2"])}
+    said = [(d.kind, d.subject, d.found) for d in drift(CLUSTER.name, desired(), mine, {})][1:]
+    assert said == [("left over", NETPLAN, "a file that is on no record")]
 
 
 def test_another_cluster_and_an_interrupted_run() -> None:
@@ -252,10 +311,12 @@ def test_another_cluster_and_an_interrupted_run() -> None:
     assert run.kind == "interrupted" and "recover" in run.remedy
 
 
-@pytest.mark.parametrize("fact", ["netdevs", "record", "run", "foreign", "netplan_files", "unit", "image", "routes"])
+@pytest.mark.parametrize(
+    "fact", ["netdevs", "record", "run", "foreign", "netplan_files", "unit", "image", "routes", "container"]
+)
 def test_what_cannot_be_read_is_said(fact: str) -> None:
     drifts = found(lambda facts: replace(facts, **{fact: Unknown("planted")}))
-    assert [(d.kind, d.found) for d in drifts if d.kind == "unreadable"] == [("unreadable", "planted")]
+    assert [(d.kind, d.found) for d in drifts] == [("unreadable", "planted")]
 
 
 def test_a_file_that_cannot_be_read_is_said() -> None:
