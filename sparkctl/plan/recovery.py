@@ -98,7 +98,7 @@ def _contradictions(run: RunState, header: RunHeader, entries: tuple[Entry, ...]
         yield f"{ROOT}/journal is truncated: the run is confirmed, and the journal does not say so"
     elif run.stages and "started" not in said:
         yield f"{ROOT}/journal is truncated: stage {run.stages[0]} was begun, and the journal does not say so"
-    elif run.state not in ("begun", "prepared") and "intended" not in said:
+    elif "intended" not in said:
         yield f"{ROOT}/journal is truncated: it does not begin with the intention"
 
 
