@@ -17,6 +17,20 @@ def test_the_shipped_ones_load_and_name_their_stages() -> None:
     assert [s.stage for s in load("down").stages] == ["engine", "network"]
 
 
+def test_each_stage_is_found_by_its_kind_wherever_it_stands() -> None:
+    up, down = load("up"), load("down")
+    assert (up.network(), up.engine()) == up.stages and (down.engine(), down.network()) == down.stages
+    assert up.only("engine").network() is None and up.only("network").engine() is None
+    assert up.only(None) == up
+
+
+@pytest.mark.parametrize(("stage", "timeout"), [("engine", 60), ("network", 59), ("network", 20)])
+def test_an_engine_needs_a_minute_to_confirm_and_the_network_less(stage: str, timeout: int, tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(HEAD + f"confirm_timeout: {timeout}\nstages: [{{stage: {stage}}}]\n")
+    assert load(path).confirm_timeout == timeout
+
+
 def test_only_keeps_one_stage_and_refuses_an_unknown_one() -> None:
     assert [s.stage for s in load("up").only("network").stages] == ["network"]
     with pytest.raises(UsageError, match="no stage 'fabric'"):
@@ -31,13 +45,15 @@ def test_only_keeps_one_stage_and_refuses_an_unknown_one() -> None:
         (HEAD + "stages: [{stage: network, loop: 3}]\n", "loop"),
         (HEAD + "confirm_timeout: 5\nstages: [{stage: network}]\n", "confirm_timeout"),
         (HEAD + "confirm_timeout: 30\nstages: [{stage: engine}]\n", "at least 60"),
+        (HEAD + "confirm_timeout: 59\nstages: [{stage: engine}]\n", "the file"),
         ("{", "cannot be read"),
+        ("\udcff", "cannot be read"),
         ("", "the file"),
     ],
 )
 def test_a_bad_one_is_refused_with_its_reason(text: str, words: str, tmp_path: Path) -> None:
     path = tmp_path / "bad.yaml"
-    path.write_text(text)
+    path.write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(UsageError) as caught:
         load(path)
     assert words in caught.value.message and str(path) in caught.value.message

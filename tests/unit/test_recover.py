@@ -9,7 +9,7 @@ import pytest
 
 from sparkctl.errors import Refused
 from sparkctl.facts.base import parsed
-from sparkctl.facts.record import Record, RunHeader, parse_journal, parse_lock, parse_run
+from sparkctl.facts.record import Record, RunHeader, RunState, parse_journal, parse_lock, parse_run
 from sparkctl.facts.snapshot import NodeFacts, Questions, snapshot
 from sparkctl.outcome import Absent, Fact, Known, Unknown
 from sparkctl.plan.recovery import recovery
@@ -41,6 +41,63 @@ def finished(run: str = RUN) -> NodeFacts:
 def way(**facts: NodeFacts) -> str | None:
     found = recovery("dual", {name.replace("_", "-"): known for name, known in facts.items()})
     return found and found.direction
+
+
+def lines(*states: str) -> str:
+    """A journal with entries of these states."""
+    return "".join(line + "\n" for line in JOURNAL.splitlines() if json.loads(line)["state"] in states)
+
+
+WAYS: tuple[tuple[dict[str, NodeFacts], str, str], ...] = (
+    ({"spark-1": node("confirmed"), "spark-2": node("confirmed")}, "finish", "every node had confirmed it"),
+    ({"spark-1": node("confirmed"), "spark-2": finished()}, "finish", "every node had confirmed it, and spark-2 had finished"),
+    ({"spark-1": node("confirmed"), "spark-2": node("armed")}, "undo", "spark-2 had not confirmed it"),
+    ({"spark-1": node("confirmed"), "spark-2": node(None)}, "undo", "spark-2 had put itself back"),
+    ({"spark-1": replace(node("begun"), run=Known(RunState("begun", (), None)))}, "undo", "it had changed nothing yet"),
+    ({"spark-1": replace(node(None), lock=Known(RUN))}, "undo", "it held the lock and had changed nothing yet"),
+)
+
+
+@pytest.mark.parametrize(("facts", "direction", "reason"), WAYS)
+def test_each_way_says_why(facts: dict[str, NodeFacts], direction: str, reason: str) -> None:
+    found = recovery("dual", facts)
+    assert found is not None and (found.direction, found.reason) == (direction, reason)
+    assert found.nodes == tuple(n for n, known in facts.items() if isinstance(known.run, Known) or isinstance(known.lock, Known))
+
+
+@pytest.mark.parametrize(("action", "recorded"), [("up", True), ("reprovision", True), ("down", False)])
+def test_a_record_stays_after_all_but_a_teardown(action: str, recorded: bool) -> None:
+    found = recovery("dual", {"spark-1": node("armed", head=header(action))})
+    assert found is not None and found.recorded is recorded and found.fingerprints == {"spark-1": "f"}
+    begun = recovery("dual", {"spark-1": replace(node("begun"), run=Known(RunState("begun", (), None)))})
+    assert begun is not None and not begun.recorded and begun.fingerprints == {}
+
+
+@pytest.mark.parametrize(
+    ("state", "stages", "journal", "doubt"),
+    [
+        ("armed", "", lines("intended", "armed"), ""),
+        ("armed", "network", lines("intended", "armed", "started"), ""),
+        ("armed", "network", lines("intended", "armed"), "stage network was begun"),
+        ("reverting", "", lines("armed"), "it does not begin with the intention"),
+        ("confirmed", "network", lines("intended", "armed", "started", "done"), "the run is confirmed"),
+        ("confirmed", "network", lines("confirmed", "started"), "it does not begin with the intention"),
+        ("armed", "", "", "it is empty"),
+    ],
+)
+def test_what_a_node_shows_must_be_in_its_journal(state: str, stages: str, journal: str, doubt: str) -> None:
+    facts = {"spark-1": node(state, stages=stages, journal=journal)}
+    if not doubt:
+        found = recovery("dual", facts)
+        assert found is not None and found.direction == "undo"
+        return
+    with pytest.raises(Refused, match=doubt):
+        recovery("dual", facts)
+
+
+def test_a_journal_that_is_not_there_is_missing() -> None:
+    with pytest.raises(Refused, match="spark-1: /var/lib/sparkctl/journal is missing"):
+        way(spark_1=replace(node("armed"), journal=Absent()), spark_2=node(None))
 
 
 def test_nothing_interrupted_is_nothing_to_recover() -> None:
@@ -90,8 +147,9 @@ def test_a_node_of_another_inventory_is_refused() -> None:
 def test_two_dead_runs_are_not_mixed() -> None:
     other = header().model_copy(update={"run": "99999999"})
     entries = JOURNAL.replace(RUN, "99999999")
-    with pytest.raises(Refused, match="more than one run"):
-        way(spark_1=node("armed"), spark_2=node("armed", head=other, journal=entries))
+    begun = replace(node("begun"), run=Known(RunState("begun", (), None)))
+    with pytest.raises(Refused, match=r"more than one run: spark-1: run abcd1234, spark-2: run 99999999$"):
+        way(spark_1=node("armed"), spark_2=node("armed", head=other, journal=entries), spark_3=begun)
 
 
 @pytest.mark.parametrize("cut", range(len(JOURNAL)))
