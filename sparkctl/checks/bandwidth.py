@@ -46,10 +46,8 @@ def rail_bandwidth(view: View) -> Iterator[Verdict]:
     load = loaded(view)
     if load is None:
         return
-    alone = {
-        trial.lanes[0]: f.value.gbits or 0.0 for trial, (f,) in trials(load, "bandwidth", 1) if isinstance(f, Known)
-    }
-    for trial, (fact,) in trials(load, "bandwidth", 1):
+    alone = {trial.lanes[0]: f.value.gbits or 0.0 for trial, (f,) in trials(load, "bandwidth") if isinstance(f, Known)}
+    for trial, (fact,) in trials(load, "bandwidth"):
         lane = trial.lanes[0]
         if isinstance(fact, Known):
             yield _alone(view, lane, fact.value, alone)
@@ -126,7 +124,7 @@ def _nodes(lane: Lane) -> tuple[str, str]:
 
 def _way(lane: Lane, alone: Alone, limit: float) -> str:
     """Which end, where the other direction is fine."""
-    back = alone.get(Lane(lane.server, lane.client))
+    back = alone.get(lane.back)
     if back is None or back < limit:
         return ""
     return f"; one direction only: {lane.client.node} sends or {lane.server.node} receives badly ({back:.0f} Gb/s back)"
@@ -162,7 +160,7 @@ def rails_bandwidth(view: View) -> Iterator[Verdict]:
     yield from unasked(view, "rails-bandwidth")
     load = loaded(view)
     if load is not None:
-        yield from _together(view, load) if any(trials(load, "bandwidth", 2)) else _alone_only(view)
+        yield from _together(view, load) if any(trials(load, "bandwidth", "rails")) else _alone_only(view)
 
 
 def _alone_only(view: View) -> Iterator[Verdict]:
@@ -172,7 +170,7 @@ def _alone_only(view: View) -> Iterator[Verdict]:
 
 
 def _together(view: View, load: Load) -> Iterator[Verdict]:
-    for trial, facts in trials(load, "bandwidth", 2):
+    for trial, facts in trials(load, "bandwidth", "rails"):
         where = str(trial.lanes[0]).replace(" rail A", " rails A and B")
         known = [fact.value for fact in facts if isinstance(fact, Known)]
         if len(known) == len(facts):
@@ -220,10 +218,10 @@ def latency(view: View) -> Iterator[Verdict]:
     load = loaded(view)
     if load is None:
         return
-    if not any(trials(load, "latency", 1)):
+    if not any(trials(load, "latency")):
         reason = "not measured: verify --load without --quick does"
         yield Verdict("rail-latency", "skipped", EVERYWHERE, reason)
-    for trial, (fact,) in trials(load, "latency", 1):
+    for trial, (fact,) in trials(load, "latency"):
         if isinstance(fact, Known):
             yield _latency(view, trial.lanes[0], fact.value)
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from sparkctl.checks.base import View, check, end, rail
-from sparkctl.checks.transport import CAUSES, LAB, loaded, trials, unasked
+from sparkctl.checks.transport import CAUSES, LAB, loaded, unasked
 from sparkctl.fabric.model import Attachment
 from sparkctl.loadtest.perftest import SIZE
 from sparkctl.loadtest.results import Load
@@ -42,12 +42,11 @@ def rdma_counters(view: View) -> Iterator[Verdict]:
 def _claimed(load: Load, attachment: Attachment) -> dict[str, int]:
     """Bytes that perftest says this end sent and received."""
     found = {"sent": 0, "received": 0}
-    for lanes in (1, 2):
-        for trial, facts in trials(load, "bandwidth", lanes):
-            for lane, fact in zip(trial.lanes, facts, strict=True):
-                moved = fact.value.iterations * SIZE if isinstance(fact, Known) else 0
-                found["sent"] += moved * (lane.client == attachment)
-                found["received"] += moved * (lane.server == attachment)
+    for trial, facts in load.measured.items():
+        for lane, fact in zip(trial.lanes, facts, strict=True):
+            moved = fact.value.iterations * SIZE if isinstance(fact, Known) and trial.tool == "bandwidth" else 0
+            found["sent"] += moved * (lane.client == attachment)
+            found["received"] += moved * (lane.server == attachment)
     return found
 
 

@@ -18,6 +18,8 @@ class Thresholds:
     rail_pass: float = limit(90, "Gb/s", "facts ff3.4: one rail alone passes from here; healthy is 109 to 112")
     rail_fail: float = limit(80, "Gb/s", "facts ff3.4: one rail alone fails below; NVIDIA's helper uses 80")
     rails_pass: float = limit(175, "Gb/s", "facts ff3.4: both rails together, NVIDIA's own gate")
+    duplex_pass: float = limit(0.85, "of one way + one way", "facts N1: their gate of 190 of 2 x 109; healthy is 0.98")
+    duplex_degraded: float = limit(0.7, "of one way + one way", "facts N1: degraded is 0.55, 0.12 at worst")
     degraded_low: float = limit(
         6, "Gb/s", "facts ff2: a degraded ConnectX-7 moved 6.6 and more; facts ff17, ff45: a bridge 4.85, 4.47"
     )

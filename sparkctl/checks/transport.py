@@ -33,9 +33,9 @@ def loaded(view: View) -> Load | None:
     return None if view.cluster.fabric.transport == "tcp" else view.load
 
 
-def trials(load: Load, tool: Tool, lanes: int) -> Iterator[tuple[Trial, tuple[Fact[Measure], ...]]]:
-    """The trials of `tool` with so many lanes at once, and what came of each."""
-    return ((t, facts) for t, facts in load.measured.items() if t.tool == tool and len(t.lanes) == lanes)
+def trials(load: Load, tool: Tool, kind: str = "alone") -> Iterator[tuple[Trial, tuple[Fact[Measure], ...]]]:
+    """The trials of `tool` of one `Trial.kind`, and what came of each."""
+    return ((t, facts) for t, facts in load.measured.items() if t.tool == tool and t.kind == kind)
 
 
 def ends_of(lanes: Iterable[Lane]) -> tuple[RailEnd, ...]:

@@ -137,7 +137,7 @@ def prove(wish: Wish, desk: Desk) -> None:
         site = replace(opened, expect=wish.expect)
         _see_older(wish, site)
         written = _text(desk.inventory) if wish.save is not None else ""
-        found = await verify(site, load=wish.load, thresholds=wish.thresholds)
+        found = await verify(opened, load=wish.load, thresholds=wish.thresholds, expect=wish.expect)
         proof = _proof(site, wish, found)
         _show(proof, desk)
         lost = _keep(proof, wish, site, found, desk, written)

@@ -95,22 +95,20 @@ class Measuring:
         title, begun = _title(trial), time.monotonic()
         client, server = trial.lanes[0].client.node, trial.lanes[0].server.node
         self.fleet.observer(Phase(title, (client, server)))
-        spoken = await self._ends(trial, client, server)
-        here, there = map(_spoken, spoken)
+        ended = {node: _spoken(result) for node, result in (await self._ends(trial, (server, client))).items()}
         bound = self.effort.among(len(trial.lanes)).bound
-        lanes = enumerate(trial.lanes)
-        found = tuple(said.outcome(lane, _end(here, k), _end(there, k), bound) for k, lane in lanes)
+        found = tuple(
+            said.outcome(lane, _end(ended[lane.client.node], k), _end(ended[lane.server.node], k), bound)
+            for k, lane in enumerate(trial.lanes)
+        )
         wrong = "; ".join(fact.reason for fact in found if not isinstance(fact, Known))
         self.fleet.observer(Ended(title, client, time.monotonic() - begun, wrong))
         return found
 
-    async def _ends(self, trial: Trial, client: str, server: str) -> tuple[Result, Result]:
+    async def _ends(self, trial: Trial, nodes: Iterable[str]) -> dict[str, Result]:
         """Both ends at once; when one of them fails, the other has nothing to wait for."""
         port = next(self.ports)
-        tasks = {
-            asyncio.create_task(self._one(server, self._serving(trial, port))): server,
-            asyncio.create_task(self._one(client, self._writing(trial, port))): client,
-        }
+        tasks = {asyncio.create_task(self._one(node, self._part(node, trial, port))): node for node in nodes}
         try:
             done, left = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if left and not all(_went_well(task.result()) for task in done):
@@ -119,8 +117,7 @@ class Measuring:
         finally:
             for task in tasks:
                 task.cancel()
-        there, here = (task.result() for task in tasks)
-        return here, there
+        return {node: task.result() for task, node in tasks.items()}
 
     async def _nudge(self, nodes: Iterable[str]) -> None:
         """Stop what waits in vain. It says so itself, by its status: nothing is lost with this answer."""
@@ -132,13 +129,13 @@ class Measuring:
         except AccessRefused as error:
             return Lost(error.message)
 
-    def _serving(self, trial: Trial, port: int) -> Command:
-        ends = (End(lane.server.half.rdma, self.gid(lane.server)) for lane in trial.lanes)
-        return commands.command(self.token, trial.tool, ends, self.effort.among(len(trial.lanes)), port)
-
-    def _writing(self, trial: Trial, port: int) -> Command:
+    def _part(self, node: str, trial: Trial, port: int) -> Command:
+        """What `node` does of each lane: it serves, or writes to the address of the other end."""
         ends = (
-            End(lane.client.half.rdma, self.gid(lane.client), str(lane.server.address.ip)) for lane in trial.lanes
+            End(lane.server.half.rdma, self.gid(lane.server))
+            if lane.server.node == node
+            else End(lane.client.half.rdma, self.gid(lane.client), str(lane.server.address.ip))
+            for lane in trial.lanes
         )
         return commands.command(self.token, trial.tool, ends, self.effort.among(len(trial.lanes)), port)
 
@@ -166,6 +163,8 @@ def _left(wrong: Mapping[str, str]) -> Note:
 
 
 def _title(trial: Trial) -> str:
+    if trial.kind == "ways":
+        return f"{trial.tool} {trial.both_ways}"
     rails = "+".join(lane.client.rail for lane in trial.lanes)
     return f"{trial.tool} {trial.lanes[0].client.node} -> {trial.lanes[0].server.node} rail {rails}"
 

@@ -10,7 +10,7 @@ from sparkctl.checks.thresholds import DEFAULTS, Thresholds
 from sparkctl.commands.base import Effect
 from sparkctl.commands.canary import Answer, Watch
 from sparkctl.engines import engine_of
-from sparkctl.execute.load import LoadLevel, measured
+from sparkctl.execute.load import Expect, LoadLevel, measured
 from sparkctl.execute.read_facts import gather_all, questions
 from sparkctl.execute.readiness import ask_once
 from sparkctl.execute.site import Site
@@ -39,14 +39,24 @@ class Verified:
 
 
 async def verify(
-    site: Site, *, pings: bool = True, load: LoadLevel = "none", thresholds: Thresholds = DEFAULTS
+    site: Site,
+    *,
+    pings: bool = True,
+    load: LoadLevel = "none",
+    thresholds: Thresholds = DEFAULTS,
+    expect: Expect | None = None,
 ) -> Verified:
-    """Every check: facts, pings and survey in one round trip, the canary in a second, then what loads the nodes."""
+    """Every check: facts, pings and survey in one round trip, the canary in a second, then what loads the nodes.
+
+    `expect`: how to judge, where it is not as the site itself: an emulated node keeps an emulator's time for its tests.
+    """
     facts, silent = await gather_all(site.fleet, questions(site.cluster, site.fabric, pings=pings, survey=True))
     asked = await canary(site, facts, silent)
-    emulated, level = site.expect == "lab", "none" if silent else load
+    judged = expect or site.expect
+    emulated, level = "lab" in (site.expect, judged), "none" if silent else load
     found = await measured(site.fleet, site.cluster, site.fabric, facts, level, emulated=emulated)
-    verdicts = judge(replace(site.view(facts, asked, silent=silent), load=found, thresholds=thresholds))
+    seen = site.view(facts, asked, silent=silent)
+    verdicts = judge(replace(seen, load=found, thresholds=thresholds, expect=judged))
     return Verified(verdicts, _answer(asked), facts, found)
 
 

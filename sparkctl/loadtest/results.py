@@ -26,6 +26,11 @@ class Lane:
         a, b = self.client, self.server
         return RailEnd(a.node, a.half.port, a.rail), RailEnd(b.node, b.half.port, b.rail)
 
+    @property
+    def back(self) -> Lane:
+        """The other way along the same rail."""
+        return Lane(self.server, self.client)
+
     def __str__(self) -> str:
         ends = (f"{end.node}:{end.half.port}" for end in (self.client, self.server))
         return f"{' -> '.join(ends)} rail {self.client.rail}"
@@ -33,10 +38,22 @@ class Lane:
 
 @dataclass(frozen=True)
 class Trial:
-    """One measurement: one lane alone, or the lanes of both rails together (same nodes, same direction)."""
+    """One measurement: a lane alone, the lanes of both rails together (one direction), or both ways of one rail."""
 
     tool: Tool
     lanes: tuple[Lane, ...]
+
+    @property
+    def kind(self) -> Literal["alone", "rails", "ways"]:
+        """Which of the three it is."""
+        if len(self.lanes) < 2:
+            return "alone"
+        return "ways" if self.lanes[1] == self.lanes[0].back else "rails"
+
+    @property
+    def both_ways(self) -> str:
+        """Its rail as the place of what goes both ways."""
+        return str(self.lanes[0]).replace(" -> ", " <-> ")
 
     @property
     def nodes(self) -> frozenset[str]:

@@ -29,7 +29,7 @@ class Pair:
     @property
     def back(self) -> tuple[Lane, ...]:
         """The lanes in the other direction."""
-        return tuple(Lane(lane.server, lane.client) for lane in self.lanes)
+        return tuple(lane.back for lane in self.lanes)
 
 
 Pairs: TypeAlias = tuple[Pair, ...]
@@ -49,13 +49,15 @@ def schedule(fabric: Fabric, *, quick: bool = False) -> Rounds:
 
 
 def _trials(pair: Pair, quick: bool) -> tuple[Trial, ...]:
-    """Each rail alone, both together, the latency of each, all in both directions; `quick`: each rail alone."""
+    """Each rail alone, both together, the latency of each, all in both directions, and each rail both ways at once, as
+    collectives use it; `quick`: each rail alone."""
     lanes = [lane for both in zip(pair.lanes, pair.back, strict=True) for lane in both]
     alone = [Trial("bandwidth", (lane,)) for lane in lanes]
     if quick:
         return tuple(alone)
     together = [Trial("bandwidth", lanes) for lanes in (pair.lanes, pair.back)] if len(pair.lanes) > 1 else []
-    return (*alone, *together, *(Trial("latency", (lane,)) for lane in lanes))
+    ways = [Trial("bandwidth", (lane, lane.back)) for lane in pair.lanes]
+    return (*alone, *together, *ways, *(Trial("latency", (lane,)) for lane in lanes))
 
 
 Ends: TypeAlias = tuple[tuple[Attachment, ...], ...]

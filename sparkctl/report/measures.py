@@ -8,13 +8,14 @@ from dataclasses import asdict, dataclass
 from sparkctl.loadtest.results import Gathered, Load, Measure, Trial
 from sparkctl.outcome import Fact, Known, RailEnd
 
-BETTER = {"bandwidth": "more", "both rails": "more", "all-gather": "more", "latency": "less"}
+BETTER = {"bandwidth": "more", "both rails": "more", "both ways": "more", "all-gather": "more", "latency": "less"}
 """Which way is up, by the kind of test."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One number; `value` None: there is none, and `note` says why. A lane beside the other rail is `beside`.
+    """One number; `value` None: there is none, and `note` says why. A lane beside the other rail is `beside`, one
+    against the other way of its own rail `each way`.
 
     `ends`: the client's and the server's, of one lane.
     """
@@ -33,7 +34,7 @@ def rows(load: Load | None) -> tuple[Row, ...]:
         return ()
     found = [row for trial, facts in load.measured.items() for row in _trial(trial, facts)]
     found += [_gathered(load.gathered)] if load.gathered is not None else []
-    order = ("bandwidth", "beside", "both rails", "latency", "all-gather")
+    order = ("bandwidth", "beside", "both rails", "each way", "both ways", "latency", "all-gather")
     return tuple(sorted(found, key=lambda row: order.index(row.test)))
 
 
@@ -44,16 +45,18 @@ def as_values(load: Load | None) -> list[dict[str, object]] | None:
 
 def _trial(trial: Trial, facts: Sequence[Fact[Measure]]) -> Iterator[Row]:
     unit = "Gb/s" if trial.tool == "bandwidth" else "us"
-    test = "beside" if len(trial.lanes) > 1 else trial.tool
+    test = {"rails": "beside", "ways": "each way"}.get(trial.kind, trial.tool)
     values = []
     for lane, fact in zip(trial.lanes, facts, strict=False):
         values.append(_value(fact))
         yield Row(test, str(lane), values[-1], unit, _note(fact), lane.ends)
-    if len(trial.lanes) > 1 and trial.tool == "bandwidth":
+    if trial.kind != "alone":
         known = [value for value in values if value is not None]
         whole = round(sum(known), 3) if len(known) == len(trial.lanes) else None
-        where = str(trial.lanes[0]).rpartition(" rail ")[0]
-        yield Row("both rails", where, whole, unit, "" if whole is not None else "a rail was not measured")
+        rails = trial.kind == "rails"
+        where = str(trial.lanes[0]).rpartition(" rail ")[0] if rails else trial.both_ways
+        missing = f"a {'rail' if rails else 'way'} was not measured" if whole is None else ""
+        yield Row(f"both {trial.kind}", where, whole, unit, missing)
 
 
 def _value(fact: Fact[Measure]) -> float | None:

@@ -246,7 +246,7 @@ def record(cluster: Cluster, rendering: NodeRendering) -> Record:
 
 
 def loaded(cluster: Cluster, fabric: Fabric) -> Load:
-    """Every pair of neighbours measured: each rail alone and both together, both ways; then an all-gather."""
+    """Every pair of neighbours measured: each rail alone, both together, both ways at once; then an all-gather."""
     measured = {trial: tuple(Known(_measure(trial)) for _ in trial.lanes) for trial in trials(fabric)}
     before: Mapping[str, Fact[dict[str, dict[str, int]]]] = {
         n.name: Known(counters(fabric, n.name, moved=0)) for n in cluster.nodes
@@ -259,11 +259,13 @@ def loaded(cluster: Cluster, fabric: Fabric) -> Load:
 
 
 def trials(fabric: Fabric) -> Iterator[Trial]:
-    """Every pair of nodes that share a segment, in both directions: per rail, both rails together, latency."""
+    """Every pair of nodes that share a segment, in both directions: per rail, both rails together, latency; each rail both ways."""
     for one, other in combinations(fabric.attachments, 2):
         if other.rail == one.rail == "A" and one.segment == other.segment and one.node != other.node:
             for client, server in ((one, other), (other, one)):
                 yield from _between(fabric, client, server)
+            ends = zip(_port(fabric, one), _port(fabric, other), strict=True)
+            yield from (Trial("bandwidth", (Lane(a, b), Lane(b, a))) for a, b in ends)
 
 
 def _between(fabric: Fabric, client: Attachment, server: Attachment) -> Iterator[Trial]:
@@ -283,4 +285,4 @@ def _measure(trial: Trial) -> Measure:
     tool: Tool = trial.tool
     if tool == "latency":
         return Measure(tool, None, 1.47, 3, 4096, 10000)
-    return Measure(tool, 111.8 if len(trial.lanes) == 1 else 98.04, None, 3, 4096, 70000)
+    return Measure(tool, {"alone": 111.8, "rails": 98.04, "ways": 106.5}[trial.kind], None, 3, 4096, 20000 if trial.kind == "ways" else 70000)

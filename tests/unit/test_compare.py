@@ -186,8 +186,26 @@ def test_what_quick_does_not_test_is_left_out_and_a_fault_is_not() -> None:
 
 
 def test_what_runs_under_load_is_said_by_the_checks() -> None:
-    assert {"rail-bandwidth", "rails-bandwidth", "rail-latency", "rdma-counters", "nccl-gather"} == UNDER_LOAD
+    assert {"rail-bandwidth", "rails-bandwidth", "rail-duplex", "rail-latency", "rdma-counters", "nccl-gather"} == UNDER_LOAD
     assert UNDER_LOAD | {"perftest"} == OF_HARDWARE
+
+
+def test_a_degraded_duplex_state_is_news() -> None:
+    view = healthy("dual")
+    assert view.load is not None
+    of = {True: 0.5, False: 1.0}
+    scaled = {
+        t: tuple(Known(replace(f.value, gbits=f.value.gbits * of[t.kind == "ways"])) for f in facts if isinstance(f, Known) and f.value.gbits)
+        for t, facts in view.load.measured.items()
+        if t.tool == "bandwidth"
+    }
+    sick = replace(view, load=replace(view.load, measured={**view.load.measured, **scaled}))
+    found = compare.compare(written(view), judge(sick), measures.rows(sick.load))
+    assert [(turn.id, turn.where, change_of(turn)) for turn in found.turns] == [
+        ("rail-duplex", f"spark-1:p1 <-> spark-2:p1 rail {rail}", "pass -> warn") for rail in "AB"
+    ]
+    assert {(move.id, move.worse) for move in found.moves} == {("each way", True), ("both ways", True)}
+    assert len(found.moves) == 2 * 3, "both ways of both rails, and their sums"
 
 
 GOOD: dict[str, Any] = {"cluster": "dual", "verdicts": [{"id": "a", "state": "pass", "where": "w"}]}

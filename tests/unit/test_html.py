@@ -139,7 +139,7 @@ def test_what_was_not_measured_says_why() -> None:
     load = replace(proof.load, measured=measured, gathered=Absent("no GPU"))
     found = measures.rows(load)
     assert {row.value for row in found} == {None}
-    assert {row.note for row in found} == {"perftest hung", "a rail was not measured", "no GPU"}
+    assert {row.note for row in found} == {"perftest hung", "a rail was not measured", "a way was not measured", "no GPU"}
     assert "perftest hung" in page(replace(proof, load=load))
 
 

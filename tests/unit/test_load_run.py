@@ -93,7 +93,7 @@ def test_everything_is_measured_one_trial_per_node_at_a_time(inventory: str) -> 
     assert {node.most for node in nodes.values()} == {1}
     assert set(found.before) == set(found.after) == set(nodes)
     assert found.after[next(iter(nodes))] == Known({"rocep1s0f1": {"port_xmit_data": 7}})
-    assert len([e for e in events if isinstance(e, Ended) and " -> " in e.title]) == len(planned)
+    assert len([e for e in events if isinstance(e, Ended) and e.title.startswith(("bandwidth ", "latency "))]) == len(planned)
     assert all(gate.ceiling is Effect.READ for gate in fleet.gates.values()), "the gates are closed again"
 
 
@@ -167,9 +167,9 @@ def test_what_does_not_connect_is_tried_once_and_the_other_rail_all_the_same() -
     fleet, nodes, _ = fleet_of("dual", {"spark-1": deaf, "spark-2": deaf})
     found = measured("dual", fleet)
     absent = [t for t, facts in found.measured.items() if any(isinstance(fact, Absent) for fact in facts)]
-    assert len(absent) == 6, "rail A both ways, both rails both ways, latency both ways"
+    assert len(absent) == 7, "rail A each way, both rails each way, rail A both ways at once, latency each way"
     assert all("A" in {lane.client.rail for lane in trial.lanes} for trial in absent)
-    assert len([title for title in nodes["spark-1"].ran if title in TRIALS]) == 1 + 4
+    assert len([title for title in nodes["spark-1"].ran if title in TRIALS]) == 1 + 5
 
 
 def test_a_rail_that_did_connect_is_tried_once_more() -> None:
@@ -185,7 +185,7 @@ def test_a_rail_that_did_connect_is_tried_once_more() -> None:
     fleet, _, _ = fleet_of("dual", {"spark-1": once_deaf, "spark-2": once_deaf})
     found = measured("dual", fleet)
     assert all(isinstance(fact, Known) for facts in found.measured.values() for fact in facts)
-    assert len(writers) == 1 + len(found.measured)
+    assert len(writers) == 1 + sum(2 if trial.kind == "ways" else 1 for trial in found.measured)
     ports = [line.split(" -p ")[1].split()[0] for line in writers]
     assert len(ports) == len(set(ports)), "what is left of one trial is never taken for the next"
 
@@ -203,10 +203,10 @@ def test_what_need_not_be_tried_is_not() -> None:
     facts = {str(lane): fact for t, facts in found.measured.items() for lane, fact in zip(t.lanes, facts, strict=True)}
     assert all(isinstance(fact, Unknown) for lane, fact in facts.items() if lane.endswith("B"))
     alone = [facts for trial, facts in found.measured.items() if {x.client.rail for x in trial.lanes} == {"A"}]
-    assert len(alone) == 4 and all(isinstance(fact, Known) for facts in alone for fact in facts)
-    together = [facts for trial, facts in found.measured.items() if len(trial.lanes) == 2]
+    assert len(alone) == 5 and all(isinstance(fact, Known) for facts in alone for fact in facts)
+    together = [facts for trial, facts in found.measured.items() if trial.kind == "rails"]
     assert set(sum(together, ())) == {Unknown("not run: no carrier")}
-    assert len([title for title in nodes["spark-1"].ran if title in TRIALS]) == 4
+    assert len([title for title in nodes["spark-1"].ran if title in TRIALS]) == 5
 
 
 def interrupted(example: str, fleet: Fleet) -> None:
@@ -238,3 +238,31 @@ def test_what_cannot_be_stopped_is_said() -> None:
     interrupted("dual", fleet)
     said = events[-1]
     assert isinstance(said, Note) and "could not be stopped (spark-2: unknown outcome: no answer)" in said.text
+
+
+def test_both_ways_of_a_rail_are_written_at_once_and_each_is_named() -> None:
+    """Each node serves one way and writes the other; what one of them says is never taken for the other way."""
+    sent: dict[str, list[list[str]]] = {"spark-1": [], "spark-2": []}
+
+    def node(name: str, rate: float) -> Callable[[Command], Result | BaseException]:
+        def answer(command: Command) -> Result:
+            lanes = [line for line in command.script.splitlines() if line.startswith("lane ")]
+            roles = [line.split()[3] for line in lanes]
+            if sorted(roles) != ["client", "server"]:
+                return healthy_answer(command)
+            sent[name].append(lanes)
+            said = (f"lane {k} 0 {coded(real_json(BW_average=rate) if roles[k] == 'client' else '')} =\n" for k in range(2))
+            return Ok("".join(said))
+
+        return answer
+
+    fleet, _, _ = fleet_of("dual", {"spark-1": node("spark-1", 60), "spark-2": node("spark-2", 30)})
+    found = {t: facts for t, facts in measured("dual", fleet).measured.items() if t.kind == "ways"}
+    assert [t.both_ways for t in found] == [f"spark-1:p1 <-> spark-2:p1 rail {rail}" for rail in "AB"]
+    for facts in found.values():
+        assert [fact.value.gbits for fact in facts if isinstance(fact, Known)] == [60, 30]
+    for one, other in zip(sent["spark-1"], sent["spark-2"], strict=True):
+        assert [line.split()[3] for line in one] == ["client", "server"] == [line.split()[3] for line in reversed(other)]
+        assert all(" -D 4" in line for line in (*one, *other))
+        ports = [[line.split(" -p ")[1].split()[0] for line in lanes] for lanes in (one, other)]
+        assert ports[0] == ports[1] and len(set(ports[0])) == 2

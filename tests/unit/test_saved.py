@@ -228,7 +228,7 @@ def test_a_short_secret_leaves_the_report_a_report() -> None:
     kept = old.verdicts[0]
     assert (kept.state, kept.message, kept.measured) == (said.state, f"the spark-1 of {GONE}", GONE)
     values = json.loads(written["verdicts.json"])
-    assert {row["note"] for row in values["load"]} <= {f"no {GONE}", "a rail was not measured"}
+    assert {row["note"] for row in values["load"]} <= {f"no {GONE}", "a rail was not measured", "a way was not measured"}
     assert values["compared"]["turns"][0] | {"said": ""} == asdict(replace(turn, said=""))
     assert (values["compared"]["turns"][0]["said"], values["compared"]["moves"][0]["after"]) == (f"a {GONE}", GONE)
     assert 'class="' in written["report.html"]

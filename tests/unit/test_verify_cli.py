@@ -72,9 +72,9 @@ class Asked:
         """The way to nobody."""
         return Site(self.proof.cluster, self.proof.fabric)
 
-    async def verify(self, site: Site, *, load: str, thresholds: Thresholds) -> SimpleNamespace:
+    async def verify(self, site: Site, *, load: str, thresholds: Thresholds, expect: str) -> SimpleNamespace:
         """What was made."""
-        self.asked.append({"pings": True, "load": load, "expect": site.expect, "thresholds": thresholds})
+        self.asked.append({"pings": True, "load": load, "expect": expect, "thresholds": thresholds})
         found = self.proof.load if load != "none" else None
         raw = {"spark-1": "password=hunter22"}
         return SimpleNamespace(verdicts=self.proof.verdicts, load=found, answer=None, raw=raw)
@@ -250,7 +250,7 @@ def test_json_for_programs(session: Asked, words: tuple[str, ...]) -> None:
     assert (said["version"], said["command"], said["cluster"], said["exit_code"]) == (1, "verify", "dual", 7)
     assert (said["expect"], said["thresholds"]) == ("real", {"latency": {"value": 9.0, "default": 5.0}})
     assert said["error"]["message"].startswith("3 verdicts")
-    assert len(said["verdicts"]) == 15 and len(said["load"]) == 15
+    assert len(said["verdicts"]) == 15 and len(said["load"]) == 21
     assert "fail     rail-mtu" in result.stderr
 
 

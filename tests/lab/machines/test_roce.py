@@ -11,7 +11,7 @@ from tests.lab.faults import catalog
 from tests.lab.faults.site import Fault, Site, misnamed, wrong
 from tests.lab.labs import LabKind, Labs, fabric
 
-RDMA = ("roce-device", "rail-gid", "rail-bandwidth", "rails-bandwidth", "rail-latency", "rdma-counters")
+RDMA = ("roce-device", "rail-gid", "rail-bandwidth", "rails-bandwidth", "rail-duplex", "rail-latency", "rdma-counters")
 
 
 def proven(site: Site, *words: str) -> Counter[str]:
@@ -47,6 +47,7 @@ def test_up_proves_both_rails_of_a_cable_in_both_directions(dual: Site, goal: Co
         "rail-gid": 4,
         "rail-bandwidth": 4,
         "rails-bandwidth": 2,
+        "rail-duplex": 2,
         "rail-latency": 4,
         "rdma-counters": 4,
     }
@@ -65,6 +66,39 @@ def test_the_right_check_names_it(dual: Site, goal: Counter[str], fault: Fault) 
     finally:
         fault.mend(dual)
     assert not problems, "\n".join(problems)
+
+
+EACH_WAY = "tc qdisc replace dev {0} root tbf rate {1}mbit burst 100kb limit 16mb"
+TOGETHER = """modprobe ifb numifbs=1; ip link set ifb0 up; tc qdisc replace dev ifb0 root tbf rate {1}mbit burst 100kb limit 16mb
+tc qdisc add dev {0} clsact
+for way in ingress egress; do tc filter add dev {0} $way matchall action mirred egress redirect dev ifb0; done"""
+FREE = "tc qdisc del dev {0} root; tc qdisc del dev {0} clsact; rmmod ifb || true"
+REAL = ("--load", "--expect", "real", "--only", "rail-duplex", "--threshold", "rail_pass=0", "--threshold", "rail_fail=0")
+"""An emulator's rates say nothing, their share does where the limit is far below what its processors move."""
+
+
+@pytest.mark.parametrize(
+    ("plant", "nodes", "state", "named"),
+    [
+        (TOGETHER, ("spark-2",), "warn", "degraded duplex state"),
+        pytest.param(EACH_WAY, ("spark-1", "spark-2"), "pass", "both ways at once", marks=pytest.mark.more),
+    ],
+    ids=["both-ways-together", "each-way-by-itself"],
+)
+def test_a_limit_on_both_ways_together_is_named(
+    dual: Site, goal: Counter[str], plant: str, nodes: tuple[str, ...], state: str, named: str
+) -> None:
+    for node in nodes:
+        dual.root(node, plant.format(catalog.RAIL_A, 60))
+    try:
+        _, verdicts = dual.verify(*REAL)
+    finally:
+        for node in nodes:
+            dual.root(node, f"({FREE.format(catalog.RAIL_A)}) 2>/dev/null || true")
+    (found,) = [v for v in verdicts if v["where"].endswith("rail A")]
+    assert (found["state"], found["message"]) == (state, named), found["measured"]
+    assert "spark-1 -> spark-2" in found["measured"] and "spark-2 -> spark-1" in found["measured"]
+    assert ("reboot both ends, spark-1 and spark-2" in found["remedy"]) == (state == "warn")
 
 
 @pytest.mark.more
@@ -99,4 +133,4 @@ def test_up_proves_every_port(
     assert (found["roce-device"], found["rail-gid"], found["rdma-counters"]) == (ends, ends, ends)
     assert found["rail-bandwidth"] == 4 * pairs
     if load == "full":
-        assert (found["rails-bandwidth"], found["rail-latency"]) == (2 * pairs, 4 * pairs)
+        assert (found["rails-bandwidth"], found["rail-duplex"], found["rail-latency"]) == (2 * pairs, 2 * pairs, 4 * pairs)
