@@ -47,7 +47,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         f"tests/unit/test_{name}.py"
         for name in (
             "plan", "change_kinds", "diff", "steps", "blocks", "receipt", "saved", "drift", "recover", "playbook", "ground", "moves", "moved_variables", "gathered",
-            "shell", "standin", "survey_questions", "discover", "read_facts", "listen",
+            "shell", "standin", "survey_questions", "discover", "read_facts", "listen", "runner", "undo",
         )
     ),
     "node": ("tests/scenario/test_node.py",),

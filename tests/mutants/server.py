@@ -13,6 +13,7 @@ import gc
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import sys
@@ -31,8 +32,8 @@ from sparkctl import resources
 from tests.mutants.mutant import ROOT, Mutant
 from tests.scenario.world import World
 
-ROOM_TO_BREATHE, SLOWER, LONGEST = 20, 8, 240
-"""Seconds for a fork: some, and so many times what its tests took without a mutant; never more than the last."""
+ROOM_TO_BREATHE, SLOWER, LONGEST = 10, 8, 120
+"""Seconds for each test of a fork: some, and so many times what it took without a mutant; never more than the last."""
 MOST_TESTS, MOST_SECONDS = 400, 20
 """Of those that reach a mutant, so many of the nearest are run, or as many as take so long."""
 DEFINED = re.compile(r"(?m)^(\w+)\(\) \{")
@@ -139,8 +140,7 @@ class Server:
         begun, tests = time.perf_counter(), self._chosen(mutant)
         if not tests:
             return {"verdict": "not reached", "test": "", "tests": 0, "seconds": 0.0}
-        allowed = min(LONGEST, ROOM_TO_BREATHE + SLOWER * sum(self.reached.seconds[test] for test in tests))
-        verdict, test = self._forked(mutant, tests, allowed)
+        verdict, test = self._forked(mutant, tests)
         if verdict == "killed":
             self.killers[mutant.function][test] += 1
         return {"verdict": verdict, "test": test, "tests": len(tests), "seconds": round(time.perf_counter() - begun, 2)}
@@ -155,19 +155,33 @@ class Server:
         times = accumulate(self.reached.seconds[test] for test in ordered)
         return [test for test, until in zip(ordered, times, strict=True) if test is ordered[0] or until < MOST_SECONDS]
 
-    def _forked(self, mutant: Mutant, tests: list[str], allowed: float) -> tuple[str, str]:
+    def _forked(self, mutant: Mutant, tests: list[str]) -> tuple[str, str]:
         read, write = os.pipe()
         child = os.fork()
         if child == 0:
             os.close(read)
             self._in_fork(mutant, tests, write)
         os.close(write)
-        _wait(child, allowed)
-        with os.fdopen(read) as pipe:
-            said = pipe.read().splitlines()
+        said = self._heard(child, read)
         if said and said[-1] == "survived":
             return "survived", ""
         return ("killed", said[-1]) if said else ("broken", "")
+
+    def _heard(self, child: int, read: int) -> list[str]:
+        """All that a fork said when it has ended, or the time of one of its tests is over: then all of it is killed."""
+        said, until = b"", time.monotonic() + LONGEST
+        while select.select([read], [], [], max(0.0, until - time.monotonic()))[0]:
+            more = os.read(read, 1 << 16)
+            if not more:
+                break
+            said += more
+            seconds = self.reached.seconds.get(said.decode().splitlines()[-1], LONGEST)
+            until = time.monotonic() + min(LONGEST, ROOM_TO_BREATHE + SLOWER * seconds)
+        else:
+            os.killpg(child, signal.SIGKILL)
+        os.close(read)
+        os.waitpid(child, 0)
+        return said.decode().splitlines()
 
     def _in_fork(self, mutant: Mutant, tests: list[str], write: int) -> None:
         """Says the name of each test before it begins, and that all passed; never returns."""
@@ -248,17 +262,6 @@ def _code(module: CodeType, name: str) -> CodeType:
                 yield from all_of(each)
 
     return next(code for code in all_of(module) if code.co_qualname == name)
-
-
-def _wait(child: int, allowed: float) -> None:
-    """Until it ends, or its time is over: then it and all that it started is killed."""
-    until = time.monotonic() + allowed
-    while os.waitpid(child, os.WNOHANG) == (0, 0):
-        if time.monotonic() > until:
-            os.killpg(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            return
-        time.sleep(0.005)
 
 
 def main(job: str, out: str, *words: str) -> int:
