@@ -14,7 +14,8 @@ from sparkctl.report.events import Event
 from sparkctl.ssh.fleet import Fleet
 from sparkctl.ssh.transport import Counters
 from tests.scenario.transport import played
-from tests.unit.test_plan import FakeNode, pair
+from tests.unit.test_plan import CLUSTER, FABRIC, RENDERING, FakeNode, pair
+from tests.unit.test_receipt import Place
 
 T = TypeVar("T")
 HEAD, WORKER = "spark-1", "spark-2"
@@ -44,9 +45,11 @@ class Node:
     ends: dict[str, list[Answer]] = field(default_factory=dict)
     takes: dict[str, float] = field(default_factory=dict)
     counters: Counters = field(default_factory=Counters)
+    sent: list[Command] = field(default_factory=list)
 
     async def run(self, command: Command, on_line: object = None) -> Result:
         """As Transport.run."""
+        self.sent.append(command)
         await self._done(command.title)
         answer = self._answer(command.title)
         return Ok(answer.said()) if isinstance(answer, FakeNode) else answer
@@ -103,6 +106,10 @@ class Nodes:
             return played(self.clock, work)  # type: ignore[arg-type]
         except BaseException as error:
             return error
+
+    def place(self) -> Place:
+        """The cluster that they are, for verbs."""
+        return Place(CLUSTER, FABRIC, RENDERING, self.fleet, "me@here")
 
     def since(self, words: str) -> list[str]:
         """What was told after the first of these words."""
