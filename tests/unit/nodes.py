@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from sparkctl.commands.base import Command
+from sparkctl.commands.base import Command, Effect
 from sparkctl.outcome import Ok, Result
 from sparkctl.plan.compile import Run
 from sparkctl.report.events import Event
 from sparkctl.ssh.fleet import Fleet
-from sparkctl.ssh.transport import Counters
+from sparkctl.ssh.transport import Counters, LineSink
 from tests.scenario.transport import played
 from tests.unit.test_plan import CLUSTER, FABRIC, RENDERING, FakeNode, pair
 from tests.unit.test_receipt import Place
 
 T = TypeVar("T")
 HEAD, WORKER = "spark-1", "spark-2"
-READ, UNDO, CONNECT = "read facts", "put everything back", "connect"
+READ, UNDO, CONNECT, TOKEN = "read facts", "put everything back", "connect", "ask for a token"
 Answer = Result | BaseException | FakeNode | Callable[[], Any]
 """What a node makes of a command: a result, an exception, facts; or something happens, and all is well."""
 
@@ -47,12 +48,16 @@ class Node:
     counters: Counters = field(default_factory=Counters)
     sent: list[Command] = field(default_factory=list)
 
-    async def run(self, command: Command, on_line: object = None) -> Result:
+    async def run(self, command: Command, on_line: LineSink | None = None) -> Result:
         """As Transport.run."""
         self.sent.append(command)
         await self._done(command.title)
         answer = self._answer(command.title)
-        return Ok(answer.said()) if isinstance(answer, FakeNode) else answer
+        result: Result = Ok(answer.said()) if isinstance(answer, FakeNode) else answer
+        if on_line and isinstance(result, Ok):
+            for line in result.stdout.splitlines():
+                on_line(line)
+        return result
 
     async def renew(self) -> None:
         """As Transport.renew."""
@@ -99,6 +104,10 @@ class Nodes:
         for (name, title), seconds in self.takes.items():
             self.by_name[name].takes[title] = seconds
         self.fleet = Fleet(self.by_name, self.events.append)
+
+    def opened(self) -> AbstractContextManager[None]:
+        """Their gates are open for the body, as in a run."""
+        return self.fleet.allow(Effect.WRITE)
 
     def play(self, work: Callable[[], Awaitable[T]]) -> T | BaseException:
         """What becomes of it, in the nodes' time."""

@@ -410,7 +410,7 @@ def test_work_that_nobody_waits_for_any_more_ends() -> None:
             ended.append("cancelled")
 
     async def left() -> None:
-        with nodes.fleet.allow(Effect.WRITE), pytest.raises(TimeoutError):
+        with nodes.opened(), pytest.raises(TimeoutError):
             async with asyncio.timeout(50):
                 await runner.kept_alive(work())
         await asyncio.sleep(1)

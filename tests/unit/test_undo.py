@@ -62,9 +62,8 @@ def undone(
         nodes.fleet.observer = observer  # type: ignore[assignment]
 
     async def back() -> None:
-        for gate in nodes.fleet.gates.values():
-            gate.ceiling = 2  # type: ignore[assignment]
-        await Undo(nodes.fleet, plan, RUN, ASKED, was, begun).all(cause)
+        with nodes.opened():
+            await Undo(nodes.fleet, plan, RUN, ASKED, was, begun).all(cause)
 
     error = nodes.play(back)
     assert isinstance(error, SparkctlError), repr(error)
@@ -169,9 +168,7 @@ def test_what_goes_on_beside_an_undo_that_breaks_ends_with_it() -> None:
     nodes.fleet.lost = {HEAD}
 
     async def back() -> None:
-        for gate in nodes.fleet.gates.values():
-            gate.ceiling = 2  # type: ignore[assignment]
-        with pytest.raises(KeyError):
+        with nodes.opened(), pytest.raises(KeyError):
             await Undo(nodes.fleet, planned(pair()), RUN, ASKED, {}).all(CAUSE)
         await asyncio.sleep(1)
         assert nodes.told[-1] == f"{HEAD} {UNDO}: cancelled"
