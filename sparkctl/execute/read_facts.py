@@ -162,6 +162,6 @@ async def _read(fleet: Fleet, asked: Mapping[str, Questions], title: str, *, pat
 
 def _facts(fleet: Fleet, node: str, asked: Questions, stdout: str) -> NodeFacts:
     facts = snapshot(node, asked, stdout)
-    if asked.survey is None or node not in fleet.moments:
+    if asked.survey is None:
         return facts
     return replace(facts, skew=survey_facts.skew(stdout, *fleet.moments[node]))

@@ -111,18 +111,17 @@ class Fleet:
 
 
 def _result(outcome: Result | BaseException) -> Result:
-    if not isinstance(outcome, BaseException):
-        return outcome
-    return Lost(outcome.message if isinstance(outcome, AccessRefused) else str(outcome))
+    return Lost(str(outcome)) if isinstance(outcome, BaseException) else outcome
 
 
 def raise_refusals(outcomes: Iterable[object]) -> None:
     """One AccessRefused for all refusals among `outcomes`; any other exception as it is."""
-    found = [o for o in outcomes if isinstance(o, BaseException)]
-    others = [o for o in found if not isinstance(o, AccessRefused)]
-    if others:
-        raise others[0]
-    refusals = [o for o in found if isinstance(o, AccessRefused)]
+    refusals = list[AccessRefused]()
+    for outcome in outcomes:
+        if isinstance(outcome, AccessRefused):
+            refusals.append(outcome)
+        elif isinstance(outcome, BaseException):
+            raise outcome
     if len(refusals) == 1:
         raise refusals[0]
     if refusals:
