@@ -17,6 +17,9 @@ from tests.scenario.test_safety import HEAD, made_rig
 from tests.scenario.world import folder
 
 CASES = (*node_checkpoint.CASES, *node_files.CASES, *node_network.CASES)
+SHORT = 5
+"""Of so many cases `make test` plays one."""
+LEVELS = [pytest.param(case, id=case.name, marks=() if n % SHORT == 0 else pytest.mark.more) for n, case in enumerate(CASES)]
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +36,7 @@ def made() -> Iterator[Rig]:
             rig.world.close()
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", LEVELS)
 def test_a_function_of_the_node(made: Rig, case: Case) -> None:
     made.world.reset(made.base)
     said = made.world.run(HEAD, case.script())
