@@ -84,7 +84,7 @@ scenario: apt venv  ## the fault matrix in process: every fault at every command
 
 mutation: apt venv  ## mutants of safety code: those that are remembered, and 60 derived ones by a seed (as root)
 	@echo "==> mutation: safety devices taken out, 60 derived mutants"
-	@mkdir -p $(OUT) && $(BIN)/python -m tests.mutants.run --seeded 60
+	@mkdir -p $(OUT) && $(BIN)/python -m tests.mutants.run --seeded $(if $(filter short,$(LEVEL)),12,60)
 
 mutants: apt venv  ## every derived mutant of safety code (as root; what was killed is tried again only when it changes)
 	@echo "==> mutants: all that can be derived"
