@@ -6,7 +6,7 @@ import os
 import random
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -102,6 +102,12 @@ def all_nodes() -> dict[str, NodeRendering]:
     return {f"{name}-{node}": entry for name, each in renderings().items() for node, entry in each.nodes.items()}
 
 
+def by_level(nodes: Mapping[str, NodeRendering]) -> list[object]:
+    """`make test` judges the first node of every rendering."""
+    first = {id(next(iter(each.nodes.values()))) for each in renderings().values()}
+    return [pytest.param(node, id=name, marks=() if id(node) in first else pytest.mark.more) for name, node in nodes.items()]
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """What makes the same inventories again."""
     terminalreporter.write_line(f"inventories for the real tools made with SPARKCTL_TRUTH_SEED={SEED}")
@@ -110,10 +116,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """`node` is every node of every rendering; `engine_node` is each that runs an engine."""
     if "node" in metafunc.fixturenames:
-        metafunc.parametrize("node", all_nodes().values(), ids=all_nodes())
+        metafunc.parametrize("node", by_level(all_nodes()))
     if "engine_node" in metafunc.fixturenames:
         engines = {name: node for name, node in all_nodes().items() if node.engine}
-        metafunc.parametrize("engine_node", engines.values(), ids=engines)
+        metafunc.parametrize("engine_node", by_level(engines))
     if "gang" in metafunc.fixturenames:
         metafunc.parametrize("gang", whole_gangs().values(), ids=whole_gangs())
 
