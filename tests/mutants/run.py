@@ -43,12 +43,12 @@ MEASURES = ("allgather_test", "rdma_test", "load")
 CLOSED = tuple(f"templates/checkpoint/{name}.sh" for name in ("node", "files", "units", "network"))
 """Files of which every mutant was tried and dies: a seed draws from these."""
 STAGES: dict[str, tuple[str, ...]] = {
-    "memory": tuple(f"tests/unit/test_{name}.py" for name in ("runner", "undo", "recoverer", "readiness", "proofs")),
+    "memory": tuple(f"tests/unit/test_{name}.py" for name in ("runner", "undo", "recoverer", "readiness", "proofs", "verbs", "fleet", "commands", "listen")),
     "unit": tuple(
         f"tests/unit/test_{name}.py"
         for name in (
             "plan", "change_kinds", "diff", "steps", "blocks", "receipt", "saved", "drift", "recover", "playbook", "ground", "moves", "moved_variables", "gathered",
-            "shell", "standin", "survey_questions", "discover", "read_facts", "listen", "secret_files",
+            "shell", "standin", "survey_questions", "discover", "read_facts", "secret_files",
         )
     ),
     "node": ("tests/scenario/test_node.py",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from sparkctl.discovery.cabling import Seen
 from sparkctl.errors import AccessRefused, Unreachable
 from sparkctl.execute import listen
+from sparkctl.facts.neighbours import Hello
 from sparkctl.outcome import Failed, Known, Ok, Result, Unknown
 from sparkctl.ssh.fleet import Fleet
 from sparkctl.ssh.host_keys import Standing
@@ -104,3 +106,13 @@ def test_a_host_name_is_bounded() -> None:
     assert listen._hostname({"hostname": Known(" spark-1\n")}) == "spark-1"
     assert len(listen._hostname({"hostname": Known("x" * 999)})) == listen.LONGEST
     assert listen._hostname({"hostname": Unknown("no")}) == listen._hostname({}) == ""
+
+
+def test_calls_are_named_by_the_node_that_they_came_from() -> None:
+    """A call of somebody else's run is no neighbour."""
+    rows = [{"netdev": "enp1s0f0np0", "node": label, "sender": "enp1s0f1np1"} for label in ("n2", "n9")]
+    hellos = {"hellos": Known("".join(f"{json.dumps(row)}\n" for row in rows))}
+    seen = listen._seen(LOGINS[0], "me", "a", hellos, {"n1": "a", "n2": "b"})
+    assert seen.hellos == Known((Hello("enp1s0f0np0", "b", "enp1s0f1np1"),))
+    garbage = listen._seen(LOGINS[0], "me", "a", {"hellos": Known("?")}, {})
+    assert isinstance(garbage.hellos, Unknown) and isinstance(garbage.lldp, Unknown)

@@ -1,0 +1,211 @@
+"""What each verb asks the nodes, over nodes in memory, and what it makes of an answer that is missing."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from sparkctl.engines import ENGINES, engine_of
+from sparkctl.engines.base import EnginePort
+from sparkctl.errors import AccessRefused, Unreachable
+from sparkctl.execute import verify as verifying
+from sparkctl.execute.plan_verbs import desired, drifted, plan_down, plan_reprovision, plan_up
+from sparkctl.execute.read_facts import gather, questions
+from sparkctl.execute.verify import verify
+from sparkctl.loadtest.results import Load
+from sparkctl.outcome import Absent, Failed, Known, Lost, Unknown
+from sparkctl.plan import renumbering
+from sparkctl.plan.diff import Wishes
+from sparkctl.plan.playbook import load
+from tests.unit.healthy import studied
+from tests.unit.nodes import HEAD, READ, WORKER, Answer, Nodes, both
+from tests.unit.test_blocks import TAKEN, Sick
+from tests.unit.test_blocks import pair as able
+from tests.unit.test_plan import CLUSTER, FABRIC, KEY, FakeNode, pair, settled
+
+UP, DOWN = load("up"), load("down")
+OFF = Unreachable("no route", "is it on?")
+KEYS = {node: {"/etc/sparkctl/api.key": KEY} for node in (HEAD, WORKER)}
+OLD = "10.9.9.2/24"
+
+
+def scripts(nodes: Nodes, node: str = HEAD) -> list[str]:
+    return [command.script for command in nodes.by_name[node].sent]
+
+
+# --- plans ------------------------------------------------------------------------------------------------------
+
+
+def test_a_plan_asks_for_routes_and_for_what_no_file_can_change() -> None:
+    nodes = Nodes()
+    nodes.play(lambda: plan_up(nodes.place(), UP))
+    (script,) = scripts(nodes)
+    assert all(f"probe {name} " in script for name in ("routes", "room", "arrival", "holders")) and nodes.fleet.rounds == 1
+
+
+def test_newcomers_are_those_without_a_record_unless_they_are_named() -> None:
+    says = {**settled(), WORKER: FakeNode(WORKER)}
+    nodes = Nodes(says)
+    for wishes, changed in ((Wishes(), (WORKER,)), (Wishes(only=frozenset({HEAD})), ())):
+        planned: Any = nodes.play(lambda wishes=wishes: plan_reprovision(nodes.place(), UP, wishes))  # type: ignore[misc]
+        assert planned.wishes.only == (wishes.only or {WORKER})
+        assert set(planned.plan.changed_nodes) >= set(changed)
+
+
+@pytest.mark.parametrize("expect", ["real", "lab"])
+def test_an_emulated_node_needs_no_room_for_an_image(expect: Any) -> None:
+    nodes = Nodes(able(image=None, room="2000000 4096\n"))
+    planned: Any = nodes.play(lambda: plan_up(replace(nodes.place(), expect=expect), UP))
+    assert bool(planned.blocked) == (expect == "real")
+
+
+@pytest.mark.parametrize("stage", ["network", "engine", None])
+def test_only_stages_that_are_asked_for_are_blocked(stage: str | None) -> None:
+    nodes = Nodes({**able(), HEAD: Sick(HEAD, holders=TAKEN)})
+    planned: Any = nodes.play(lambda: plan_up(nodes.place(), UP.only(stage)))
+    assert bool(planned.blocked) == (stage != "network")
+
+
+HEARD = "LISTEN 0 128 10.9.9.2:9000 0.0.0.0:* users:((\"prog\",pid=7,fd=3))\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "fact"),
+    [
+        (FakeNode(WORKER), Unknown("no answer")),
+        (Failed(1, "", "no ss"), Unknown("no ss")),
+        (Lost("no answer"), Unknown("no answer")),
+        (OFF, Unknown("no route")),
+    ],
+)
+def test_who_listens_at_an_address_that_goes_is_asked(monkeypatch: pytest.MonkeyPatch, answer: Answer, fact: object) -> None:
+    """A node that is silent by then hides no plan."""
+    said: list[Any] = []
+
+    def notes(gone: object, found: Any) -> Iterator[str]:
+        said.append(found)
+        return renumbering.notes(gone, found)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("sparkctl.execute.plan_verbs.notes", notes)
+    there = FakeNode(WORKER, addresses={FABRIC.of(WORKER)[0].netdev: OLD})
+    nodes = Nodes({HEAD: FakeNode(HEAD), WORKER: there}, {(WORKER, READ): [there, answer]})
+    planned: Any = nodes.play(lambda: plan_up(nodes.place(), UP))
+    assert not planned.plan.empty and said == [{WORKER: fact}]
+    assert nodes.told == [*both(READ), f"{WORKER} {READ}"] and nodes.fleet.rounds == 2
+
+
+def test_a_listener_is_named_in_the_plan() -> None:
+    class Heard(FakeNode):
+        def said(self) -> str:
+            return base64.b64encode(self._line("listeners", HEARD).encode()).decode()
+
+    there = FakeNode(WORKER, addresses={FABRIC.of(WORKER)[0].netdev: OLD})
+    nodes = Nodes({HEAD: FakeNode(HEAD), WORKER: there}, {(WORKER, READ): [there, Heard(WORKER)]})
+    planned: Any = nodes.play(lambda: plan_up(nodes.place(), UP))
+    assert any("prog" in note for note in planned.plan.notes), planned.plan.notes
+
+
+@pytest.mark.parametrize("verb", ["down", "diff"])
+def test_a_teardown_asks_for_baselines_and_a_comparison_for_routes(verb: str) -> None:
+    nodes = Nodes(settled())
+    if verb == "down":
+        nodes.play(lambda: plan_down(nodes.place(), DOWN))
+    else:
+        nodes.play(lambda: drifted(nodes.place()))
+    (script,) = scripts(nodes)
+    assert ("probe baseline " in script, "probe routes " in script) == (verb == "down", verb == "diff")
+
+
+def test_without_an_engine_no_image_is_wanted() -> None:
+    site = Nodes().place()
+    assert CLUSTER.engine is not None
+    assert {d.image for d in desired(site, KEYS).values()} == {CLUSTER.engine.runtime.docker}
+    assert {d.image for d in desired(replace(site, cluster=replace(CLUSTER, engine=None)), KEYS).values()} == {None}
+
+
+# --- checks -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("expect", ["real", "lab"])
+@pytest.mark.parametrize("off", [False, True])
+def test_a_proof_loads_no_cluster_that_a_node_is_missing_of(monkeypatch: pytest.MonkeyPatch, expect: Any, off: bool) -> None:
+    given: list[Any] = []
+
+    async def measured(*words: Any, **more: Any) -> Load:
+        given.append((words[-1], more))
+        return Load()
+
+    monkeypatch.setattr(verifying, "measured", measured)
+    nodes = Nodes(pair(), {(WORKER, READ): [OFF]} if off else {})
+    found: Any = nodes.play(lambda: verify(replace(nodes.place(), expect=expect), load="quick"))
+    assert given == [("none" if off else "quick", {"emulated": expect == "lab"})]
+    (script,) = scripts(nodes)
+    assert "probe pings " in script and "probe gids " in script and found.answer is None
+    assert set(found.raw) == {HEAD, WORKER} and found.load == Load()
+
+
+def test_a_view_has_the_clocks_that_are_known_and_the_stages_that_are_named() -> None:
+    nodes = Nodes()
+    site = nodes.place()
+    facts: Any = nodes.play(site.facts)
+    facts[WORKER] = replace(facts[WORKER], skew=Known((0.1, 0.2)))
+    view = site.view(facts, stages=("network",))
+    assert view.skews == {WORKER: (0.1, 0.2)} and view.stages == {"network"} and view.canary == Absent("not asked")
+    asked = site.view(facts, Unknown("the head does not answer"), silent={HEAD: "x"})
+    assert asked.canary == Unknown("the head does not answer") and asked.stages == {"network", "host", "engine"}
+    assert asked.silent == {HEAD: "x"}
+
+
+@pytest.mark.parametrize(("chosen", "asked"), [(None, both(READ)), ((WORKER,), [f"{WORKER} {READ}"]), ((), [])])
+def test_facts_are_asked_of_those_that_are_named(chosen: tuple[str, ...] | None, asked: list[str]) -> None:
+    nodes = Nodes()
+    facts: Any = nodes.play(lambda: nodes.place().facts(chosen))
+    assert nodes.told == asked and [f"{node} {READ}" for node in facts] == asked
+
+
+# --- questions --------------------------------------------------------------------------------------------------
+
+
+def test_a_node_that_is_off_is_no_base_for_a_plan() -> None:
+    nodes = Nodes(ends={(WORKER, READ): [OFF]})
+    error = nodes.play(lambda: gather(nodes.fleet, questions(CLUSTER, FABRIC)))
+    assert error is OFF and isinstance(error, AccessRefused), "as it was said, for one node"
+
+
+def test_a_rank_from_a_venv_has_the_home_of_its_user() -> None:
+    assert CLUSTER.engine is not None
+    engine = replace(CLUSTER.engine, runtime=replace(CLUSTER.engine.runtime, docker=None, venv="/opt/vllm"))
+    one = questions(replace(CLUSTER, engine=engine), FABRIC, survey=True)[HEAD].survey
+    assert one is not None and one.venv == "/opt/vllm"
+    assert any(word.startswith("HOME=/") for word in one.naming)
+    of_docker = questions(CLUSTER, FABRIC, survey=True)[HEAD].survey
+    assert of_docker is not None and not any(word.startswith("HOME=") for word in of_docker.naming)
+
+
+def test_ranks_that_meet_on_a_rail_meet_nowhere_else() -> None:
+    cluster, fabric, _ = studied("dual")
+    one = questions(cluster, fabric, survey=True)[HEAD].survey
+    assert one is not None and len(one.meetings) == len(set(one.meetings)) == len(fabric.of(HEAD))
+
+
+@pytest.mark.parametrize("plan", [False, True])
+def test_the_ports_that_a_rank_opens_are_asked_of_it(monkeypatch: pytest.MonkeyPatch, plan: bool) -> None:
+    assert CLUSTER.engine is not None
+    base = engine_of(CLUSTER.engine.kind)
+
+    class Everywhere(type(base)):  # type: ignore[misc]
+        def ports(self, intent: object) -> tuple[EnginePort, ...]:
+            return (EnginePort(7101, "to meet", everywhere=True), *base.ports(intent))  # type: ignore[arg-type]
+
+    monkeypatch.setitem(ENGINES, CLUSTER.engine.kind, Everywhere())
+    asked = questions(CLUSTER, FABRIC, plan=plan)
+    serves = CLUSTER.engine.port
+    assert asked[WORKER].opens == ((7101,) if plan else None)
+    assert asked[HEAD].opens is None or (asked[HEAD].opens[0], asked[HEAD].opens[-1]) == (7101, serves)
+    bare = questions(replace(CLUSTER, engine=None), FABRIC, plan=plan)
+    assert {one.opens for one in bare.values()} == {() if plan else None}
+
