@@ -160,7 +160,7 @@ def remains(plan: Plan, fabric: Fabric, facts: Mapping[str, NodeFacts]) -> Itera
     for node, name, saved in _netdevs_back(plan, facts):
         netdev = facts[node].netdev(name)
         if isinstance(netdev, Known):
-            ours = (str(a.address) for a in fabric.of(node) if a.netdev == name)
+            ours = (str(a.address) for a in fabric.of(node))
             yield from (f"{node}: {name}: {words}" for words in _unlike(netdev.value, saved, frozenset(ours)))
 
 
