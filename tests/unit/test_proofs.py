@@ -134,6 +134,9 @@ def test_a_stage_that_no_playbook_names_has_the_time_of_one_that_does(checks: Ju
     assert "not right within 15 s" in found.message
     _, found = proved("engine", checks, book("network"), ends={(HEAD, TOKEN): [said({"waiting": "loading"})]})
     assert "no token within 2700 s" in found.message
+    checks.says = [[PASS]]
+    _, found = proved("network", checks, book("engine"))
+    assert found.verdicts == (PASS,) and checks.measured == []
 
 
 def test_a_node_that_is_away_for_a_moment_is_not_the_end(checks: Judge) -> None:
@@ -343,6 +346,7 @@ REMAINS: dict[str, tuple[NodeFacts, list[str]]] = {
     "a file": (with_file(KNOWN_FILE), [NCCL]),
     "a file that cannot be read": (with_file(Unknown("x")), [NCCL]),
     "an address of ours": (torn(addresses=(OURS, THEIRS)), [f"{NETDEV}: still has {OURS}"]),
+    "an address of another rail": (torn(addresses=(str(FABRIC.of(WORKER)[1].address),)), [f"{NETDEV}: still has {FABRIC.of(WORKER)[1].address}"]),
     "an address of theirs": (torn(addresses=(THEIRS,)), []),
     "no netdev": (replace(torn(), netdevs=Known({})), []),
     "no baseline": (replace(torn(addresses=(OURS,)), baseline=Unknown("x")), [f"{NETDEV}: still has {OURS}"]),

@@ -94,6 +94,7 @@ def waited(
             finally:
                 nodes.told.append("over")
                 await asyncio.sleep(0.1)
+                nodes.told.append("left")
 
     return nodes, nodes.play(wait)
 
@@ -105,14 +106,14 @@ LATE = {(WORKER, TOKEN): SLICE_SECONDS + 1}
 def test_the_first_token_ends_the_wait_and_every_watch() -> None:
     nodes, found = waited({(HEAD, TOKEN): [said({"ready": READY})], **ASIDE}, LATE)
     assert found == TOLD and nodes.clock.now < 1
-    assert nodes.told == [*both(TOKEN), "over", f"{WORKER} {TOKEN}: cancelled"]
+    assert nodes.told == [*both(TOKEN), "over", f"{WORKER} {TOKEN}: cancelled", "left"]
     assert nodes.fleet.gates[WORKER].ceiling == 0
 
 
 def test_between_two_looks_the_run_goes_on_and_the_log_is_read_further() -> None:
     rows: list[Answer] = [said({"waiting": "loading", "cursor": "c1"}), said({"waiting": "loading"}), said({"ready": READY})]
     nodes, found = waited({(HEAD, TOKEN): rows, **ASIDE})
-    assert found == TOLD and nodes.told == [*(*both(TOKEN), "pause") * 2, *both(TOKEN), "over"]
+    assert found == TOLD and nodes.told == [*(*both(TOKEN), "pause") * 2, *both(TOKEN), "over", "left"]
     cursors = [json.loads(c.script[c.script.index("{") : c.script.rindex("}") + 1])["cursor"] for c in nodes.by_name[HEAD].sent]
     assert cursors == ["", "c1", "c1"]
     assert all('"cursor": ""' in c.script for c in nodes.by_name[WORKER].sent)
@@ -122,7 +123,7 @@ def test_between_two_looks_the_run_goes_on_and_the_log_is_read_further() -> None
 def test_a_rank_that_is_dead_ends_the_wait_at_once() -> None:
     nodes, found = waited({(WORKER, TOKEN): [said({"failed": "exit 137"})]}, {(HEAD, TOKEN): SLICE_SECONDS})
     assert type(found) is NotReady and found.message == f"{WORKER}: exit 137"
-    assert nodes.clock.now < 1 and nodes.told[-1] == f"{HEAD} {TOKEN}: cancelled"
+    assert nodes.clock.now < 1 and nodes.told[-2:] == [f"{HEAD} {TOKEN}: cancelled", "left"]
 
 
 @pytest.mark.parametrize(
