@@ -47,8 +47,8 @@ STAGES: dict[str, tuple[str, ...]] = {
     "unit": tuple(
         f"tests/unit/test_{name}.py"
         for name in (
-            "plan", "change_kinds", "diff", "steps", "blocks", "receipt", "saved", "drift", "recover", "playbook", "ground", "moves", "moved_variables", "gathered",
-            "shell", "standin", "survey_questions", "discover", "read_facts", "secret_files",
+            "plan", "change_kinds", "diff", "steps", "compile", "blocks", "receipt", "saved", "drift", "recover", "playbook", "ground", "moves",
+            "moved_variables", "gathered", "shell", "standin", "survey_questions", "discover", "read_facts", "secret_files",
         )
     ),
     "node": ("tests/scenario/test_node.py",),

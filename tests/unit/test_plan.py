@@ -206,6 +206,19 @@ def test_addresses_that_are_kept_are_not_renumbered(kept: bool) -> None:
     assert all(f'"{a}"' in files[n].files[0].content for n in ASKED for a in there[n].values()) is kept
 
 
+def test_addresses_that_go_are_ipv4_of_netdevs_that_get_another_and_of_no_old_cable() -> None:
+    head, worker = settled().items()
+    first, second = FABRIC.of(head[0])
+    old = "enp1s0f0np0"
+    moved = head[1].record.model_copy(update={"netdevs": (*head[1].record.netdevs, old)}) if head[1].record else None
+    head[1].addresses[first.netdev], head[1].others, head[1].record = "10.77.0.1/24", {old: "10.78.0.1/24"}, moved
+    assert going(planned(dict((head, worker)))) == {head[0]: ("10.77.0.1",)}
+    head[1].addresses[first.netdev] = str(second.address)
+    assert going(planned(dict((head, worker)))) == {}, "another netdev has it afterwards"
+    head[1].addresses[first.netdev] = "fd00::1/64"
+    assert going(planned(dict((head, worker)))) == {}
+
+
 def test_a_plan_says_who_listens_at_addresses_that_go() -> None:
     gone = {"spark-1": ("10.1.0.1", "10.1.1.1"), "spark-2": ("10.1.0.2",), "spark-3": ("10.1.0.3",)}
     told = {
