@@ -25,19 +25,24 @@ PROGRAM = '''class Gate:
         finally:
             self.close()
         self.ready = any(found[::-1])
+        self.name = self.given or "nobody"
         note(f"{len(found) > 3}")
         self.observer(Note("x" if found else ""))
         return [lock(1), *unlock(2)], self.a | self.b, not seen, keep(now=True)
 
     def held(self) -> bool:
         return self.run == "a"
+
+    def never(self) -> bool:
+        return False
 '''
 MADE = {
     "always: self.broken or not seen": 1, "always: each < 3": 1, "never: self.broken or not seen": 1, "never: each < 3": 1,
     "but: self.broken or not seen -> (self.broken)": 1, "but: self.broken or not seen -> (not seen)": 1, "flipped: each < 3": 1,
     'dropped: raise Wrong("é" if seen else "è")': 1, "unguarded: self.guard()": 1, "unguarded: self.close()": 1, "unhandled: found = [] -> raise": 1,
     "unhandled: (OSError, ValueError) -> (OSError,)": 1, "unhandled: (OSError, ValueError) -> (ValueError,)": 1, "dropped: self.close()": 1,
-    "dropped: self.ready = any(found[::-1])": 1, "swapped: any": 1, "forwards: found[::-1]": 1, 'dropped: note(f"{len(found) > 3}")': 1,
+    'dropped: self.name = self.given or "nobody"': 1, 'but: self.given or "nobody" -> (\'nobody\')': 1, "answers: return False -> return True": 1,
+    "denied: False": 1, "dropped: self.ready = any(found[::-1])": 1, "swapped: any": 1, "forwards: found[::-1]": 1, 'dropped: note(f"{len(found) > 3}")': 1,
     "forgets: [lock(1), *unlock(2)] -> [*unlock(2)]": 1, "forgets: [lock(1), *unlock(2)] -> [lock(1)]": 1, "but: self.a | self.b -> (self.a)": 1,
     "but: self.a | self.b -> (self.b)": 1, "denied: not seen": 1, "denied: True": 1, 'flipped: self.run == "a"': 1,
     'answers: return self.run == "a" -> return True': 1, 'answers: return self.run == "a" -> return False': 1,
