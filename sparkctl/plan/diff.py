@@ -9,6 +9,7 @@ from sparkctl.fabric.model import Attachment
 from sparkctl.facts.baseline import ALL, Baseline
 from sparkctl.facts.files import SPECIAL, FileState
 from sparkctl.facts.foreign import ForeignFile, ForeignStanza
+from sparkctl.facts.links import Netdev
 from sparkctl.facts.record import FileRecord
 from sparkctl.facts.snapshot import NodeFacts
 from sparkctl.inventory.names import NETPLAN_FOLDER
@@ -247,10 +248,8 @@ def netdev_target(
         )
 
 
-def _right(target: NetdevTarget, facts: NodeFacts) -> bool:
-    now = facts.netdev(target.netdev)
-    shown = (now.value.mtu, now.value.addresses, now.value.up) if isinstance(now, Known) else None
-    return shown == (target.after_mtu, (target.after_address,), True)
+def _right(target: NetdevTarget, now: Netdev) -> bool:
+    return (now.mtu, now.addresses, now.up) == (target.after_mtu, (target.after_address,), True)
 
 
 def network_change(desired: Desired, facts: NodeFacts, files: tuple[FileChange, ...]) -> NetworkChange | None:
@@ -258,7 +257,8 @@ def network_change(desired: Desired, facts: NodeFacts, files: tuple[FileChange, 
     targets = tuple(netdev_targets(desired, facts))
     wanted = {attachment.netdev for attachment in desired.attachments}
     back = tuple(t for name in managed(facts) if name not in wanted for t in netdev_target(name, facts))
-    wrong = any(not _right(target, facts) for target in targets)
+    there = facts.netdevs.value if isinstance(facts.netdevs, Known) else {}
+    wrong = any(not _right(target, there[target.netdev]) for target in targets)
     if not (wrong or back or any(change.path.startswith(NETPLAN_FOLDER) for change in files)):
         return None
     reason = "the kernel is not as the inventory says" if wrong or back else "a netplan file changes"
