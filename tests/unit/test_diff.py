@@ -384,6 +384,8 @@ BOTH = (DEV, OTHER)
         (netdev(carrier=False), (), "", ()),
         (without(DEV), (), "", ()),
         (replace(without(DEV), record=Absent()), (NETPLAN_FILE,), FILES, (OTHER,)),
+        (replace(SETTLED, netdevs=Absent("no ip")), (), "", ()),
+        (replace(SETTLED, netdevs=Unknown("no ip")), (NETPLAN_FILE,), FILES, ()),
         (moved(), (), KERNEL, (*BOTH, "enp1s0f0np0")),
         (moved(), (NETPLAN_FILE,), KERNEL, (*BOTH, "enp1s0f0np0")),
     ],
