@@ -43,12 +43,16 @@ MEASURES = ("allgather_test", "rdma_test", "load")
 CLOSED = tuple(f"templates/checkpoint/{name}.sh" for name in ("node", "files", "units", "network"))
 """Files of which every mutant was tried and dies: a seed draws from these."""
 STAGES: dict[str, tuple[str, ...]] = {
-    "memory": tuple(f"tests/unit/test_{name}.py" for name in ("runner", "undo", "recoverer", "readiness", "proofs", "verbs", "fleet", "commands", "listen")),
+    "plan": tuple(
+        f"tests/unit/test_{name}.py"
+        for name in ("change_kinds", "diff", "steps", "compile", "plan", "blocks", "drift", "recover", "playbook", "moved_variables")
+    ),
+    "memory": tuple(f"tests/unit/test_{name}.py" for name in ("runner", "undo", "recoverer", "readiness", "proofs")),
     "unit": tuple(
         f"tests/unit/test_{name}.py"
         for name in (
-            "plan", "change_kinds", "diff", "steps", "compile", "blocks", "receipt", "saved", "drift", "recover", "playbook", "ground", "moves",
-            "moved_variables", "gathered", "shell", "standin", "survey_questions", "discover", "read_facts", "secret_files",
+            "plan", "blocks", "receipt", "saved", "drift", "recover", "playbook", "ground", "moves", "moved_variables", "gathered",
+            "shell", "standin", "survey_questions", "discover", "read_facts", "secret_files",
         )
     ),
     "node": ("tests/scenario/test_node.py",),
@@ -60,7 +64,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "recorded": ("tests/scenario/test_recorded.py",),
     "matrix": ("tests/scenario/test_matrix.py", "-k", "direct"),
 }  # fmt: skip
-"""Tests by how soon they answer: what survives one goes to the next. Scripts of nodes begin at the third; one file with
+"""Tests by how soon they answer: what survives one goes to the next. Scripts of nodes begin at the fourth; one file with
 played nodes is one stage, for its nodes stay for all mutants."""
 CASES_OF_NODE = {case.name: case for case in CASES}
 WHERE = ROOT / ".make"
@@ -169,7 +173,7 @@ def _fits(mutant: Mutant, stage: str, named: dict[str, str]) -> bool:
     """Whether a stage can say anything of it: what is remembered is for one test alone."""
     if mutant.name in named:
         return named[mutant.name].startswith(f"{STAGES[stage][0]}::")
-    return not (mutant.shell and stage in ("memory", "unit"))
+    return mutant.room == "plan" if stage == "plan" else not (mutant.shell and stage in ("memory", "unit"))
 
 
 def report(mutants: Sequence[Mutant], survivors: Iterable[Mutant], known: dict[str, Review]) -> bool:
