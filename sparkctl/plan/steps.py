@@ -147,7 +147,7 @@ def _up_steps(
     changed = any(d.touches_engine(facts[node]) for node, d in diffs.items())
     running = {node: known for node, known in facts.items() if _running(known)}
     idle = engine and any(not _serving(known) for known in facts.values())
-    restart = (changed and bool(running)) or idle
+    restart = changed or idle
     why = "it is not running yet" if not running else "something that it uses changes" if changed else "a rank is down"
     gone = {node for node, diff in diffs.items() if any(c.path == ENGINE_UNIT and c.after is None for c in diff.files)}
     stopped = [node for node in facts if node in gone or (restart and node in running)]
@@ -155,9 +155,8 @@ def _up_steps(
     for title, wave in _waves(tuple(desired)):
         yield _step("network", f"network, {title}", {n: _network_changes(diffs[n]) for n in wave if n in diffs})
     yield _step("engine", "fetch the image", {n: (i,) for n, d in diffs.items() if (i := d.image)})
-    start = restart or (engine and changed)
     for title, wave in _engine_waves(desired):
-        wanted = {n for n in wave if n in facts and start and n not in gone and (engine or n in running)}
+        wanted = {n for n in wave if n in facts and restart and n not in gone and (engine or n in running)}
         starts = {n: (_unit("start", facts[n], why, _ready(desired[n])),) for n in wanted}
         files = {n: diffs[n].of("engine") for n in wave if n in diffs}
         yield _step("engine", f"engine, {title}", {n: (*c, *starts.get(n, ())) for n, c in files.items()})
