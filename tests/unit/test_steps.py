@@ -200,6 +200,20 @@ def test_the_environment_goes_along_only_where_a_running_engine_would_lose_a_var
     assert [c.path for c in up(unit_file, "network").files(HEAD)] == [NCCL_ENV, ENGINE_ENV]
 
 
+@pytest.mark.parametrize("first", [HEAD, WORKER])
+def test_ranks_start_in_the_engines_own_order_and_wait_for_what_they_need(first: str) -> None:
+    wanted = {}
+    for node, it in desired().items():
+        assert it.rendering.engine is not None
+        engine = replace(it.rendering.engine, wave=int(node != first), ready=(29501,) if node == first else ())
+        wanted[node] = replace(it, rendering=replace(it.rendering, engine=engine))
+    plan = up(BLANK, "engine", wanted=wanted)
+    second = ({HEAD, WORKER} - {first}).pop()
+    assert [set(step.changes) for step in plan.steps] == [{first}, {second}]
+    assert titles(plan) == ["engine, head", "engine, workers"][:: 1 if first == HEAD else -1]
+    assert [plan.units(node)[0].ready for node in (first, second)] == [(29501,), ()]
+
+
 def stray() -> Route:
     (route,) = parse(f'[{{"dst":"10.5.0.0/16","dev":"{FABRIC.of(WORKER)[0].netdev}","protocol":"static"}}]')
     return route
@@ -211,8 +225,20 @@ def test_notes_of_up() -> None:
     assert up(other(SETTLED, WORKER, routes=Known((stray(),)))).notes == ()
     mine = {**SETTLED[HEAD].files, NCCL_ENV: Known(FileState(0o644, 0, 0, "mine", "# mine\n"))}
     assert up(other(SETTLED, HEAD, files=mine)).notes == (f"{HEAD}: {NCCL_ENV} was edited since sparkctl wrote it: left alone",)
+    assert up(other(had(NCCL_ENV), HEAD, files=mine)).notes == up(other(SETTLED, HEAD, files=mine)).notes
     removed = {**SETTLED[HEAD].files, NCCL_ENV: Absent()}
     assert up(other(SETTLED, HEAD, files=removed)).notes == ()
+
+
+@pytest.mark.parametrize(("active", "noted"), [("active", True), ("failed", False)])
+def test_a_running_engine_is_said_to_run_on_where_its_variables_stay_the_same(active: str, noted: bool) -> None:
+    fact = SETTLED[HEAD].file(NCCL_ENV)
+    assert isinstance(fact, Known)
+    older = written(SETTLED, HEAD, NCCL_ENV, content=f"# an older header\n{fact.value.content}")
+    plan = up(other(older, HEAD, unit=unit(active)))
+    assert [note for note in plan.notes if "no reason to restart the engine" in note] == (
+        [f"{HEAD}: {NCCL_ENV} and {ENGINE_ENV} say together what they said: no reason to restart the engine"] if noted else []
+    )
 
 
 @pytest.mark.parametrize(
