@@ -15,17 +15,18 @@ from sparkctl.errors import AccessRefused, Unreachable
 from sparkctl.execute import verify as verifying
 from sparkctl.execute.plan_verbs import desired, drifted, plan_down, plan_reprovision, plan_up
 from sparkctl.execute.read_facts import gather, questions
-from sparkctl.execute.verify import verify
+from sparkctl.execute.verify import status, verify
 from sparkctl.loadtest.results import Load
 from sparkctl.outcome import Absent, Failed, Known, Lost, Unknown
 from sparkctl.plan import renumbering
 from sparkctl.plan.diff import Wishes
 from sparkctl.plan.playbook import load
 from tests.unit.healthy import studied
-from tests.unit.nodes import HEAD, READ, WORKER, Answer, Nodes, both
+from tests.unit.nodes import HEAD, READ, TOKEN, WORKER, Answer, Nodes, both
 from tests.unit.test_blocks import TAKEN, Sick
 from tests.unit.test_blocks import pair as able
 from tests.unit.test_plan import CLUSTER, FABRIC, KEY, FakeNode, pair, settled
+from tests.unit.test_readiness import READY, TOLD, said
 
 UP, DOWN = load("up"), load("down")
 OFF = Unreachable("no route", "is it on?")
@@ -146,6 +147,35 @@ def test_a_proof_loads_no_cluster_that_a_node_is_missing_of(monkeypatch: pytest.
     (script,) = scripts(nodes)
     assert "probe pings " in script and "probe gids " in script and found.answer is None
     assert set(found.raw) == {HEAD, WORKER} and found.load == Load()
+
+
+@pytest.mark.parametrize("site", ["real", "lab"])
+@pytest.mark.parametrize("asked", [None, "real", "lab"])
+def test_a_lab_may_be_judged_as_if_it_were_real_and_keeps_its_own_time(monkeypatch: pytest.MonkeyPatch, site: Any, asked: Any) -> None:
+    given: list[Any] = []
+
+    async def measured(*words: Any, emulated: bool) -> Load:
+        given.append(emulated)
+        return Load()
+
+    monkeypatch.setattr(verifying, "measured", measured)
+    monkeypatch.setattr(verifying, "judge", lambda view: given.append(view.expect))
+    nodes = Nodes()
+    nodes.play(lambda: verify(replace(nodes.place(), expect=site), expect=asked))
+    assert given == ["lab" in (site, asked), asked or site]
+
+
+def test_the_completion_is_part_of_a_status() -> None:
+    says = settled()
+    nodes = Nodes(says, {(HEAD, TOKEN): [said({"ready": READY})]})
+    found: Any = nodes.play(lambda: status(nodes.place()))
+    assert found.answer == TOLD and set(found.raw) == {HEAD, WORKER}
+    assert "probe pings " not in scripts(nodes)[0]
+    for words in ({"pings": True}, {"tokens": 3}):
+        nodes.by_name[HEAD].sent.clear()
+        nodes.play(lambda words=words: status(nodes.place(), **words))  # type: ignore[misc]
+        asked, token = scripts(nodes)
+        assert ("probe pings " in asked, '"max_tokens": 3' in token.replace("\\", "")) == ("pings" in words, "tokens" in words)
 
 
 def test_a_view_has_the_clocks_that_are_known_and_the_stages_that_are_named() -> None:
