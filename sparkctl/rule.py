@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias, cast
 
 from sparkctl.fabric.model import Fabric
-from sparkctl.inventory.model import Cluster, Path
+from sparkctl.inventory.model import Cluster, EngineIntent, Path
 from sparkctl.outcome import Finding, Severity
 
 MOST = 100  # findings of one rule: nobody reads more, and a generated file may give millions
@@ -25,6 +25,7 @@ class Hit(NamedTuple):
 
 
 IntentCheck: TypeAlias = Callable[[Cluster], Iterator[Hit]]
+EngineCheck: TypeAlias = Callable[[Cluster, EngineIntent], Iterator[Hit]]
 FabricCheck: TypeAlias = Callable[[Cluster, Fabric], Iterator[Hit]]
 
 
@@ -65,17 +66,27 @@ def declare(id: str, severity: Severity, title: str, source: str) -> None:
 
 
 def rule(
-    id: str,
-    severity: Severity,
-    title: str,
-    source: str,
-    layer: Layer = "intent",
-    book: dict[str, Rule] = _REGISTRY,
+    id: str, severity: Severity, title: str, source: str, layer: Layer = "intent"
 ) -> Callable[[IntentCheck], IntentCheck]:
-    """Register a rule about what is written; `book` is that of an engine with rules of its own."""
+    """Register a rule about what is written."""
 
     def add(check: IntentCheck) -> IntentCheck:
-        _register(Rule(id, severity, title, source, layer, check), book)
+        _register(Rule(id, severity, title, source, layer, check), _REGISTRY)
+        return check
+
+    return add
+
+
+def engine_rule(
+    id: str, severity: Severity, title: str, source: str, book: dict[str, Rule] = _REGISTRY
+) -> Callable[[EngineCheck], EngineCheck]:
+    """Register a rule about the engine section, where there is one; `book`: of an engine with rules of its own."""
+
+    def add(check: EngineCheck) -> EngineCheck:
+        def judged(cluster: Cluster) -> Iterator[Hit]:
+            return check(cluster, cluster.engine) if cluster.engine is not None else iter(())
+
+        _register(Rule(id, severity, title, source, "intent", judged), book)
         return check
 
     return add

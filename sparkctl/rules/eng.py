@@ -10,30 +10,28 @@ from sparkctl.engines.base import HUB_CACHE, home, targets
 from sparkctl.fabric.model import Fabric
 from sparkctl.inventory.model import Cluster, EngineIntent, Node, Path
 from sparkctl.inventory.words import quoted
-from sparkctl.rule import Hit, arg_path, fabric_rule, rule
+from sparkctl.rule import Hit, arg_path, engine_rule, fabric_rule
 from sparkctl.rules.nccl import BARE
 
 # The hub's own library expands its variables; an engine may do so with those that begin with its name.
 _EXPANDED = "HF_"
+_VOLUMES = "docker: a container sees only its volumes"
 _WAITING = re.compile(r"\$[A-Za-z_]\w*|(?:^|(?<=[:,=]))~(?=/|$)")
 _SNAPSHOT = re.compile(r"(.*)/models--([^/]+)/snapshots(?:/[^/]+)?/?")
 
 
-@rule("ENG001", "error", "an engine kind that this version cannot render", "sparkctl")
-def kind_is_rendered(cluster: Cluster) -> Iterator[Hit]:
+@engine_rule("ENG001", "error", "an engine kind that this version cannot render", "sparkctl")
+def kind_is_rendered(cluster: Cluster, engine: EngineIntent) -> Iterator[Hit]:
     """The format knows kinds of later versions."""
-    if cluster.engine is not None and cluster.engine.kind not in ENGINES:
-        yield Hit(("engine", "kind"), f"engine kind {cluster.engine.kind} is not yet supported", remedy())
+    if engine.kind not in ENGINES:
+        yield Hit(("engine", "kind"), f"engine kind {engine.kind} is not yet supported", remedy())
 
 
-@rule("ENG002", "error", "an engine variable that cannot be one value for all ranks", "facts A5")
-def variables_are_shared(cluster: Cluster) -> Iterator[Hit]:
+@engine_rule("ENG002", "error", "an engine variable that cannot be one value for all ranks", "facts A5")
+def variables_are_shared(cluster: Cluster, engine: EngineIntent) -> Iterator[Hit]:
     """An address must be local to each node, and a key in engine.env could be read by all."""
-    intent = cluster.engine
-    if intent is None or intent.kind not in ENGINES:
-        return
-    why = _reserved(ENGINES[intent.kind])
-    for name in sorted(why.keys() & intent.env.keys()):
+    why = _reserved(ENGINES[engine.kind]) if engine.kind in ENGINES else {}
+    for name in sorted(why.keys() & engine.env.keys()):
         yield Hit(("engine", "env", name), f"{name} {why[name]}", f"remove {name}")
 
 
@@ -43,17 +41,16 @@ def _reserved(engine: Engine) -> Mapping[str, str]:
     return own | {engine.api_key_variable: secret}
 
 
-@rule("ENG003", "warning", "a model path that the container may not see", "docker: a container sees only its volumes")
-def model_is_seen(cluster: Cluster) -> Iterator[Hit]:
+@engine_rule("ENG003", "warning", "a model path that the container may not see", _VOLUMES)
+def model_is_seen(cluster: Cluster, engine: EngineIntent) -> Iterator[Hit]:
     """A path on the node is none in the container, unless a volume leads there or the image holds it."""
-    intent = cluster.engine
-    if intent is None or intent.kind not in ENGINES or intent.runtime.docker is None or intent.model[:1] != "/":
+    if engine.kind not in ENGINES or engine.runtime.docker is None or engine.model[:1] != "/":
         return
-    if _on_a_volume(intent.model, targets(intent)):
+    if _on_a_volume(engine.model, targets(engine)):
         return
-    said = f"{intent.model} lies on none of engine.volumes: the container sees it only if the image holds it"
-    snapshot = _SNAPSHOT.fullmatch(intent.model)
-    folder = snapshot[1] if snapshot else intent.model
+    said = f"{engine.model} lies on none of engine.volumes: the container sees it only if the image holds it"
+    snapshot = _SNAPSHOT.fullmatch(engine.model)
+    folder = snapshot[1] if snapshot else engine.model
     cure = f'add a volume, for example volumes: {{"{folder}": "{folder}:ro"}}'
     yield Hit(("engine", "model"), said, f"write model: {_hub_name(snapshot)}, or {cure}" if snapshot else cure)
 
@@ -95,11 +92,10 @@ def _override(name: str, value: str, fabric: Fabric, node: Node) -> Hit | None:
     return Hit(("engine", "env", name), said, remedy, None if strange else "warning")
 
 
-@rule("ENG005", "warning", "a value that waits for an expansion", "docker and systemd read it as it stands")
-def values_are_written_out(cluster: Cluster) -> Iterator[Hit]:
+@engine_rule("ENG005", "warning", "a value that waits for an expansion", "docker and systemd read it as it stands")
+def values_are_written_out(cluster: Cluster, engine: EngineIntent) -> Iterator[Hit]:
     """No shell reads engine.env or the arguments; `${HOME}` and the like are INV009's."""
-    intent = cluster.engine
-    for path, text in _texts(cluster, intent) if intent is not None else ():
+    for path, text in _texts(cluster, engine):
         found = _WAITING.search(text)
         if found:
             said = f"nothing expands `{found[0]}` in {quoted(text)}: the program gets it as it stands"
@@ -115,26 +111,26 @@ def _texts(cluster: Cluster, intent: EngineIntent) -> Iterator[tuple[Path, str]]
             yield arg_path(cluster, flag), value
 
 
-@rule("ENG006", "warning", "a cache of models that lies on no volume", "docker: a container sees only its volumes")
-def cache_is_kept(cluster: Cluster) -> Iterator[Hit]:
+@engine_rule("ENG006", "warning", "a cache of models that lies on no volume", _VOLUMES)
+def cache_is_kept(cluster: Cluster, engine: EngineIntent) -> Iterator[Hit]:
     """The container is removed when it ends: a model of 100 GB would be loaded again at every start."""
-    intent = cluster.engine
-    if intent is None or intent.kind not in ENGINES or intent.runtime.docker is None or intent.model[:1] == "/":
+    if engine.kind not in ENGINES or engine.runtime.docker is None or engine.model[:1] == "/":
         return
-    name = next((name for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME") if intent.env.get(name)), None)
-    folder = intent.env[name].rstrip("/") if name else ""
-    if name is None or folder[:1] != "/" or _on_a_volume(folder, targets(intent) | {HUB_CACHE}):
+    name = next((name for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME") if engine.env.get(name)), None)
+    folder = engine.env[name].rstrip("/") if name else ""
+    if name is None or folder[:1] != "/" or _on_a_volume(folder, targets(engine) | {HUB_CACHE}):
         return
     said = f"{name}={folder} lies on none of engine.volumes: the model is loaded again at every start"
     source = f"{home(cluster.head.user)}/.cache/huggingface{'' if name == 'HF_HOME' else '/hub'}"
     yield Hit(("engine", "env", name), said, f'remove it, or add a volume: volumes: {{"{source}": "{folder}"}}')
 
 
-@rule("ENG007", "error", "a snapshot of the hub that is mounted alone", "the files of a snapshot are links to blobs")
-def snapshots_are_mounted_whole(cluster: Cluster) -> Iterator[Hit]:
+@engine_rule(
+    "ENG007", "error", "a snapshot of the hub that is mounted alone", "the files of a snapshot are links to blobs"
+)
+def snapshots_are_mounted_whole(cluster: Cluster, engine: EngineIntent) -> Iterator[Hit]:
     """Its files are links to `../../blobs`, and newer caches link those on into the hub's own folder."""
-    intent = cluster.engine
-    for source in intent.volumes if intent is not None else ():
+    for source in engine.volumes:
         found = _SNAPSHOT.fullmatch(source)
         if found:
             said = f"{source} is a snapshot of the hub: its files are links to blobs outside of it, and lead nowhere"

@@ -8,13 +8,13 @@ from typing import TypeGuard
 from sparkctl.inventory.model import Cluster, EngineIntent, canonical
 from sparkctl.models import ModelUnreadable, model_of
 from sparkctl.models.fit import CAUTIOUS, GIB, HIGHEST, ROOMY, Fit, fit
-from sparkctl.rule import Hit, arg_path, rule
+from sparkctl.rule import Hit, arg_path, engine_rule
 
 
-@rule("MEM001", "error", "weights that are more than the memory given to them", "facts F2 and F6")
-def weights_fit(cluster: Cluster) -> Iterator[Hit]:
+@engine_rule("MEM001", "error", "weights that are more than the memory given to them", "facts F2 and F6")
+def weights_fit(cluster: Cluster, engine: EngineIntent) -> Iterator[Hit]:
     """No engine starts when the weights alone exceed its part of the memory."""
-    judged = _judged(cluster)
+    judged = _judged(cluster, engine)
     if judged is None or not judged.certain_no:
         return
     node = judged.fullest
@@ -34,10 +34,10 @@ def _remedy(judged: Fit) -> str:
     return f"write gpu_memory_utilization: {CAUTIOUS:g}, for a small KV cache; or use a smaller format or more nodes"
 
 
-@rule("MEM002", "warning", "little memory left for the KV cache", "facts F3")
-def cache_has_room(cluster: Cluster) -> Iterator[Hit]:
+@engine_rule("MEM002", "warning", "little memory left for the KV cache", "facts F3")
+def cache_has_room(cluster: Cluster, engine: EngineIntent) -> Iterator[Hit]:
     """An engine with a few GiB of KV cache starts, and serves few or short requests."""
-    judged = _judged(cluster)
+    judged = _judged(cluster, engine)
     if judged is None or judged.certain_no or judged.fullest.kv_room >= ROOMY:
         return
     node = judged.fullest
@@ -51,13 +51,13 @@ def cache_has_room(cluster: Cluster) -> Iterator[Hit]:
     yield Hit(("engine", "model"), said, "use a smaller format or more nodes; or a short max_model_len and few users")
 
 
-@rule("MEM003", "info", "requests that do not fit the KV cache at the same time", "facts F3 and F8")
-def contexts_fit(cluster: Cluster) -> Iterator[Hit]:
+@engine_rule("MEM003", "info", "requests that do not fit the KV cache at the same time", "facts F3 and F8")
+def contexts_fit(cluster: Cluster, engine: EngineIntent) -> Iterator[Hit]:
     """With a number of requests given, say up to which context they fit; beyond it they wait for one another."""
-    judged, engine = _judged(cluster), cluster.engine
+    judged = _judged(cluster, engine)
     asked = judged.memory.requests if judged else None
     users = asked.value if asked else None
-    if judged is None or engine is None or asked is None or judged.certain_no or not _is_count(users):
+    if judged is None or asked is None or judged.certain_no or not _is_count(users):
         return
     longest, wanted = judged.longest(users), engine.max_model_len or judged.model.shape.context
     if wanted <= longest:
@@ -71,15 +71,10 @@ def _is_count(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
-def _judged(cluster: Cluster) -> Fit | None:
-    """The arithmetic, where there is an engine, a layout that uses every node, and a known model."""
-    engine = cluster.engine
-    if engine is None or engine.parallel.size != len(cluster.nodes):
+def _judged(cluster: Cluster, engine: EngineIntent) -> Fit | None:
+    """The arithmetic, where there is a layout that uses every node, and a known model."""
+    if engine.parallel.size != len(cluster.nodes):
         return None
-    return _fit(cluster, engine)
-
-
-def _fit(cluster: Cluster, engine: EngineIntent) -> Fit | None:
     try:
         model = model_of(engine)
         return fit(cluster, engine, model) if model is not None else None

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from sparkctl.engines import ENGINES
 from sparkctl.fabric.ports import MANAGEMENT, NETDEVS, WIFI
-from sparkctl.inventory.model import Cluster, Path
-from sparkctl.rule import Hit, rule
+from sparkctl.inventory.model import Cluster, EngineIntent, Path
+from sparkctl.rule import Hit, engine_rule, rule
 from sparkctl.rules.adr import parse_address
 
 
@@ -60,12 +60,10 @@ def login_is_not_root(cluster: Cluster) -> Iterator[Hit]:
             yield Hit(path, "SSH logs in as root", "use a login of its own, with sudo")
 
 
-@rule("MGT005", "error", "a mesh or ring whose ranks would meet at a host name", "facts A5")
-def meeting_place_is_an_address(cluster: Cluster) -> Iterator[Hit]:
+@engine_rule("MGT005", "error", "a mesh or ring whose ranks would meet at a host name", "facts A5")
+def meeting_place_is_an_address(cluster: Cluster, engine: EngineIntent) -> Iterator[Hit]:
     """A rank binds its own address, which must be one of the node; a name cannot be bound."""
-    if cluster.fabric.topology not in ("mesh", "ring") or cluster.engine is None:
-        return
-    for node in cluster.nodes:
+    for node in cluster.nodes if cluster.fabric.topology in ("mesh", "ring") else ():
         if parse_address(node.address) is None:
             said = f"the ranks of a {cluster.fabric.topology} meet over management, and `{node.address}` is a name"
             yield Hit(("nodes", node.rank, "address"), said, f"write the IP address of `{node.name}`")

@@ -11,23 +11,22 @@ from sparkctl.engines.flags import flag_name
 from sparkctl.inventory.model import Cluster, EngineIntent
 from sparkctl.inventory.words import quoted
 from sparkctl.models import ModelUnreadable, Shape, model_of
-from sparkctl.rule import Hit, arg_path, rule
+from sparkctl.rule import Hit, arg_path, engine_rule
 
 _CAUTIOUS, _HIGHEST = 0.87, 0.95  # facts F2 (0.80-0.87 work; 0.92 usually fails to start)
 _FOREIGN = re.compile(r"(^|[^a-z0-9])(amd64|x86[-_]64|x64)([^a-z0-9]|$)", re.IGNORECASE)
 
 
-@rule(
+@engine_rule(
     "PAR001",
     "error",
     "the layout does not use every node once",
     "one GPU per Spark, one rank per node",
 )
-def layout_fits_nodes(cluster: Cluster) -> Iterator[Hit]:
+def layout_fits_nodes(cluster: Cluster, engine: EngineIntent) -> Iterator[Hit]:
     """tensor x pipeline x data is the number of nodes."""
-    engine, nodes = cluster.engine, len(cluster.nodes)
-    if engine is not None and engine.parallel.size != nodes:
-        p = engine.parallel
+    p, nodes = engine.parallel, len(cluster.nodes)
+    if p.size != nodes:
         product = f"tensor {p.tensor} x pipeline {p.pipeline} x data {p.data}"
         said = f"layout {p} needs {p.size} node(s) ({product}); the inventory has {nodes}"
         yield Hit(("engine", "parallel"), said, f"write {_layouts_for(nodes)}, or list {p.size} nodes")
@@ -38,19 +37,17 @@ def _layouts_for(nodes: int) -> str:
     return f"TP{nodes} or PP{nodes}" if power_of_two else f"PP{nodes}"
 
 
-@rule(
+@engine_rule(
     "PAR002",
     "error",
     "a tensor size that the model's heads do not divide by",
     "facts A2: the engine refuses it",
 )
-def heads_divide(cluster: Cluster) -> Iterator[Hit]:
+def heads_divide(cluster: Cluster, engine: EngineIntent) -> Iterator[Hit]:
     """Each rank has whole heads; KV heads are divided, or each is copied to as many ranks."""
-    engine = cluster.engine
-    shape = _shape(engine) if engine is not None else None
-    if engine is None or shape is None:
+    shape, tensor = _shape(engine), engine.parallel.tensor
+    if shape is None:
         return
-    tensor = engine.parallel.tensor
     path = ("engine", "parallel")
     remedy = f"write PP{tensor}, or a tensor size that divides {shape.heads}"
     if shape.heads % tensor:
@@ -69,33 +66,29 @@ def _shape(engine: EngineIntent) -> Shape | None:
     return model.shape if model is not None else None
 
 
-@rule(
+@engine_rule(
     "PAR003",
     "warning",
     "a tensor size that is not a power of two",
     "facts A2: heads must divide by it",
 )
-def tensor_is_a_power_of_two(cluster: Cluster) -> Iterator[Hit]:
+def tensor_is_a_power_of_two(cluster: Cluster, engine: EngineIntent) -> Iterator[Hit]:
     """Nearly no model's heads divide by 3 or 6."""
-    engine = cluster.engine
-    if engine is not None and engine.parallel.tensor & (engine.parallel.tensor - 1):
-        tensor = engine.parallel.tensor
+    tensor = engine.parallel.tensor
+    if tensor & (tensor - 1):
         said = f"tensor {tensor} is not a power of two: attention heads of nearly every model do not divide by it"
         yield Hit(("engine", "parallel"), said, f"use the pipeline instead: PP{tensor}")
 
 
-@rule(
+@engine_rule(
     "PAR004",
     "error",
     "a layout that the topology does not carry",
     "facts ff10, ff11 and ff3.6",
 )
-def layout_suits_topology(cluster: Cluster) -> Iterator[Hit]:
+def layout_suits_topology(cluster: Cluster, engine: EngineIntent) -> Iterator[Hit]:
     """A ring carries NCCL's ring algorithm and nothing else; on a mesh, what is proved is a pipeline."""
-    engine, topology = cluster.engine, cluster.fabric.topology
-    if engine is None:
-        return
-    layout, count = engine.parallel, len(cluster.nodes)
+    topology, layout, count = cluster.fabric.topology, engine.parallel, len(cluster.nodes)
     if topology == "ring" and layout.pipeline * layout.data > 1:
         said = f"layout {layout} sends between nodes of the ring that are not neighbours, and RDMA has no way there"
         yield Hit(("engine", "parallel"), said, f"write TP{count}, or use a switch")
@@ -104,13 +97,10 @@ def layout_suits_topology(cluster: Cluster) -> Iterator[Hit]:
         yield Hit(("engine", "parallel"), said, f"write PP{count}, or use a switch", "warning")
 
 
-@rule("PAR006", "error", "a flag that sparkctl sets itself", "facts A2: all ranks need the same list")
-def args_leave_owned_flags_alone(cluster: Cluster) -> Iterator[Hit]:
+@engine_rule("PAR006", "error", "a flag that sparkctl sets itself", "facts A2: all ranks need the same list")
+def args_leave_owned_flags_alone(cluster: Cluster, engine: EngineIntent) -> Iterator[Hit]:
     """What follows from the inventory is not written a second time."""
-    engine = cluster.engine
-    if engine is None or engine.kind not in ENGINES:
-        return
-    owned = ENGINES[engine.kind].owned(engine)
+    owned = ENGINES[engine.kind].owned(engine) if engine.kind in ENGINES else {}
     for flag in engine.args:
         name = flag_name(flag).partition(".")[0]
         if name in owned:
@@ -119,12 +109,9 @@ def args_leave_owned_flags_alone(cluster: Cluster) -> Iterator[Hit]:
             yield Hit(arg_path(cluster, flag), f"`--{name}` is set by sparkctl", remedy)
 
 
-@rule("PAR008", "error", "a port that is already taken, or no port", "facts A4")
-def port_is_free(cluster: Cluster) -> Iterator[Hit]:
+@engine_rule("PAR008", "error", "a port that is already taken, or no port", "facts A4")
+def port_is_free(cluster: Cluster, engine: EngineIntent) -> Iterator[Hit]:
     """The API cannot share a port with SSH or with the engine's own meeting points."""
-    engine = cluster.engine
-    if engine is None:
-        return
     moved = {port.flag for port in _ports(engine)}
     for flag, value in engine.args.items():
         if flag_name(flag) in moved and value is not None and not _is_port(value):
@@ -149,12 +136,11 @@ def _users_of_ports(cluster: Cluster, engine: EngineIntent) -> dict[int, str]:
     return taken | {node.port: f"SSH of `{node.name}` listens there" for node in cluster.nodes if node.port != 22}
 
 
-@rule("PAR009", "warning", "gpu_memory_utilization is too high for unified memory", "facts F2")
-def memory_is_left(cluster: Cluster) -> Iterator[Hit]:
+@engine_rule("PAR009", "warning", "gpu_memory_utilization is too high for unified memory", "facts F2")
+def memory_is_left(cluster: Cluster, engine: EngineIntent) -> Iterator[Hit]:
     """CPU, page cache and GPU share one memory: what the engine takes, the system lacks."""
-    engine = cluster.engine
-    share = engine.gpu_memory_utilization if engine is not None else None
-    if engine is None or share is None or share <= _CAUTIOUS or _of_what_is_left(engine):
+    share = engine.gpu_memory_utilization
+    if share is None or share <= _CAUTIOUS or _of_what_is_left(engine):
         return
     limit = _HIGHEST if share > _HIGHEST else _CAUTIOUS
     said = f"gpu_memory_utilization {share} is above {limit}: the system needs its part of the unified memory"
@@ -165,10 +151,10 @@ def _of_what_is_left(engine: EngineIntent) -> bool:
     return engine.kind in ENGINES and ENGINES[engine.kind].memory(engine).of == "left"
 
 
-@rule("PAR010", "error", "an image that is not pinned, or not for this machine", "facts ff15")
-def image_is_pinned(cluster: Cluster) -> Iterator[Hit]:
+@engine_rule("PAR010", "error", "an image that is not pinned, or not for this machine", "facts ff15")
+def image_is_pinned(cluster: Cluster, engine: EngineIntent) -> Iterator[Hit]:
     """All nodes must run the same image, on arm64."""
-    image = cluster.engine.runtime.docker if cluster.engine is not None else None
+    image = engine.runtime.docker
     if image is None:
         return
     path = ("engine", "runtime", "docker")

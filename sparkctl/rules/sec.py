@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator, Mapping
 
 from sparkctl.engines import ENGINES
-from sparkctl.inventory.model import Cluster, Path
+from sparkctl.inventory.model import Cluster, EngineIntent, Path
 from sparkctl.inventory.shapes import TOKENS
 from sparkctl.inventory.words import quoted
-from sparkctl.rule import Hit, arg_path, rule
+from sparkctl.rule import Hit, arg_path, engine_rule, rule
 from sparkctl.rules.values import values
 
 _SHAPES = {
@@ -73,13 +73,11 @@ def _named_texts(name: str, value: object) -> Iterator[tuple[str, str]]:
         yield name, value
 
 
-@rule("SEC002", "warning", "an engine that anyone in the network may use", "facts A9")
-def api_has_a_key(cluster: Cluster) -> Iterator[Hit]:
+@engine_rule("SEC002", "warning", "an engine that anyone in the network may use", "facts A9")
+def api_has_a_key(cluster: Cluster, engine: EngineIntent) -> Iterator[Hit]:
     """The API listens on all interfaces, and without a key it answers everyone."""
-    engine = cluster.engine
-    if engine is None or engine.kind not in ENGINES or engine.api_key_file is not None:
-        return
-    if ENGINES[engine.kind].listens_at(engine) in _EVERYWHERE:
+    kept = engine.kind not in ENGINES or engine.api_key_file is not None
+    if not kept and ENGINES[engine.kind].listens_at(engine) in _EVERYWHERE:
         said = "the API listens on all interfaces and has no `api_key_file`: whoever reaches the head may use it"
         remedy = "add `api_key_file: secrets/api.key`, or listen on the head alone with `args: {host: 127.0.0.1}`"
         yield Hit(("engine", "api_key_file"), said, remedy)
@@ -96,16 +94,15 @@ def secrets_are_kept(cluster: Cluster) -> Iterator[Hit]:
             yield Hit(path, f"{quoted(file)} can be read by others than its owner", f"chmod 600 {file}")
 
 
-@rule(
+@engine_rule(
     "SEC005",
     "warning",
     "a container that could take over its node",
     "facts pp5.4: gh:eugr/spark-vllm-docker#51",
 )
-def containers_are_contained(cluster: Cluster) -> Iterator[Hit]:
+def containers_are_contained(cluster: Cluster, engine: EngineIntent) -> Iterator[Hit]:
     """RDMA needs /dev/infiniband and IPC_LOCK, which sparkctl gives; nothing needs --privileged."""
-    engine = cluster.engine
-    if engine is None or engine.runtime.docker is None:
+    if engine.runtime.docker is None:
         return
     for flag in engine.args:
         if flag.lstrip("-").replace("_", "-").lower() in _PRIVILEGES:

@@ -24,7 +24,7 @@ from sparkctl.engines.base import (
 )
 from sparkctl.engines.flags import argument, flag_name, merged, words_of
 from sparkctl.inventory.model import Cluster, EngineIntent, Runtime
-from sparkctl.rule import Hit, Rule, arg_path, rule
+from sparkctl.rule import Hit, Rule, arg_path, engine_rule
 
 MEET, SIDE = 7100, 7101
 RULES: dict[str, Rule] = {}
@@ -42,11 +42,10 @@ BUILD = TwinBuild(
 )
 
 
-@rule("ENG901", "error", "a room that is no share", "tests/standin", book=RULES)
-def room_is_a_share(cluster: Cluster) -> Iterator[Hit]:
+@engine_rule("ENG901", "error", "a room that is no share", "tests/standin", book=RULES)
+def room_is_a_share(cluster: Cluster, engine: EngineIntent) -> Iterator[Hit]:
     """Its own rule, of its own argument."""
-    intent = cluster.engine
-    given = argument(intent, "room") if intent is not None and intent.kind == "standin" else None
+    given = argument(engine, "room") if engine.kind == "standin" else None
     if given is not None and not (isinstance(given.value, float) and 0 < given.value < 1):
         yield Hit(arg_path(cluster, given.flag), "`--room` is no share", "write a number between 0 and 1")
 

@@ -9,7 +9,7 @@ from sparkctl.engines.vllm.flag_lists import flags_of, knows, version_of, versio
 from sparkctl.engines.vllm.spelling import base_name, long_name
 from sparkctl.inventory.model import Cluster, EngineIntent
 from sparkctl.inventory.words import nearest, quoted
-from sparkctl.rule import Hit, Rule, arg_path, rule
+from sparkctl.rule import Hit, Rule, arg_path, engine_rule
 
 RULES: dict[str, Rule] = {}
 _GANG = ("nnodes", "node-rank", "master-addr", "headless", "n", "r")
@@ -18,19 +18,18 @@ _BACKENDS = {"vllm": "mp", "vllm-ray": "ray"}
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-@rule(
+@engine_rule(
     "PAR005",
     "error",
     "a backend in args that contradicts the engine's kind",
     "facts A2: nnodes and Ray exclude each other",
     book=RULES,
 )
-def backend_agrees(cluster: Cluster) -> Iterator[Hit]:
+def backend_agrees(cluster: Cluster, engine: EngineIntent) -> Iterator[Hit]:
     """vllm runs its own processes, vllm-ray runs on Ray."""
-    engine = cluster.engine
-    for flag in contradictions(engine) if engine is not None else ():
+    for flag in contradictions(engine):
         name = flag_name(flag)
-        if engine is not None and name == _BACKEND:
+        if name == _BACKEND:
             value = quoted(engine.args[flag])
             said = f"`--{_BACKEND} {value}` contradicts kind `{engine.kind}`, which needs {_BACKENDS[engine.kind]}"
             yield Hit(arg_path(cluster, flag), said, "remove it, or change `engine.kind`")
@@ -50,18 +49,17 @@ def _contradicts(engine: EngineIntent, name: str, value: object) -> bool:
     return engine.kind == "vllm-ray" and name in _GANG
 
 
-@rule(
+@engine_rule(
     "PAR007",
     "error",
     "a flag that the engine's version does not know",
     "facts A1; its parser",
     book=RULES,
 )
-def flags_are_known(cluster: Cluster) -> Iterator[Hit]:
+def flags_are_known(cluster: Cluster, engine: EngineIntent) -> Iterator[Hit]:
     """The engine would stop with `unrecognized arguments`, on every node."""
-    engine = cluster.engine
-    version = version_of(engine) if engine is not None else None
-    if engine is None or version is None or not engine.args:
+    version = version_of(engine)
+    if version is None or not engine.args:
         return
     flags = flags_of(version)
     for flag, value in engine.args.items():
@@ -82,18 +80,16 @@ def _flag_instead(name: str, asked: str, version: str) -> str:
     return f"did you mean `{guess}`?" if guess else f"`vllm serve --help` of {version} lists what it knows"
 
 
-@rule(
+@engine_rule(
     "PAR012",
     "error",
     "a flag that is written twice",
     "facts A1; its parser",
     book=RULES,
 )
-def flags_are_written_once(cluster: Cluster) -> Iterator[Hit]:
+def flags_are_written_once(cluster: Cluster, engine: EngineIntent) -> Iterator[Hit]:
     """Of a value and a key inside it, or of a short and a long name, vLLM takes one and drops the other."""
-    engine = cluster.engine
-    args = engine.args.items() if engine is not None and engine.kind in _BACKENDS else ()
-    given = [flag for flag, value in args if value is not None]
+    given = [flag for flag, value in engine.args.items() if value is not None and engine.kind in _BACKENDS]
     first = {long_name(flag): flag for flag in reversed(given)}
     for flag in given:
         other = first.get(base_name(flag), flag) if first[long_name(flag)] == flag else first[long_name(flag)]
@@ -102,19 +98,18 @@ def flags_are_written_once(cluster: Cluster) -> Iterator[Hit]:
             yield Hit(arg_path(cluster, flag), said, f"write all of it at {quoted(other)}")
 
 
-@rule(
+@engine_rule(
     "PAR011",
     "error",
     "context parallelism that does not fit the layout",
     "facts A2: it multiplies the ranks, or divides tensor",
     book=RULES,
 )
-def context_fits_layout(cluster: Cluster) -> Iterator[Hit]:
+def context_fits_layout(cluster: Cluster, engine: EngineIntent) -> Iterator[Hit]:
     """vLLM counts ranks as tensor x pipeline x prefill context; decode context divides the tensor ranks."""
-    engine = cluster.engine
-    for flag, value in engine.args.items() if engine is not None and engine.kind in _BACKENDS else ():
+    for flag, value in engine.args.items() if engine.kind in _BACKENDS else ():
         name = flag_name(flag)
-        if engine is None or not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             continue
         if name in ("prefill-context-parallel-size", "pcp") and value > 1:
             said = f"`--{name} {value}` makes {engine.parallel.size * value} ranks of the {engine.parallel.size} nodes"
@@ -124,17 +119,16 @@ def context_fits_layout(cluster: Cluster) -> Iterator[Hit]:
             yield Hit(arg_path(cluster, flag), said, "write a divisor of the tensor size, or leave it out")
 
 
-@rule(
+@engine_rule(
     "SEC003",
     "warning",
     "an engine whose key does not guard every path",
     "facts A9",
     book=RULES,
 )
-def key_guards_everything(cluster: Cluster) -> Iterator[Hit]:
+def key_guards_everything(cluster: Cluster, engine: EngineIntent) -> Iterator[Hit]:
     """vLLM asks for its key below /v1, and not at /invocations, which infers all the same."""
-    engine = cluster.engine
-    if engine is None or engine.kind != "vllm" or engine.api_key_file is None:
+    if engine.kind != "vllm" or engine.api_key_file is None:
         return
     host = argument(engine, "host")
     if host is None or host.value not in _LOOPBACK:
