@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from sparkctl.lab.order import API_KEY, IDENTITY, KNOWN_HOSTS, dialled, host_key
 from sparkctl.lab.spec import LabSpec
 from sparkctl.ssh import asyncssh
+from sparkctl.ssh.known_hosts import entry
 
 
 def write_keys(folder: Path, spec: LabSpec, ports: Sequence[int] = ()) -> None:
@@ -21,16 +21,11 @@ def write_keys(folder: Path, spec: LabSpec, ports: Sequence[int] = ()) -> None:
     for node, (address, port) in zip(spec.nodes, dialled(spec, ports), strict=True):
         key = asyncssh.generate_private_key("ssh-ed25519", comment=node.name)
         _secret(folder / host_key(node.name), key.export_private_key())
-        lines.append(f"{_place(address, port)} {key.export_public_key().decode()}")
+        lines.append(f"{entry(address, port)} {key.export_public_key().decode()}")
     (folder / KNOWN_HOSTS).write_text("".join(lines))
     _secret(folder / API_KEY, f"lab-{secrets.token_hex(16)}\n".encode())
 
 
-def _place(address: str, port: int) -> str:
-    return address if port == 22 else f"[{address}]:{port}"
-
-
 def _secret(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
+    path.touch(0o600, exist_ok=False)
+    path.write_bytes(content)

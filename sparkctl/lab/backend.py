@@ -19,29 +19,18 @@ from sparkctl.lab.vm.backend import Machines
 class Backend(Protocol):
     """One kind of lab. A supervisor of its own keeps the nodes, and gives up before its patience ends."""
 
-    @property
-    def supervisor(self) -> str:
-        """The module that is run as the lab's one program: STATE_FOLDER PIPE."""
-
-    @property
-    def boot_seconds(self) -> float:
-        """How long all nodes may take to boot."""
-
-    @property
-    def fault_seconds(self) -> float:
-        """How long the supervisor may take for a fault; a node that is booted again is one."""
-
-    @property
-    def needs(self) -> tuple[Need, ...]:
-        """What one node takes of this machine's limits."""
-
-    @property
-    def has_rdma(self) -> bool:
-        """Whether nodes have RDMA devices."""
-
-    @property
-    def has_engine(self) -> bool:
-        """Whether nodes have room for an engine."""
+    supervisor: str
+    """The module that is run as the lab's one program: STATE_FOLDER PIPE."""
+    boot_seconds: float
+    """How long all nodes may take to boot."""
+    fault_seconds: float
+    """How long the supervisor may take for a fault; a node that is booted again is one."""
+    needs: tuple[Need, ...]
+    """What one node takes of this machine's limits."""
+    has_rdma: bool
+    """Whether nodes have RDMA devices."""
+    has_engine: bool
+    """Whether nodes have room for an engine."""
 
     def require(self, spec: LabSpec) -> None:
         """Refused when this machine cannot run such a lab, with what to do about it."""

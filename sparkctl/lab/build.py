@@ -36,38 +36,31 @@ def key(recipe: str) -> str:
     return sha256(recipe.encode()).hexdigest()[:12]
 
 
-def built(name: str, recipe: str, build: Builder) -> Path:
-    """The folder of `name` made by `recipe`. `build(folder, log)` fills an empty folder when it is not there yet."""
+def built(name: str, recipe: str, build: Builder, stage: str, say: Say) -> Path:
+    """The folder of `name` made by `recipe`. `build(folder, log)` fills an empty folder when it is not there yet.
+
+    Then how long that takes is told. Else there is no lock: who only runs labs need not be able to write beside it.
+    """
     target = place(name, recipe)
+    if target.is_dir():
+        return target
+    say(f"building the {stage} ...")
+    begun = time.monotonic()
     with locked(target.with_suffix(".lock")):
         if not target.is_dir():
             partial = target.with_suffix(".partial")
-            _empty(partial)
+            if partial.exists():
+                shutil.rmtree(partial)
+            partial.mkdir()
             build(partial, target.with_suffix(".log"))
             partial.rename(target)
-    return target
-
-
-def timed(stage: str, ready: bool, build: Callable[[], Path], say: Say) -> Path:
-    """What `build` answers; when it is not ready, how long that takes is told."""
-    if ready:
-        return build()
-    say(f"building the {stage} ...")
-    begun = time.monotonic()
-    made = build()
     say(f"built the {stage}: {time.monotonic() - begun:.0f} s")
-    return made
+    return target
 
 
 def place(name: str, recipe: str) -> Path:
     """Where that folder is, or will be."""
     return cache() / f"{name}-{key(recipe)}"
-
-
-def _empty(folder: Path) -> None:
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
 
 
 def run(words: list[str], log: Path, seconds: float, environment: Mapping[str, str] | None = None) -> None:

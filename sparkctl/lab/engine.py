@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from sparkctl.engines.base import LAB_FOLDER, TwinBuild
-from sparkctl.lab.build import BuildFailed, built, place, run
+from sparkctl.lab.build import BuildFailed, Say, built, run
 
 _SECONDS = 1800.0
 _SITE = "lib/python3.11/site-packages"
@@ -39,12 +39,7 @@ def recipe(twin: TwinBuild) -> str:
     return "\n".join(["engine", *own, _PYVENV, _INSIDE])
 
 
-def ready(twin: TwinBuild) -> bool:
-    """Whether it is there already."""
-    return place("engine", recipe(twin)).is_dir()
-
-
-def engine(twin: TwinBuild, image: Callable[[], Path]) -> Path:
+def engine(twin: TwinBuild, image: Callable[[], Path], say: Say) -> Path:
     """The folder, built when it is not there yet (one has 2.4 GB); `image` is asked for after the downloads."""
 
     def build(folder: Path, log: Path) -> None:
@@ -53,7 +48,7 @@ def engine(twin: TwinBuild, image: Callable[[], Path]) -> Path:
         _wrap(twin, folder)
         _finish(twin, folder, image(), log)
 
-    return built("engine", recipe(twin), build)
+    return built("engine", recipe(twin), build, f"engine ({twin.about})", say)
 
 
 def _install(lock: Mapping[str, list[str]], folder: Path, log: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
+from functools import partial
 from typing import Protocol
 
 from sparkctl.errors import UsageError
@@ -63,17 +64,10 @@ def possible(spec: LabSpec, verb: str, subject: str) -> None:
         raise UsageError(f"{verb}: there is no {subject}", f"name one of: {', '.join(sorted(known))}")
 
 
-def _isolate(lab: RunningLab, node: NodeSpec) -> str:
-    lab.isolated.add(node.name)
+def _reach(lab: RunningLab, node: NodeSpec, *, on: bool) -> str:
+    (lab.isolated.discard if on else lab.isolated.add)(node.name)
     if node.name in lab.running:
-        lab.reach(node, False)
-    return ""
-
-
-def _join(lab: RunningLab, node: NodeSpec) -> str:
-    lab.isolated.discard(node.name)
-    if node.name in lab.running:
-        lab.reach(node, True)
+        lab.reach(node, on)
     return ""
 
 
@@ -95,6 +89,6 @@ CABLES: Mapping[str, Callable[[set[int], int], None]] = {"cut": set.add, "mend":
 NODES: Mapping[str, Callable[[RunningLab, NodeSpec], str]] = {
     "kill": _kill,
     "boot": _boot,
-    "isolate": _isolate,
-    "join": _join,
+    "isolate": partial(_reach, on=False),
+    "join": partial(_reach, on=True),
 }

@@ -11,9 +11,10 @@ from uuid import uuid4
 from sparkctl.lab.order import IDENTITY, host_key
 from sparkctl.lab.spec import LabSpec, NodeSpec
 
-NETPLAN = "etc/netplan/50-lab.yaml"
+Files = dict[str, tuple[str, int]]
+PLAIN, _SECRET = 0o644, 0o600
 # Ubuntu Desktop's, and so DGX OS's.
-NETPLAN_DESKTOP = "etc/netplan/01-network-manager-all.yaml"
+_NETPLAN_DESKTOP = "etc/netplan/01-network-manager-all.yaml"
 _IMPORT = "sparkctl-lab-image.service"
 # Nobody on a node waits for the network, and on a busy machine it fails although the network is there (seen).
 _WAITS = "etc/systemd/system/systemd-networkd-wait-online.service"
@@ -65,42 +66,33 @@ class Keys:
         return cls((folder / f"{IDENTITY}.pub").read_text(), host)
 
 
+def files(spec: LabSpec, node: NodeSpec, keys: Keys) -> Files:
+    """Path -> text and mode, of everything that `node` has of its own, whatever it is made of."""
+    prefix = IPv4Network(spec.network).prefixlen
+    netplan = _NETPLAN_TEXT.format(netdev=node.netdev, address=node.address, prefix=prefix, renderer=spec.renderer)
+    return {
+        "etc/machine-id": (uuid4().hex + "\n", 0o444),
+        "etc/hostname": (node.name + "\n", PLAIN),
+        "etc/hosts": (f"127.0.0.1 localhost\n127.0.1.1 {node.name}\n::1 localhost ip6-localhost\n", PLAIN),
+        "etc/netplan/50-lab.yaml": (netplan, _SECRET),
+        "etc/ssh/ssh_host_ed25519_key": (keys.host[node.name], _SECRET),
+        "etc/ssh/lab_authorized": (keys.authorized, _SECRET),
+        "etc/sudoers.d/90-lab": (f"{node.user} ALL=(ALL) NOPASSWD: ALL\n", 0o440),
+    }
+
+
 def furnish(root: Path, spec: LabSpec, node: NodeSpec, keys: Keys) -> None:
     """Write everything that makes `root` the node `node`."""
-    _write(root / "etc/machine-id", uuid4().hex + "\n", 0o444)
-    _write(root / "etc/hostname", node.name + "\n")
-    _write(root / "etc/hosts", hosts(node))
-    _write(root / NETPLAN, netplan(spec, node), 0o600)
-    if spec.renderer == "NetworkManager":
-        _write(root / NETPLAN_DESKTOP, _DESKTOP_TEXT, 0o600)
-    _write(root / "etc/ssh/ssh_host_ed25519_key", keys.host[node.name], 0o600)
-    _write(root / "etc/ssh/lab_authorized", keys.authorized, 0o600)
-    _write(root / "etc/sudoers.d/90-lab", sudoers(node), 0o440)
+    own = files(spec, node, keys)
+    own |= {_NETPLAN_DESKTOP: (_DESKTOP_TEXT, _SECRET)} if spec.renderer == "NetworkManager" else {}
+    own |= {"opt/sparkctl-lab/image": (f"{spec.image}\n", PLAIN)} if spec.engine else {}
+    for name, (text, mode) in own.items():
+        path = root / name
+        path.unlink(missing_ok=True)
+        path.write_text(text)
+        path.chmod(mode)
     (root / _WAITS).symlink_to("/dev/null")
     if spec.engine:
-        _write(root / "opt/sparkctl-lab/image", f"{spec.image}\n")
         wants = root / "etc/systemd/system/multi-user.target.wants"
         (wants / _IMPORT).symlink_to(f"/etc/systemd/system/{_IMPORT}")
     subprocess.run(["chroot", str(root), "/bin/sh", "-c", USER, "sh", node.user], check=True, capture_output=True)
-
-
-def netplan(spec: LabSpec, node: NodeSpec) -> str:
-    """The management network of `node`, as netplan reads it."""
-    prefix = IPv4Network(spec.network).prefixlen
-    return _NETPLAN_TEXT.format(netdev=node.netdev, address=node.address, prefix=prefix, renderer=spec.renderer)
-
-
-def hosts(node: NodeSpec) -> str:
-    """/etc/hosts of `node`."""
-    return f"127.0.0.1 localhost\n127.0.1.1 {node.name}\n::1 localhost ip6-localhost\n"
-
-
-def sudoers(node: NodeSpec) -> str:
-    """Its user may do all, and is asked for nothing."""
-    return f"{node.user} ALL=(ALL) NOPASSWD: ALL\n"
-
-
-def _write(path: Path, text: str, mode: int = 0o644) -> None:
-    path.unlink(missing_ok=True)
-    path.write_text(text)
-    path.chmod(mode)

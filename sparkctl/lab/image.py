@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sparkctl.lab.build import built, place, run
+from sparkctl.lab.build import Say, built, run
 
 SUITE = "bookworm"
 # systemd machine; netplan; ssh; what sparkctl asks nodes with; Docker and what it needs; libraries of the CPU engine.
@@ -30,14 +30,9 @@ def asset(name: str) -> str:
     return (ASSETS / name).read_text()
 
 
-def ready() -> bool:
-    """Whether it is there already."""
-    return place("image", recipe()).is_dir()
-
-
-def image() -> Path:
+def image(say: Say) -> Path:
     """The image, built when it is not there yet (a minute and a half, 600 MB)."""
-    return built("image", recipe(), _build)
+    return built("image", recipe(), _build, "image of the nodes (debootstrap)", say)
 
 
 def _build(folder: Path, log: Path) -> None:

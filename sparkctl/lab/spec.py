@@ -12,7 +12,7 @@ from sparkctl.errors import Refused
 from sparkctl.fabric.model import Fabric
 from sparkctl.fabric.ports import Rail, half
 from sparkctl.facts.record import Frozen
-from sparkctl.inventory.model import Cluster, Link, LinkEnd, Switch
+from sparkctl.inventory.model import Cluster, Link
 from sparkctl.lab.state import BackendName, Renderer
 
 # Benchmarking addresses (RFC 2544): no real network of a user has them.
@@ -165,14 +165,10 @@ def _nodes(cluster: Cluster, network: IPv4Network) -> tuple[NodeSpec, ...]:
 
 def _switches(cluster: Cluster) -> tuple[Bridge, ...]:
     return tuple(
-        Bridge(name=_switch_bridge(index, rail), mtu=_mtu(switch), lldp=False)
+        Bridge(name=_switch_bridge(index, rail), mtu=switch.l2mtu or JUMBO, lldp=False)
         for index, switch in enumerate(cluster.switches)
         for rail in RAILS
     )
-
-
-def _mtu(switch: Switch) -> int:
-    return switch.l2mtu or JUMBO
 
 
 def _switch_bridge(index: int, rail: Rail) -> str:
@@ -184,12 +180,14 @@ Layer = tuple[tuple[Bridge, ...], tuple[Wire, ...], tuple[Trunk, ...]]
 
 def _cable(cable: Link, rail: Rail, cluster: Cluster) -> Layer:
     """One rail of one cable: what it adds to the lab."""
-    switched = {switch.name: (_switch_bridge(i, rail), _mtu(switch)) for i, switch in enumerate(cluster.switches)}
+    switched = {
+        switch.name: (_switch_bridge(i, rail), switch.l2mtu or JUMBO) for i, switch in enumerate(cluster.switches)
+    }
     name = f"c{cable.index}{rail}"
     ends = (cable.a, cable.b)
     met = [switched[end.owner] for end in ends if end.owner in switched]
     if len(met) == len(ends):
-        bridges, ports = (met[0][0], met[1][0]), (_port(cable.a), _port(cable.b))
+        bridges, ports = (met[0][0], met[1][0]), (str(cable.a), str(cable.b))
         trunk = Trunk(ends=(f"{name}a", f"{name}b"), ports=ports, bridges=bridges, cable=cable.index)
         return (), (), (trunk,)
     own = () if met else (Bridge(name=name, mtu=JUMBO, lldp=True),)
@@ -197,8 +195,8 @@ def _cable(cable: Link, rail: Rail, cluster: Cluster) -> Layer:
     wires = (
         Wire(
             node=end.owner,
-            port=_port(end),
-            far=_port(far),
+            port=str(end),
+            far=str(far),
             rail=rail,
             netdev=half(end.port, rail).netdev,
             outer=f"{name}{side}",
@@ -210,10 +208,6 @@ def _cable(cable: Link, rail: Rail, cluster: Cluster) -> Layer:
         if end.owner not in switched
     )
     return own, tuple(wires), ()
-
-
-def _port(end: LinkEnd) -> str:
-    return f"{end.owner}:{end.port}"
 
 
 def address_of(*parts: str) -> str:

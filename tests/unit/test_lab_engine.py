@@ -92,11 +92,11 @@ def test_what_is_built_is_complete_or_not_there_and_built_once():
         (folder / "whole").write_text("")
 
     with pytest.raises(build.BuildFailed):
-        build.built("thing", "recipe", fails)
+        build.built("thing", "recipe", fails, "thing", print)
     assert not build.place("thing", "recipe").exists()
-    place = build.built("thing", "recipe", works)
+    place = build.built("thing", "recipe", works, "thing", print)
     assert [path.name for path in place.iterdir()] == ["whole"]
-    assert build.built("thing", "recipe", works) == place
+    assert build.built("thing", "recipe", works, "thing", print) == place
     assert len(built) == 1
 
 

@@ -301,9 +301,10 @@ def test_the_folder_of_its_twin_is_made_without_a_download(tmp_path: Path, monke
         (Path(words[-2]) / "said").write_text("")
 
     monkeypatch.setattr(lab_engine, "run", run)
-    assert not lab_engine.ready(BUILD)
-    made = lab_engine.engine(BUILD, lambda: tmp_path)
-    assert lab_engine.ready(BUILD) and len(ran) == 1
+    told: list[str] = []
+    made = lab_engine.engine(BUILD, lambda: tmp_path, told.append)
+    assert lab_engine.engine(BUILD, lambda: tmp_path, told.append) == made and len(ran) == 1
+    assert [line[:29] for line in told] == ["building the engine (a stand-", "built the engine (a stand-in "]
     assert sorted(path.name for path in (made / "bin").iterdir()) == ["python", "python3", "standin"]
     assert not (made / "hello").exists(), "what is for the end alone goes then"
     assert lab_engine.recipe(BUILD) != lab_engine.recipe(replace(BUILD, finish=""))

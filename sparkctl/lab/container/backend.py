@@ -7,13 +7,12 @@ import shutil
 import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 from sparkctl.engines import engine_of
 from sparkctl.errors import Refused
 from sparkctl.lab import engine, image
-from sparkctl.lab.build import Say, timed
+from sparkctl.lab.build import Say
 from sparkctl.lab.container import cgroups, networkmanager
 from sparkctl.lab.container.supervisor import CONTROL
 from sparkctl.lab.limits import INSTANCES, MEMORY, PIDS, THREADS, WATCHES, Need
@@ -44,7 +43,7 @@ class Containers:
     has_rdma, has_engine = False, True
     # A node has 9 inotify instances, up to 16 while it boots or changes (NetworkManager: 18), 43 watches, 41 threads;
     # 122 threads and 2.5 GB where it serves. Source: /proc of every node of the lab suites, each 7 s, 2026-11-27.
-    needs = (
+    needs: tuple[Need, ...] = (
         Need(INSTANCES, "inotify instances", 11),
         Need(WATCHES, "inotify watches", 50),
         Need(PIDS, "processes and threads", 60, 120),
@@ -73,7 +72,7 @@ class Containers:
             spec=spec,
             folder=str(home),
             image=str(root),
-            layers=tuple(map(str, _layers(spec, root, say))),
+            layers=() if spec.renderer == "networkd" else (str(networkmanager.desktop(root, say)),),
             engine=str(built) if built else None,
             cgroups=tuple(map(str, cgroups.homes(group(home)))),
             limited=not may_raise_limits(Path("/proc/self/status").read_text()),
@@ -101,20 +100,11 @@ class Containers:
 def _parts(spec: LabSpec, say: Say) -> tuple[Path, Path | None]:
     """The image and, for an inventory with an engine, the engine: built at the same time where they are missing."""
     with ThreadPoolExecutor(max_workers=2) as pool:
-        root = pool.submit(timed, "image of the nodes (debootstrap)", image.ready(), image.image, say)
+        root = pool.submit(image.image, say)
         if not spec.engine:
             return root.result(), None
-        twin = engine_of(spec.kind).lab_build
-        made = partial(engine.engine, twin, root.result)
-        built = pool.submit(timed, f"engine ({twin.about})", engine.ready(twin), made, say)
+        built = pool.submit(engine.engine, engine_of(spec.kind).lab_build, root.result, say)
         return root.result(), built.result()
-
-
-def _layers(spec: LabSpec, root: Path, say: Say) -> tuple[Path, ...]:
-    if spec.renderer == "networkd":
-        return ()
-    stage = "layer of the image with NetworkManager"
-    return (timed(stage, networkmanager.ready(), lambda: networkmanager.desktop(root), say),)
 
 
 def may_raise_limits(status: str) -> bool:

@@ -34,12 +34,12 @@ class Machine:
     def lay(self, below: Sequence[str]) -> None:
         """A fresh root folder: the image and its layers below (the highest first), an empty one in memory above."""
         self.base.mkdir(parents=True)
-        _run("mount", "-t", "tmpfs", "-o", f"size={_UPPER},mode=0755", "tmpfs", str(self.base))
+        run("mount", "-t", "tmpfs", "-o", f"size={_UPPER},mode=0755", "tmpfs", str(self.base))
         upper, work = self.base / "upper", self.base / "work"
         for folder in (upper, work, self.root):
             folder.mkdir()
         options = f"lowerdir={':'.join(below)},upperdir={upper},workdir={work}"
-        _run("mount", "-t", "overlay", "-o", options, "overlay", str(self.root))
+        run("mount", "-t", "overlay", "-o", options, "overlay", str(self.root))
 
     def words(self, engine: tuple[str, str] | None) -> list[str]:
         """The program that runs the node: in its network namespace, with the engine's folder read-only."""
@@ -116,5 +116,6 @@ def init_of(nspawn: int) -> int | None:
         return None
 
 
-def _run(*words: str) -> None:
+def run(*words: str) -> None:
+    """Run a program; CalledProcessError when it fails."""
     subprocess.run(words, check=True, capture_output=True, text=True)

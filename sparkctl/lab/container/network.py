@@ -41,14 +41,9 @@ def unplug(spec: LabSpec, node: NodeSpec) -> list[str]:
     return [*(f"link delete {name}" for name in outer), f"netns delete {netns(node)}"]
 
 
-def isolate(node: NodeSpec) -> list[str]:
-    """Take the node's management wire off the bridge: no link goes down, but nothing arrives any more."""
-    return [f"link set {_outer(node)} nomaster"]
-
-
-def join(node: NodeSpec) -> list[str]:
-    """And back."""
-    return [f"link set {_outer(node)} master {MANAGEMENT_BRIDGE}"]
+def reach(node: NodeSpec, on: bool) -> list[str]:
+    """Put the node's management wire on the bridge, or off: no link goes down, but nothing arrives any more."""
+    return [f"link set {_outer(node)} {f'master {MANAGEMENT_BRIDGE}' if on else 'nomaster'}"]
 
 
 def replug(spec: LabSpec, alive: Collection[str]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sparkctl.lab import image
-from sparkctl.lab.build import built, place, run
+from sparkctl.lab.build import Say, built, run
 
 _SECONDS = 600.0
 
@@ -32,12 +32,7 @@ def recipe() -> str:
     return "\n".join(["layer with NetworkManager", image.recipe(), _ABOVE, image.asset("networkmanager.sh")])
 
 
-def ready() -> bool:
-    """Whether it is there already."""
-    return place("networkmanager", recipe()).is_dir()
-
-
-def desktop(root: Path) -> Path:
+def desktop(root: Path, say: Say) -> Path:
     """The layer above the image `root`, built when it is not there yet (6 seconds, 20 MB)."""
 
     def build(folder: Path, log: Path) -> None:
@@ -45,4 +40,4 @@ def desktop(root: Path) -> Path:
         words = ["/bin/sh", "-c", _ABOVE, "sh", str(root), str(folder), inside]
         run(["unshare", "--mount", "--propagation", "private", *words], log, _SECONDS)
 
-    return built("networkmanager", recipe(), build)
+    return built("networkmanager", recipe(), build, "layer of the image with NetworkManager", say)

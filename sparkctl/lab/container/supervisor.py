@@ -22,7 +22,7 @@ from pathlib import Path
 from sparkctl.engines.base import LAB_FOLDER
 from sparkctl.errors import Refused, SparkctlError
 from sparkctl.lab.container import cgroups, network
-from sparkctl.lab.container.machine import Machine, init_of
+from sparkctl.lab.container.machine import Machine, init_of, run
 from sparkctl.lab.control import answer, reported
 from sparkctl.lab.faults import carry_out
 from sparkctl.lab.furnish import Keys, furnish
@@ -77,7 +77,7 @@ class ContainerLab:
         """The netdevs of `node`; where its management wire was dark, it still is."""
         _ip(network.plug(self.spec, node))
         if node.name in self.isolated:
-            _ip(network.isolate(node))
+            _ip(network.reach(node, False))
 
     def light(self) -> None:
         """As RunningLab.light."""
@@ -90,7 +90,7 @@ class ContainerLab:
 
     def reach(self, node: NodeSpec, on: bool) -> None:
         """As RunningLab.reach."""
-        _ip(network.join(node) if on else network.isolate(node))
+        _ip(network.reach(node, on))
 
     def kill(self, node: NodeSpec) -> None:
         """As RunningLab.kill."""
@@ -159,9 +159,9 @@ def _boot(order: Order, folder: Path, host_pid: int) -> ContainerLab:
 
 def _own_mounts() -> None:
     """Nothing that is mounted from here on is seen outside, and /run is empty."""
-    _run("mount", "--make-rprivate", "/")
-    _run("mount", "-t", "proc", "-o", "nosuid,nodev,noexec", "proc", "/proc")
-    _run("mount", "-t", "tmpfs", "-o", "mode=0755,size=64M", "tmpfs", "/run")
+    run("mount", "--make-rprivate", "/")
+    run("mount", "-t", "proc", "-o", "nosuid,nodev,noexec", "proc", "/proc")
+    run("mount", "-t", "tmpfs", "-o", "mode=0755,size=64M", "tmpfs", "/run")
     _BASE.mkdir()
 
 
@@ -208,15 +208,11 @@ def _ended(lab: ContainerLab, node: NodeSpec, status: int) -> None:
     lab.forget(node)
     if status == _REBOOT:
         lab.plug(node)
-        _started(lab, node)
-
-
-def _started(lab: ContainerLab, node: NodeSpec) -> None:
-    try:
-        lab.start(node)
-    except SparkctlError as error:
-        print(f"{node.name}: {error}", file=sys.stderr, flush=True)  # noqa: T201  (this is the log)
-    lab.light()
+        try:
+            lab.start(node)
+        except SparkctlError as error:
+            print(f"{node.name}: {error}", file=sys.stderr, flush=True)  # noqa: T201  (this is the log)
+        lab.light()
 
 
 def _ip(lines: Sequence[str]) -> None:
@@ -226,10 +222,6 @@ def _ip(lines: Sequence[str]) -> None:
         reason, _, place = batch.stderr.strip().rpartition("\nCommand failed -:")
         failed = lines[int(place) - 1] if place.isdigit() else "-batch"
         raise NetworkFailed(f"ip {failed}: {reason or place}")
-
-
-def _run(*words: str) -> None:
-    subprocess.run(words, check=True, capture_output=True, text=True)
 
 
 if __name__ == "__main__":

@@ -24,15 +24,11 @@ def chosen(image: Path) -> Accelerator:
     """KVM if a guest gets as far as its initrd on it; the answer is remembered for this kernel and QEMU."""
     if not os.access(DEVICE, os.R_OK | os.W_OK):
         return "tcg"
-    told = _told()
+    told = cache() / f"accelerator-{key(' '.join((platform.release(), platform.node(), _version())))}"
     if not told.exists():
         told.parent.mkdir(parents=True, exist_ok=True)
         told.write_text("kvm\n" if works(image) else "tcg\n")
     return "kvm" if told.read_text() == "kvm\n" else "tcg"
-
-
-def _told() -> Path:
-    return cache() / f"accelerator-{key(' '.join((platform.release(), platform.node(), _version())))}"
 
 
 def _version() -> str:

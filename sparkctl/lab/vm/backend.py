@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from sparkctl.errors import Refused
-from sparkctl.lab.build import Say, timed
+from sparkctl.lab.build import Say
 from sparkctl.lab.limits import MEMORY, Need
 from sparkctl.lab.order import LOOPBACK, Order
 from sparkctl.lab.spec import LabSpec
@@ -35,7 +35,7 @@ class Machines:
     # A virtual node takes 25 s of a core to boot without KVM.
     boot_seconds, fault_seconds = 900.0, 240.0
     has_rdma, has_engine = True, False
-    needs = (Need(MEMORY, "MB of memory", 900),)  # Source: as those of containers
+    needs: tuple[Need, ...] = (Need(MEMORY, "MB of memory", 900),)  # Source: as those of containers
 
     def require(self, spec: LabSpec) -> None:
         """As Backend.require."""
@@ -60,7 +60,7 @@ class Machines:
 
     def order(self, spec: LabSpec, home: Path, say: Say) -> Order:
         """As Backend.order."""
-        disk = timed("image of the vm nodes (debootstrap)", image.ready(), image.image, say)
+        disk = image.image(say)
         accelerator = chosen(disk)
         if accelerator == "tcg":
             say("no KVM here: the nodes' processors are emulated, and slow")

@@ -5,34 +5,26 @@ from __future__ import annotations
 import io
 import shlex
 import tarfile
-from uuid import uuid4
 
-from sparkctl.lab.furnish import NETPLAN, USER, Keys, hosts, netplan, sudoers
+from sparkctl.lab import furnish
+from sparkctl.lab.furnish import PLAIN, USER, Files, Keys
 from sparkctl.lab.spec import LabSpec, NodeSpec, address_of
 
 _LINK = "[Match]\nMACAddress={mac}\n[Link]\nName={netdev}\n"
-_SECRET, _PLAIN = 0o600, 0o644
-Files = dict[str, tuple[str, int]]
 
 
 def files(spec: LabSpec, node: NodeSpec, keys: Keys) -> Files:
     """Path -> text and mode, of everything that `node` has of its own."""
     netdevs = [node.netdev, *(wire.netdev for wire in spec.of(node.name))]
     return {
-        "etc/machine-id": (uuid4().hex + "\n", 0o444),
-        "etc/hostname": (node.name + "\n", _PLAIN),
-        "etc/hosts": (hosts(node), _PLAIN),
-        NETPLAN: (netplan(spec, node), _SECRET),
-        "etc/ssh/ssh_host_ed25519_key": (keys.host[node.name], _SECRET),
-        "etc/ssh/lab_authorized": (keys.authorized, _SECRET),
-        "etc/sudoers.d/90-lab": (sudoers(node), 0o440),
-        "opt/sparkctl-lab/furnish": (f"set -- {shlex.quote(node.user)}\n{USER}", _PLAIN),
+        **furnish.files(spec, node, keys),
+        "opt/sparkctl-lab/furnish": (f"set -- {shlex.quote(node.user)}\n{USER}", PLAIN),
         **{f"etc/systemd/network/10-lab-{netdev}.link": _named(spec, node, netdev) for netdev in netdevs},
     }
 
 
 def _named(spec: LabSpec, node: NodeSpec, netdev: str) -> tuple[str, int]:
-    return _LINK.format(mac=address_of(spec.cluster, node.name, netdev), netdev=netdev), _PLAIN
+    return _LINK.format(mac=address_of(spec.cluster, node.name, netdev), netdev=netdev), PLAIN
 
 
 def archive(every: Files) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from sparkctl.lab.build import BuildFailed, built, place, run
+from sparkctl.lab.build import BuildFailed, Say, built, place, run
 from sparkctl.lab.image import ASSETS, SUITE, asset
 
 # systemd machine; netplan; ssh; what sparkctl asks nodes with; RDMA and its tools; what the initrd is made of.
@@ -40,10 +40,9 @@ def ready() -> bool:
     return place("vm", recipe()).is_dir()
 
 
-def image() -> Path:
+def image(say: Say) -> Path:
     """The folder with disk, kernel and initrd, built when it is not there yet (two minutes, 450 MB; as root)."""
-    # Without a lock when it is there: whoever only runs labs need not be able to write beside it.
-    return place("vm", recipe()) if ready() else built("vm", recipe(), _build)
+    return built("vm", recipe(), _build, "image of the vm nodes (debootstrap)", say)
 
 
 def _build(folder: Path, log: Path) -> None:

@@ -52,7 +52,9 @@ def words(node: NodeSpec, parts: Parts, wires: dict[str, int], control: int) -> 
     """QEMU for `node`; `wires` are its netdevs and the descriptors of their wires."""
     disk, identity, console, word = (parts.file(node, kind) for kind in KINDS)
     line = [QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-name", node.name]
-    line += ["-machine", "pc", "-accel", acceleration(parts.accelerator), "-cpu", processor(parts.accelerator)]
+    kvm = parts.accelerator == "kvm"
+    line += ["-machine", "pc", "-accel", "kvm" if kvm else f"tcg,thread=multi,tb-size={_TRANSLATED}"]
+    line += ["-cpu", "host" if kvm else "max"]
     line += ["-smp", "1", "-m", str(_MEGABYTES), "-action", "reboot=shutdown"]
     line += ["-kernel", str(parts.image / KERNEL), "-initrd", str(parts.image / INITRD), "-append", _KERNEL_WORDS]
     line += ["-drive", f"file={_quoted(disk)},if=virtio,format=qcow2"]
@@ -63,16 +65,6 @@ def words(node: NodeSpec, parts: Parts, wires: dict[str, int], control: int) -> 
     for netdev, descriptor in wires.items():
         line += _nic(node, parts, netdev, descriptor)
     return line
-
-
-def acceleration(accelerator: Accelerator) -> str:
-    """How QEMU computes."""
-    return "kvm" if accelerator == "kvm" else f"tcg,thread=multi,tb-size={_TRANSLATED}"
-
-
-def processor(accelerator: Accelerator) -> str:
-    """The processor that a node sees."""
-    return "host" if accelerator == "kvm" else "max"
 
 
 def _quoted(path: Path) -> str:
@@ -128,10 +120,6 @@ class Running:
         line, _, self._unread = self._unread.partition(b"\n")
         answer = json.loads(line)
         return answer if isinstance(answer, dict) else {}
-
-    def set_link(self, name: str, on: bool) -> None:
-        """Give a netdev carrier, or take it; on the ends of the hub: let frames through, or not."""
-        self.ask("set_link", name=name, up=on)
 
     def rebooted(self) -> bool:
         """Whether the node asked to be booted again; call it when QEMU has ended."""

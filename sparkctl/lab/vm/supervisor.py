@@ -116,9 +116,12 @@ class VmLab:
         boot(self, (node,))
 
     def _set_link(self, running: Running, name: str, on: bool) -> None:
-        """A node that has just ended has no links; the next look at the programs finds that out."""
+        """Give a netdev carrier, or take it; on the ends of the hub: let frames through, or not.
+
+        A node that has just ended has no links; the next look at the programs finds that out.
+        """
         try:
-            running.set_link(name, on)
+            running.ask("set_link", name=name, up=on)
         except NodeFailed:
             if running.program.poll() is None:
                 raise
@@ -227,16 +230,12 @@ def _booted(order: Order, lock: int) -> VmLab:
         parts = lab.parts(node)
         parts.file(node, "tar").write_bytes(furnish.archive(furnish.files(order.spec, node, keys)))
         parts.file(node, "tar").chmod(0o600)
-        _new_disk(Path(order.image) / DISK, parts.file(node, "qcow2"))
+        disk = ["-F", "raw", "-b", f"{order.image}/{DISK}", str(parts.file(node, "qcow2"))]
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *disk], check=True, capture_output=True, text=True)
     lab.replug()
     seconds = boot(lab, order.spec.nodes)
     save(state.booted(seconds))
     return lab
-
-
-def _new_disk(below: Path, path: Path) -> None:
-    words = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(below), str(path)]
-    subprocess.run(words, check=True, capture_output=True, text=True)
 
 
 def _obey(lab: VmLab) -> None:
