@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sparkctl.facts.base import number
@@ -47,8 +47,7 @@ def _gathered(fields: Mapping[str, Any]) -> Gathered:
         raise ValueError("no sizes that could be measured")
     size, bus = steps[-1]
     names = tuple(visible(str(name))[:64] for name in fields["devices"][:64])
-    said = (visible(str(fields[name]))[:64] for name in ("backend", "version", "network"))
-    backend, version, network = said
+    backend, version, network = (visible(str(fields[name]))[:64] for name in ("backend", "version", "network"))
     return Gathered(backend, version, number(str(fields["ranks"])), size, bus, network, steps, names)
 
 
@@ -90,5 +89,4 @@ def _agreed(ranks: list[Gathered]) -> Fact[Gathered]:
     version = " and ".join(sorted({one.version for one in ranks}))
     network = max((one.network for one in ranks), key=lambda name: (name == "NET/Socket", name))
     fewest = min((one.devices for one in ranks), key=len)
-    first = slowest
-    return Known(Gathered(first.backend, version, first.ranks, first.size, first.bus, network, first.sweep, fewest))
+    return Known(replace(slowest, version=version, network=network, devices=fewest))

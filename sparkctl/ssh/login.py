@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,8 @@ async def resolve(login: Login) -> ResolvedLogin:
     port = None if "port" in login.unsaid and login.own_config else login.port
     user = None if "user" in login.unsaid and login.own_config else login.user
     options = await _options(login.node, login.host, port, user, login.own_config)
-    said = _Said(options.config, login.own_config)
+    said: Any = options.config
+    jump, proxy = said.get("ProxyJump"), said.get("ProxyCommand")
     return ResolvedLogin(
         node=login.node,
         written=login.host,
@@ -77,13 +78,14 @@ async def resolve(login: Login) -> ResolvedLogin:
         port=options.port,
         user=options.username,
         checked=options.host_key_alias or options.host,
-        pins=(Path(login.known_hosts),) if login.known_hosts else said.pins(),
-        files=(login.identity_file,) if login.identity_file else said.files(),
+        pins=(Path(login.known_hosts),) if login.known_hosts else _pins(said),
+        files=(login.identity_file,) if login.identity_file else _files(said, login.own_config),
         named=login.identity_file is not None,
-        only=login.identity_file is not None or said.only(),
-        agent=said.agent(),
-        jump=said.jump(),
-        proxy=said.proxy(),
+        only=login.identity_file is not None or bool(said.get("IdentitiesOnly", False)),
+        agent=_agent(said.get("IdentityAgent", "SSH_AUTH_SOCK"), os.environ) if login.own_config else None,
+        jump=str(jump) if jump else None,
+        # asyncssh would take what it says on stderr for the node's words, and the end of stderr for the end of all
+        proxy=("/bin/sh", "-c", f"exec 9>&2 2>/dev/null; exec {proxy}") if proxy else None,
         own_config=login.own_config,
     )
 
@@ -94,23 +96,10 @@ async def resolve_hop(hop: str, towards: ResolvedLogin) -> ResolvedLogin:
     Its host key is looked up in the pinned file of the node and in the user's own.
     """
     host, port, user = _split(hop)
-    options = await _options(towards.node, host, port, user, True)
-    said = _Said(options.config, True)
-    return ResolvedLogin(
-        node=f"{towards.node} (jump host {host})",
-        written=host,
-        host=options.host,
-        port=options.port,
-        user=options.username,
-        checked=options.host_key_alias or options.host,
-        pins=tuple(dict.fromkeys((*towards.pins, *said.pins()))),
-        files=said.files(),
-        named=False,
-        only=said.only(),
-        agent=said.agent(),
-        jump=said.jump(),
-        proxy=said.proxy(),
-    )
+    unsaid = frozenset(name for name, value in (("port", port), ("user", user)) if value is None)
+    found = await resolve(Login(towards.node, host, port or SSH_PORT, user or "", None, None, unsaid=unsaid))
+    every = tuple(dict.fromkeys((*towards.pins, *found.pins)))
+    return replace(found, node=f"{towards.node} (jump host {host})", pins=every)
 
 
 def _split(hop: str) -> tuple[str, int | None, str | None]:
@@ -141,52 +130,22 @@ async def _options(
         raise AccessRefused(f"{node}: ~/.ssh/config cannot be used: {error}", "put it right") from error
 
 
-@dataclass(frozen=True)
-class _Said:
-    """Reads the settings that asyncssh has found in ~/.ssh/config, or that ssh(1) has by default."""
-
-    config: Any
-    own: bool
-
-    def pins(self) -> tuple[Path, ...]:
-        """The known_hosts files; `none` means that no key is known, never that any will do."""
-        files = self.config.get("UserKnownHostsFile", ["~/.ssh/known_hosts", "~/.ssh/known_hosts2"])
-        return tuple(Path(name).expanduser() for name in (*files, *self.config.get("GlobalKnownHostsFile", ())))
-
-    def files(self) -> tuple[str, ...]:
-        """Key files to try."""
-        named = self.config.get("IdentityFile")
-        if named is not None:
-            return tuple(str(Path(name).expanduser()) for name in named)
-        return tuple(str(Path.home() / ".ssh" / name) for name in DEFAULT_FILES) if self.own else ()
-
-    def only(self) -> bool:
-        """Whether the agent may offer no other keys than those of the files."""
-        return bool(self.config.get("IdentitiesOnly", False))
-
-    def agent(self) -> str | None:
-        """The socket of the agent."""
-        if not self.own:
-            return None
-        named = self.config.get("IdentityAgent", "SSH_AUTH_SOCK")
-        return _socket(named, os.environ) if named else None
-
-    def jump(self) -> str | None:
-        """The jump hosts, comma-separated."""
-        found = self.config.get("ProxyJump")
-        return str(found) if found else None
-
-    def proxy(self) -> tuple[str, ...] | None:
-        """The program to talk through, run as ssh(1) runs it.
-
-        asyncssh would take what it says on stderr for the node's words, and the end of stderr for the end of all.
-        """
-        found = self.config.get("ProxyCommand")
-        return ("/bin/sh", "-c", f"exec 9>&2 2>/dev/null; exec {found}") if found else None
+def _pins(said: Any) -> tuple[Path, ...]:
+    """The known_hosts files; `none` means that no key is known, never that any will do."""
+    files = said.get("UserKnownHostsFile", ["~/.ssh/known_hosts", "~/.ssh/known_hosts2"])
+    return tuple(Path(name).expanduser() for name in (*files, *said.get("GlobalKnownHostsFile", ())))
 
 
-def _socket(named: str, environment: Mapping[str, str]) -> str | None:
-    """As ssh_config(5) has it: `SSH_AUTH_SOCK` and `$NAME` are variables, all else is a path."""
-    if named == "SSH_AUTH_SOCK" or named.startswith("$"):
+def _files(said: Any, own: bool) -> tuple[str, ...]:
+    """Key files to try."""
+    named = said.get("IdentityFile")
+    if named is not None:
+        return tuple(str(Path(name).expanduser()) for name in named)
+    return tuple(str(Path.home() / ".ssh" / name) for name in DEFAULT_FILES) if own else ()
+
+
+def _agent(named: str | None, environment: Mapping[str, str]) -> str | None:
+    """The socket of the agent; in ssh_config(5) `SSH_AUTH_SOCK` and `$NAME` are variables, all else is a path."""
+    if named and (named == "SSH_AUTH_SOCK" or named.startswith("$")):
         return environment.get(named.removeprefix("$")) or None
-    return str(Path(named).expanduser())
+    return str(Path(named).expanduser()) if named else None

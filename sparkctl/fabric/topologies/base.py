@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Interface, IPv4Network
 from typing import ClassVar
 
@@ -22,7 +21,7 @@ class Segment:
     ends: tuple[LinkEnd, ...]
 
 
-class Topology(ABC):
+class Topology:
     """One way of cabling. Its methods are pure and may assume that the TOP rules found no error."""
 
     name: ClassVar[str]
@@ -32,9 +31,13 @@ class Topology(ABC):
         """Every cabled port of every node, once, in segments with distinct indices: here cable k is segment k."""
         return tuple(Segment(link.index, (link.a, link.b)) for link in cluster.links)
 
-    @abstractmethod
     def endpoint(self, node: Node, attachments: tuple[Attachment, ...]) -> Endpoint:
-        """Where this node's ranks meet the others: an interface and address that all other nodes can reach."""
+        """Where this node's ranks meet the others: an interface and address that all other nodes can reach.
+
+        Here it is rail A of the node's first segment.
+        """
+        first = min((a for a in attachments if a.rail == "A"), key=lambda a: a.segment)
+        return Endpoint(first.netdev, str(first.address.ip))
 
     def nccl(self, cluster: Cluster) -> Mapping[str, str]:
         """NCCL variables that this topology needs on every node, beyond those that all need (facts ff3.6)."""
@@ -65,22 +68,8 @@ def topology_of(cluster: Cluster) -> Topology | None:
 def expand(topology: Topology, cluster: Cluster) -> Fabric:
     """The fabric of a cluster whose cables and pool are sound; ValueError when the pool is too small."""
     attachments = _attachments(topology.segments(cluster), cluster)
-    by_node: dict[str, list[Attachment]] = {node.name: [] for node in cluster.nodes}
-    for attachment in attachments:
-        by_node[attachment.node].append(attachment)
-    return Fabric(
-        topology=topology.name,
-        attachments=attachments,
-        cables=cluster.links,
-        endpoints={node.name: topology.endpoint(node, tuple(by_node[node.name])) for node in cluster.nodes},
-        nccl=dict(topology.nccl(cluster)),
-    )
-
-
-def own_port(node: Node, attachments: tuple[Attachment, ...]) -> Endpoint:
-    """Rail A of the node's first segment: what direct and switch fabrics meet on."""
-    first = min((a for a in attachments if a.rail == "A" and a.node == node.name), key=lambda a: a.segment)
-    return Endpoint(first.netdev, str(first.address.ip))
+    fabric = Fabric(topology.name, attachments, cluster.links, endpoints={}, nccl=dict(topology.nccl(cluster)))
+    return replace(fabric, endpoints={n.name: topology.endpoint(n, fabric.of(n.name)) for n in cluster.nodes})
 
 
 def rails(cluster: Cluster) -> tuple[Rail, ...]:

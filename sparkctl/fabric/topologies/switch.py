@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from sparkctl.fabric.graph import switch_groups
-from sparkctl.fabric.model import Attachment, Endpoint
-from sparkctl.fabric.topologies.base import Segment, Topology, own_port, register
-from sparkctl.inventory.model import Cluster, LinkEnd, Node
+from sparkctl.fabric.topologies.base import Segment, Topology, register
+from sparkctl.inventory.model import Cluster, LinkEnd
 
 
 class Switched(Topology):
@@ -28,10 +27,6 @@ class Switched(Topology):
             used.add((end.owner, base))
             ends.setdefault(segment, []).append(end)
         return tuple(Segment(k, tuple(ends[k])) for k in sorted(ends))
-
-    def endpoint(self, node: Node, attachments: tuple[Attachment, ...]) -> Endpoint:
-        """Rail A of the node's first cabled port."""
-        return own_port(node, attachments)
 
 
 def _indices(cluster: Cluster) -> dict[str, int]:
