@@ -46,11 +46,10 @@ def study(path: Path) -> Study:
     try:
         with path.open("rb") as file:
             content = file.read(SIZE + 1)
-    except OSError as error:
-        reason = Unreadable((1, 1), f"cannot be read: {error.strerror or error}", "name a readable inventory file")
-        return Study(None, None, (unreadable(str(path), reason),))
-    except ValueError:
-        reason = Unreadable((1, 1), "not a path that a file can have", "name a readable inventory file")
+    except (OSError, ValueError) as error:
+        no_path = "not a path that a file can have"
+        said = f"cannot be read: {error.strerror or error}" if isinstance(error, OSError) else no_path
+        reason = Unreadable((1, 1), said, "name a readable inventory file")
         return Study(None, None, (unreadable(str(path), reason),))
     return study_text(content, str(path), controller_of(path))
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Hashable, Iterable, Mapping
+from collections.abc import Container, Hashable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
-from sparkctl.inventory.model import Cluster, Link
+from sparkctl.inventory.model import Cluster, Link, LinkEnd
 from sparkctl.late import late
 
 # Most files have nothing wrong, and then nobody asks: it is a third of what `validate` would cost (docs/adr/0015).
@@ -18,6 +18,13 @@ K = TypeVar("K", bound=Hashable)
 Shape = Literal["nothing", "direct", "chain", "mesh", "ring", "switch", "mixed", "pieces", "other"]
 CableKind = Literal["direct", "switch", "uplink"]
 _KINDS: tuple[CableKind, CableKind, CableKind] = ("direct", "switch", "uplink")  # by how many ends are on switches
+
+
+def both_ways(links: Iterable[Link]) -> Iterator[tuple[LinkEnd, LinkEnd]]:
+    """Each end of each cable, with the one at its other end."""
+    for link in links:
+        yield link.a, link.b
+        yield link.b, link.a
 
 
 def components(cluster: Cluster) -> tuple[tuple[str, ...], ...]:

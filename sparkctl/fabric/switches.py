@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 
-from sparkctl.inventory.model import LinkEnd
+from sparkctl.inventory.model import Cluster, LinkEnd
 
 FULL = 200  # Gb/s: what a port of a Spark runs at, and what a lane of 50G times four gives
 
@@ -132,6 +132,16 @@ def known() -> tuple[str, ...]:
 def model_of(name: str | None) -> SwitchModel | None:
     """The model of that name or alias; None when it is not known."""
     return _MODELS.get(ALIASES.get(name or "", name or ""))
+
+
+def rates(cluster: Cluster) -> dict[LinkEnd, int]:
+    """Gb/s of each cable end on a switch of a known model: all that is cabled decides how a cage is split."""
+    ports: dict[str, list[str]] = {}
+    for end in (end for link in cluster.links for end in (link.a, link.b)):
+        ports.setdefault(end.owner, []).append(end.port)
+    known_ones = [(s.name, model, ports.get(s.name, ())) for s in cluster.switches if (model := model_of(s.model))]
+    found = {LinkEnd(name, port): model.rate(port, cabled) for name, model, cabled in known_ones for port in cabled}
+    return {end: rate for end, rate in found.items() if rate is not None}
 
 
 def alike(switch: str, model: str | None, cabled: Collection[str]) -> dict[LinkEnd, tuple[LinkEnd, ...]]:

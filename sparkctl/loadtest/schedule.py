@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TypeAlias
 
+from sparkctl.fabric.graph import both_ways
 from sparkctl.fabric.model import Attachment, Fabric
 from sparkctl.facts import gids
 from sparkctl.facts.snapshot import NodeFacts
 from sparkctl.facts.survey import NOTHING
+from sparkctl.inventory.model import LinkEnd
 from sparkctl.loadtest.results import Lane, Trial
 from sparkctl.outcome import Absent, Known
 
@@ -137,19 +139,13 @@ def _fits(pair: Pair, round: Iterable[Pair], crosses: Callable[[Pair], bool]) ->
 
 def _crossing(fabric: Fabric) -> Callable[[Pair], bool]:
     """Whether a pair's traffic goes from one switch to another."""
-    home = _homes(fabric)
+    home = {end: far.owner for end, far in both_ways(fabric.cables)}
 
     def crosses(pair: Pair) -> bool:
-        client, server = pair.lanes[0].client, pair.lanes[0].server
-        return home.get((client.node, client.half.port)) != home.get((server.node, server.half.port))
+        client, server = (home.get(LinkEnd(a.node, a.half.port)) for a in (pair.lanes[0].client, pair.lanes[0].server))
+        return client != server
 
     return crosses if fabric.topology == "switch" else lambda pair: False
-
-
-def _homes(fabric: Fabric) -> Mapping[tuple[str, str], str]:
-    nodes = {a.node for a in fabric.attachments}
-    ends = [pair for c in fabric.cables for pair in ((c.a, c.b), (c.b, c.a))]
-    return {(end.owner, end.port): other.owner for end, other in ends if end.owner in nodes}
 
 
 def hindrance(lane: Lane, facts: Mapping[str, NodeFacts]) -> str:

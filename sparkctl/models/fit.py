@@ -107,6 +107,11 @@ class Fit(NamedTuple):
         return low
 
 
+def gib(size: float) -> str:
+    """Bytes for people."""
+    return f"{size / GIB:.1f} GiB"
+
+
 def usable_memory(installed: float = INSTALLED) -> float:
     """Bytes that the system has of so many GiB installed; that as much is missing on a 64 GB machine is assumed."""
     return (installed - (INSTALLED - USABLE)) * GIB

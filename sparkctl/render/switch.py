@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sparkctl.fabric.graph import both_ways
 from sparkctl.fabric.model import Fabric
 from sparkctl.fabric.switches import FACTORY_L2MTU, FACTORY_MTU, Leg, SwitchModel, model_of
 from sparkctl.inventory.model import Cluster, LinkEnd, Node, Switch
@@ -40,14 +40,10 @@ def switch_renderings(cluster: Cluster, fabric: Fabric) -> dict[str, SwitchRende
 
 def _ports(cluster: Cluster, switch: Switch, model: SwitchModel) -> tuple[CabledPort, ...]:
     """In the order of the model: what the file lists first changes no byte."""
-    peers = {end.port: peer for end, peer in _ends(cluster) if end.owner == switch.name}
+    peers = {end.port: peer for end, peer in both_ways(cluster.links) if end.owner == switch.name}
     legs = {port: model.leg(port, peers) for port in model.ports if port in peers}
     nodes = {node.name for node in cluster.nodes}
     return tuple(_port(port, peers[port], leg, nodes) for port, leg in legs.items() if leg is not None)
-
-
-def _ends(cluster: Cluster) -> list[tuple[LinkEnd, LinkEnd]]:
-    return [pair for link in cluster.links for pair in ((link.a, link.b), (link.b, link.a))]
 
 
 def _port(name: str, peer: LinkEnd, leg: Leg, nodes: set[str]) -> CabledPort:
@@ -71,12 +67,9 @@ def _files(
         "factory_l2mtu": FACTORY_L2MTU,
     }
     kinds = SCRIPTS + (QOS_SCRIPTS if qos else ())
-    scripts = [_script(f"{switch.name}{kind}.rsc", kind, values) for kind in kinds]
+    texts = {kind: text_of(f"switches/routeros{kind}.rsc.j2", **values) for kind in kinds}
+    scripts = [Artifact(f"{switch.name}{kind}.rsc", text, 0o644, "network") for kind, text in texts.items()]
     return (*scripts, *(_units(cluster, fabric, ports) if qos else ()))
-
-
-def _script(path: str, kind: str, values: Mapping[str, object]) -> Artifact:
-    return Artifact(path, text_of(f"switches/routeros{kind}.rsc.j2", **values), 0o644, "network")
 
 
 def _units(cluster: Cluster, fabric: Fabric, ports: tuple[CabledPort, ...]) -> list[Artifact]:

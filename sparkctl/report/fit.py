@@ -10,7 +10,7 @@ from typing import Literal
 from sparkctl.inventory.model import Cluster, EngineIntent
 from sparkctl.inventory.words import counted, visible
 from sparkctl.models import fit as sums
-from sparkctl.models.fit import CAUTIOUS, GIB, HIGHEST, ROOMY, Fit, NodeFit
+from sparkctl.models.fit import CAUTIOUS, HIGHEST, ROOMY, Fit, NodeFit, gib
 
 Answer = Literal["fits", "small", "no"]
 _COLUMNS = ("NODE", "STAGE", "LAYERS", "ENGINE MAY TAKE", "WEIGHTS", "LEFT", "KV CACHE")
@@ -50,7 +50,7 @@ def _model(fit: Fit) -> Iterator[str]:
     shape, weights = fit.model.shape, fit.model.weights
     heads = f"{shape.heads} heads, MLA" if shape.mla else f"{shape.heads} heads, {shape.kv_heads} KV heads"
     experts = f", {shape.experts_per_token} of {shape.experts} experts" if shape.experts else ""
-    size = f"{_gib(weights.total)} of weights ({weights.basis})" if weights else "weights of unknown size"
+    size = f"{gib(weights.total)} of weights ({weights.basis})" if weights else "weights of unknown size"
     yield f"{fit.model.name}: {size}; {shape.layers} layers, {heads}{experts}"
     yield f"  from {fit.model.source}"
 
@@ -65,12 +65,12 @@ def _table(fit: Fit) -> Iterator[str]:
 
 def _row(node: NodeFit) -> tuple[str, ...]:
     sizes = (node.budget, node.weights, node.left, node.kv_room)
-    return (node.name, str(node.stage), str(node.layers), *map(_gib, sizes))
+    return (node.name, str(node.stage), str(node.layers), *map(gib, sizes))
 
 
 def _cache(asked: Question, fit: Fit) -> Iterator[str]:
     node = fit.fullest
-    each = _kib(fit.kv_bytes(node, 1))
+    each = f"{fit.kv_bytes(node, 1) / 1024:.1f} KiB"
     yield f"KV cache: {each} per token on a node, for short requests (kv-cache-dtype {fit.memory.kv_dtype})"
     if fit.certain_no:
         return
@@ -100,23 +100,21 @@ def verdict(asked: Question, fit: Fit) -> str:
         return f"{fit.model.name} does not fit {count}: {_why_not(fit)}"
     words = {"fits": f"fits {count}", "small": f"fits {count} only with a small KV cache"}[answer(fit)]
     node = fit.fullest
-    room = (
-        f"{_gib(node.kv_room)} per node" if node.kv_room else f"at most {_gib(node.left)} per node, less the overhead"
-    )
+    room = f"{gib(node.kv_room)} per node" if node.kv_room else f"at most {gib(node.left)} per node, less the overhead"
     return f"{fit.model.name} {words}: {room}, for the KV cache{_too_long(asked, fit)}"
 
 
 def _why_not(fit: Fit) -> str:
     node = fit.fullest
     least = node.weights / fit.usable
-    said = f"the weights need {_gib(node.weights)} on {node.name}"
+    said = f"the weights need {gib(node.weights)} on {node.name}"
     if fit.hopeless:
         fills = f"the weights alone fill {fit.nodes_for_weights} nodes at utilisation {CAUTIOUS:g}"
-        return f"{said}, and the system has {_gib(fit.usable)}. No setting helps: {fills}"
+        return f"{said}, and the system has {gib(fit.usable)}. No setting helps: {fills}"
     at = CAUTIOUS if least <= CAUTIOUS else HIGHEST
-    left = _gib(fit.usable * at - node.weights)
+    left = gib(fit.usable * at - node.weights)
     fits = f"at {at:g} it would, only with a small KV cache (at most {left} per node, before overhead)"
-    return f"{said}, and utilisation {fit.memory.share:g} gives {_gib(node.budget)}; {fits}"
+    return f"{said}, and utilisation {fit.memory.share:g} gives {gib(node.budget)}; {fits}"
 
 
 def _too_long(asked: Question, fit: Fit) -> str:
@@ -130,7 +128,7 @@ def _too_long(asked: Question, fit: Fit) -> str:
 def assumptions(asked: Question, fit: Fit) -> list[str]:
     """What the arithmetic takes for granted, with the numbers."""
     reserve = sums.INSTALLED - sums.USABLE
-    memory = f"a node has {asked.installed:g} GiB installed and {_gib(fit.usable)} usable"
+    memory = f"a node has {asked.installed:g} GiB installed and {gib(fit.usable)} usable"
     exact = "the common value" if asked.installed == sums.INSTALLED else f"{reserve:.2f} GiB less, as with 128"
     part = "it" if fit.memory.of == "total" else "what the weights leave of it"
     said = [
@@ -187,14 +185,6 @@ def unjudged(asked: Question, model: str, reason: str, *, machine: bool) -> str:
         record = {"version": 1, "cluster": asked.cluster.name, "judged": False, "reason": reason, "needs": needs}
         return json.dumps(record, indent=2)
     return visible(f"Verdict: cannot judge {model}: {reason}") + f"\n  needed: {needs}"
-
-
-def _gib(size: float) -> str:
-    return f"{size / GIB:.1f} GiB"
-
-
-def _kib(size: float) -> str:
-    return f"{size / 1024:.1f} KiB"
 
 
 def _rate(rate: float) -> str:

@@ -7,7 +7,7 @@ from typing import TypeGuard
 
 from sparkctl.inventory.model import Cluster, EngineIntent, canonical
 from sparkctl.models import ModelUnreadable, model_of
-from sparkctl.models.fit import CAUTIOUS, GIB, HIGHEST, ROOMY, Fit, fit
+from sparkctl.models.fit import CAUTIOUS, HIGHEST, ROOMY, Fit, fit, gib
 from sparkctl.rule import Hit, arg_path, engine_rule
 
 
@@ -19,8 +19,8 @@ def weights_fit(cluster: Cluster, engine: EngineIntent) -> Iterator[Hit]:
         return
     node = judged.fullest
     said = (
-        f"the weights of {judged.model.name} need {_gib(node.weights)} on `{node.name}`; "
-        f"gpu_memory_utilization {judged.memory.share:g} gives {_gib(node.budget)}"
+        f"the weights of {judged.model.name} need {gib(node.weights)} on `{node.name}`; "
+        f"gpu_memory_utilization {judged.memory.share:g} gives {gib(node.budget)}"
     )
     yield Hit(("engine", "model"), said, _remedy(judged))
 
@@ -41,13 +41,11 @@ def cache_has_room(cluster: Cluster, engine: EngineIntent) -> Iterator[Hit]:
     if judged is None or judged.certain_no or judged.fullest.kv_room >= ROOMY:
         return
     node = judged.fullest
-    taken = f"of {_gib(node.budget)} on `{node.name}`, the weights take {_gib(node.weights)}"
+    taken = f"of {gib(node.budget)} on `{node.name}`, the weights take {gib(node.weights)}"
     if node.kv_room:
-        said = f"{taken} and the engine's overhead leaves {_gib(node.kv_room)} for the KV cache"
+        said = f"{taken} and the engine's overhead leaves {gib(node.kv_room)} for the KV cache"
     else:
-        said = (
-            f"{taken}: at most {_gib(node.left)} are left for the KV cache, and the engine's overhead may need it all"
-        )
+        said = f"{taken}: at most {gib(node.left)} are left for the KV cache, and the engine's overhead may need it all"
     yield Hit(("engine", "model"), said, "use a smaller format or more nodes; or a short max_model_len and few users")
 
 
@@ -80,7 +78,3 @@ def _judged(cluster: Cluster, engine: EngineIntent) -> Fit | None:
         return fit(cluster, engine, model) if model is not None else None
     except ModelUnreadable:
         return None  # `sparkctl model fit` says why
-
-
-def _gib(size: float) -> str:
-    return f"{size / GIB:.1f} GiB"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from sparkctl.fabric.graph import minimum_cuts, switch_groups
-from sparkctl.fabric.switches import FULL, Cage, SwitchModel, known, model_of
-from sparkctl.inventory.model import Cluster, Switch
+from sparkctl.fabric.graph import both_ways, minimum_cuts, switch_groups
+from sparkctl.fabric.switches import FULL, Cage, SwitchModel, known, model_of, rates
+from sparkctl.inventory.model import Cluster, LinkEnd, Switch
 from sparkctl.inventory.words import listed, nearest, quoted
 from sparkctl.rule import Hit, end_path, rule
 
@@ -36,12 +36,10 @@ class _Wired(NamedTuple):
 def _plugs(cluster: Cluster) -> dict[str, list[_Plug]]:
     found: dict[str, list[_Plug]] = {switch.name: [] for switch in cluster.switches}
     for link in cluster.links:
-        for plug, owner in (
-            (_Plug(link.index, "a", link.a.port), link.a.owner),
-            (_Plug(link.index, "b", link.b.port), link.b.owner),
-        ):
-            if owner in found:
-                found[owner].append(plug)
+        if link.a.owner in found:
+            found[link.a.owner].append(_Plug(link.index, "a", link.a.port))
+        if link.b.owner in found:
+            found[link.b.owner].append(_Plug(link.index, "b", link.b.port))
     return found
 
 
@@ -178,12 +176,13 @@ _MOST = 128  # switches of which the cuts are looked for: more than anybody has,
 )
 def uplinks_carry_their_side(cluster: Cluster) -> Iterator[Hit]:
     """Of the tree of minimum cuts between switches, and of each switch alone, what carries less than its side sends."""
-    rates = _rates(cluster)
-    sends = _sends(cluster, rates)
+    speeds = rates(cluster)
+    sends = _sends(cluster, speeds)
     enough = sum(sends.values()) + 1  # what a cable carries of which no end has a known speed
+    ends = {link.index: (link.a, link.b) for link in cluster.links}
     for uplinks in _uplinks(cluster):
         group = frozenset(switch for pair in uplinks.values() for switch in pair)
-        carried = {index: min(rates.get((index, side), enough) for side in "ab") for index in uplinks}
+        carried = {index: min(speeds.get(end, enough) for end in ends[index]) for index in uplinks}
         cuts = minimum_cuts((*pair, carried[index]) for index, pair in uplinks.items())
         parts = [frozenset((name,)) for name in group] + [cut.part for cut in cuts]  # of two least cuts it has but one
         sides = [[(sum(map(sends.__getitem__, p)), len(p), sorted(p)) for p in (part, group - part)] for part in parts]
@@ -214,19 +213,12 @@ def _narrow(side: Sequence[str], cables: int, capacity: int, need: int) -> tuple
     return f"{said}: {need / capacity:.3g} to 1", remedy
 
 
-def _rates(cluster: Cluster) -> dict[tuple[int, str], int]:
-    """Gb/s of each cable end on a switch of a known model, by the cable's index and side."""
-    found = ((plug, wired.model.rate(plug.port, wired.ports)) for wired in _wired(cluster) for plug in wired.plugs)
-    return {(plug.link, plug.side): rate for plug, rate in found if rate is not None}
-
-
-def _sends(cluster: Cluster, rates: Mapping[tuple[int, str], int]) -> dict[str, int]:
+def _sends(cluster: Cluster, speeds: Mapping[LinkEnd, int]) -> dict[str, int]:
     """Gb/s that the nodes on each switch can send together: two cables of one node share its PCIe lanes."""
     most = _SENDS[cluster.fabric.rails]
     sends = {switch.name: dict[str, int]() for switch in cluster.switches}
-    for link in cluster.links:
-        for side, here, there in (("a", link.a, link.b), ("b", link.b, link.a)):
-            if here.owner in sends and there.owner not in sends:
-                nodes = sends[here.owner]
-                nodes[there.owner] = min(most, nodes.get(there.owner, 0) + rates.get((link.index, side), most))
+    for here, there in both_ways(cluster.links):
+        if here.owner in sends and there.owner not in sends:
+            nodes = sends[here.owner]
+            nodes[there.owner] = min(most, nodes.get(there.owner, 0) + speeds.get(here, most))
     return {switch: sum(nodes.values()) for switch, nodes in sends.items()}

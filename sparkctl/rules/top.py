@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Literal
 
-from sparkctl.fabric.graph import Shape, cable_kinds, components, shape, switch_groups
+from sparkctl.fabric.graph import Shape, both_ways, cable_kinds, components, shape, switch_groups
 from sparkctl.fabric.ports import PORTS
 from sparkctl.inventory.model import Cluster, Link, LinkEnd, Path
 from sparkctl.inventory.words import listed, nearest, quoted
@@ -127,8 +127,7 @@ def _cabled(cluster: Cluster) -> set[str]:
 def _cabled_to_switches(cluster: Cluster) -> set[str]:
     """Everything that has a cable whose other end is on a switch."""
     switches = _switch_names(cluster)
-    pairs = [pair for link in cluster.links for pair in ((link.a.owner, link.b.owner), (link.b.owner, link.a.owner))]
-    return {near for near, far in pairs if far in switches}
+    return {near.owner for near, far in both_ways(cluster.links) if far.owner in switches}
 
 
 @rule(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sparkctl.fabric.graph import switch_groups
+from sparkctl.fabric.graph import both_ways, switch_groups
 from sparkctl.fabric.topologies.base import Segment, Topology, register
 from sparkctl.inventory.model import Cluster, LinkEnd
 
@@ -37,9 +37,8 @@ def _indices(cluster: Cluster) -> dict[str, int]:
 def _node_ends(cluster: Cluster) -> list[tuple[LinkEnd, str]]:
     """Each node end with the switch it is cabled to, in port order: p0 comes before p1."""
     switches = {switch.name for switch in cluster.switches}
-    pairs = [pair for link in cluster.links for pair in ((link.a, link.b), (link.b, link.a))]
-    found = [(end, other.owner) for end, other in pairs if end.owner not in switches and other.owner in switches]
-    return sorted(found, key=lambda pair: pair[0].port)
+    found = [(end, far.owner) for end, far in both_ways(cluster.links) if far.owner in switches]
+    return sorted((pair for pair in found if pair[0].owner not in switches), key=lambda pair: pair[0].port)
 
 
 register(Switched())

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal
 
-from sparkctl.fabric.model import Attachment, Fabric
+from sparkctl.fabric.model import Fabric
 from sparkctl.fabric.ports import PORTS, Rail
-from sparkctl.fabric.switches import SwitchModel, model_of
+from sparkctl.fabric.switches import rates
 from sparkctl.inventory.model import Cluster, Link, LinkEnd, Node, Switch
 from sparkctl.inventory.words import counted, visible
 from sparkctl.outcome import Finding, Severity
@@ -18,7 +18,6 @@ from sparkctl.outcome import Finding, Severity
 CABLE_SPEED = 200
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 Kind = Literal["node", "switch", "unknown"]
-Cabled: TypeAlias = tuple[SwitchModel, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -133,8 +132,8 @@ def sketch(cluster: Cluster, fabric: Fabric | None, findings: Sequence[Finding])
     attached = _attached(fabric)
     names = _names(cluster)
     places = {name: number for number, name in enumerate(names)}
-    cabled = _cabled(cluster)
-    wires = tuple(_wire(k, link, places, attached, findings, cabled) for k, link in enumerate(cluster.links))
+    speeds = rates(cluster)
+    wires = tuple(_wire(k, link, places, attached, findings, speeds) for k, link in enumerate(cluster.links))
     ports = _ports(cluster.links, attached)
     boxes = [_node(node, ports, _at(findings, "nodes", node.rank)) for node in cluster.nodes]
     boxes += [_switch(one, ports, _at(findings, "switches", k)) for k, one in enumerate(cluster.switches)]
@@ -147,12 +146,9 @@ def _attached(fabric: Fabric | None) -> Mapping[LinkEnd, tuple[DrawnRail, ...]]:
     found: dict[LinkEnd, tuple[DrawnRail, ...]] = {}
     for a in fabric.attachments if fabric else ():
         end = LinkEnd(a.node, a.half.port)
-        found[end] = (*found.get(end, ()), _rail_end(a))
+        rail = DrawnRail(a.rail, a.netdev, str(a.address.ip), str(a.address.network))
+        found[end] = (*found.get(end, ()), rail)
     return found
-
-
-def _rail_end(a: Attachment) -> DrawnRail:
-    return DrawnRail(a.rail, a.netdev, str(a.address.ip), str(a.address.network))
 
 
 def _names(cluster: Cluster) -> list[str]:
@@ -194,28 +190,12 @@ def _wire(
     places: Mapping[str, int],
     attached: Mapping[LinkEnd, tuple[DrawnRail, ...]],
     findings: Sequence[Finding],
-    cabled: Mapping[str, Cabled],
+    speeds: Mapping[LinkEnd, int],
 ) -> DrawnCable:
     a, b = ((places[end.owner], visible(end.port)) for end in (link.a, link.b))
     rails = tuple((end.rail, end.network) for end in attached.get(link.a) or attached.get(link.b, ()))
-    return DrawnCable(number, a, b, rails, _gigabits(link, cabled) if rails else 0, _at(findings, "links", number))
-
-
-def _cabled(cluster: Cluster) -> dict[str, Cabled]:
-    """The switches whose model is known, with their ports that have a cable: these decide how a cage is split."""
-    ends = [end for link in cluster.links for end in (link.a, link.b)]
-    models = {switch.name: model for switch in cluster.switches if (model := model_of(switch.model))}
-    return {name: (model, tuple(end.port for end in ends if end.owner == name)) for name, model in models.items()}
-
-
-def _gigabits(link: Link, cabled: Mapping[str, Cabled]) -> int:
-    """What the port of a known switch runs at, 200 otherwise."""
-    for end in (link.a, link.b):
-        model, ports = cabled.get(end.owner, (None, ()))
-        leg = model.leg(end.port, ports) if model else None
-        if leg:
-            return min(leg.gigabits, CABLE_SPEED)
-    return CABLE_SPEED
+    gigabits = min(CABLE_SPEED, speeds.get(link.a) or speeds.get(link.b, CABLE_SPEED))
+    return DrawnCable(number, a, b, rails, gigabits if rails else 0, _at(findings, "links", number))
 
 
 def _at(findings: Sequence[Finding], section: str, index: int) -> tuple[Finding, ...]:
