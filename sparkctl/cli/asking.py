@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from sparkctl.inventory.words import visible
+from sparkctl.report.door import settle
 
 LONGEST = 4096
 """Bytes of one line that a terminal hands over (N_TTY_BUF_SIZE of Linux)."""
@@ -22,6 +23,7 @@ async def ask(question: str) -> str | None:
     except (OSError, ValueError):
         return None
     try:
+        settle()
         with _silent(terminal):
             os.write(terminal, visible(question).encode())
             return await _line(terminal)

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sparkctl.cli import diff, repair, verify
+from sparkctl.cli import repair
 from sparkctl.cli.desk import Desk, at_a_desk
-from sparkctl.cli.options import AcceptLoss, DryRun, Force, Only, Output, PlaybookPath, SavedPlan, TakeOver, Yes
+from sparkctl.cli.diff import diff as drift
+from sparkctl.cli.options import AcceptLoss, Diff, DryRun, Force, Only, Output, PlaybookPath, SavedPlan, TakeOver, Yes
 from sparkctl.cli.planning import (
     accepted,
     agreed,
@@ -23,6 +24,7 @@ from sparkctl.cli.planning import (
     still_serving,
     wished,
 )
+from sparkctl.cli.verify import verify
 from sparkctl.report.door import say
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ app = typer.Typer(no_args_is_help=True, help="Plan, bring up, prove, repair and 
 def plan(
     desk: Desk,
     output: Output = None,
+    diff: Diff = False,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="End with 10 when there are changes.")] = False,
     only: Only = None,
     playbook: PlaybookPath = None,
@@ -57,7 +60,7 @@ def plan(
 
     async def work(site: Site) -> None:
         made = await plan_up(site, chosen(playbook, only, "up"), wished(take_over, force_path))
-        show_plan(made, desk)
+        show_plan(made, desk, diff or output is not None)
         if output is not None:
             save(made.receipt(site), output)
         made.refuse_blocked()
@@ -73,6 +76,7 @@ def up(
     desk: Desk,
     yes: Yes = False,
     dry_run: DryRun = False,
+    diff: Diff = False,
     saved: SavedPlan = None,
     only: Only = None,
     playbook: PlaybookPath = None,
@@ -97,7 +101,7 @@ def up(
 
     async def work(site: Site) -> None:
         made = await planned_up(site, saved, playbook, only, wished(take_over, force_path))
-        show_plan(made, desk)
+        show_plan(made, desk, diff)
         made.refuse_blocked()
         if dry_run:
             return
@@ -116,6 +120,7 @@ def down(
     desk: Desk,
     yes: Yes = False,
     dry_run: DryRun = False,
+    diff: Diff = False,
     playbook: PlaybookPath = None,
     force_path: Force = None,
     accept_loss: AcceptLoss = None,
@@ -142,7 +147,7 @@ def down(
         again = (str(desk.inventory), *(("--lab",) if desk.lab else ()))
         given_up = accepted(accept_loss, (node.name for node in site.cluster.nodes))
         made = await plan_down(site, chosen(playbook, None, "down"), wished(force=force_path), given_up)
-        show_plan(made, desk)
+        show_plan(made, desk, diff)
         show_silent(made.silent, desk)
         if dry_run:
             left_for_later(made.silent, made.left, inventory=again)
@@ -181,5 +186,5 @@ def status(desk: Desk) -> None:
     run("status", desk, work)
 
 
-for verb in (repair.recover, repair.reprovision, diff.diff, verify.verify):
+for verb in (repair.recover, repair.reprovision, drift, verify):
     app.command()(verb)

@@ -32,12 +32,12 @@ class Desk:
     junit: bool = False
     fields: dict[str, Any] = field(default_factory=dict)
 
-    @property
+    @functools.cached_property
     def people(self) -> Console:
         """Where people read: stdout, or stderr when stdout is for a program."""
         return terminal.console(stderr=self.json or self.junit, no_color=self.no_color)
 
-    @property
+    @functools.cached_property
     def progress(self) -> Console:
         """Where progress goes: always stderr."""
         return terminal.console(stderr=True, no_color=self.no_color)

@@ -23,7 +23,7 @@ from sparkctl.execute.site import Interruption, Site
 from sparkctl.fabric.topologies import expand, topology_of
 from sparkctl.render import render
 from sparkctl.report.console import ConsoleObserver
-from sparkctl.report.door import emit, say
+from sparkctl.report.door import emit, say, settle
 from sparkctl.report.findings import print_findings
 from sparkctl.ssh.connection import Login
 from sparkctl.ssh.fleet import Fleet
@@ -54,6 +54,7 @@ def run(verb: str, desk: Desk, work: Callable[[Site], Awaitable[None]]) -> None:
     except Exception as error:
         code = 1
         _ended(desk, SparkctlError(f"{type(error).__name__}: {error}\n{_nodes(site)}", bug=error))
+    settle()
     _report(verb, desk, site, code, time.monotonic() - begun)
     raise typer.Exit(code)
 

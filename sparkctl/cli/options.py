@@ -24,6 +24,7 @@ SavedPlan = Annotated[
     Path | None, asked("--plan", "FILE", "Go on only if this saved plan is still what would be done.")
 ]
 Output = Annotated[Path | None, asked("--output -o", "FILE", "Save the plan as JSON.")]
+Diff = Annotated[bool, typer.Option("--diff", help="Show every line of every file that changes.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Stop at the plan.")]
 TakeOver = Annotated[
     bool, typer.Option("--take-over", help="Move fabric stanzas of other tools' netplan files aside until teardown.")

@@ -33,15 +33,16 @@ def wished(take_over: bool = False, force: list[str] | None = None, nodes: list[
     return Wishes(take_over, frozenset(force or ()), frozenset(nodes) if nodes else None)
 
 
-def show_plan(made: Planned, desk: Desk) -> None:
-    """Print and keep the plan, and what stands in its way."""
+def show_plan(made: Planned, desk: Desk, whole: bool = False) -> None:
+    """Print and keep the plan, and what stands in its way; on a terminal in short, unless the `whole` is wanted."""
     from dataclasses import asdict
 
     from sparkctl.report.plan import print_plan
 
     desk.fields["plan"] = made.plan.model_dump(mode="json")
     desk.fields["blocked"] = [asdict(block) for block in made.blocked]
-    print_plan(made.plan, desk.people, diffs=not desk.quiet, silent=made.silent, blocked=made.blocked)
+    diffs, short = whole or not desk.quiet, desk.people.file.isatty() and not (whole or desk.verbose)
+    print_plan(made.plan, desk.people, diffs=diffs, short=short, silent=made.silent, blocked=made.blocked)
 
 
 def agreed(question: str, yes: bool, desk: Desk) -> None:

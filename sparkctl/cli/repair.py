@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sparkctl.cli.desk import Desk, at_a_desk
-from sparkctl.cli.options import DryRun, Force, Nodes, Only, PlaybookPath, TakeOver, Yes
+from sparkctl.cli.options import Diff, DryRun, Force, Nodes, Only, PlaybookPath, TakeOver, Yes
 from sparkctl.cli.planning import agreed, carry_out, chosen, left_for_later, show_plan, show_silent, wished
 from sparkctl.inventory.words import visible
 from sparkctl.report.door import say
@@ -89,6 +89,7 @@ def reprovision(
     node: Nodes = None,
     yes: Yes = False,
     dry_run: DryRun = False,
+    diff: Diff = False,
     only: Only = None,
     playbook: PlaybookPath = None,
     take_over: TakeOver = False,
@@ -111,7 +112,7 @@ def reprovision(
     async def work(site: Site) -> None:
         _known(node, site)
         made = await plan_reprovision(site, chosen(playbook, only, "up"), wished(take_over, force_path, node))
-        show_plan(made, desk)
+        show_plan(made, desk, diff)
         made.refuse_blocked()
         if dry_run or made.plan.empty:
             return

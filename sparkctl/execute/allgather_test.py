@@ -49,7 +49,7 @@ async def all_gather(
 async def _gang(fleet: Fleet, commands: Mapping[str, Command], end: Command) -> dict[str, Result]:
     """Run every rank; one that fails, or an interruption, ends all: the others would wait for it in vain."""
     fleet.rounds += 1
-    fleet.observer(Phase(TITLE, tuple(commands)))
+    fleet.observer(Phase(TITLE, tuple(commands), max(command.timeout for command in commands.values())))
     tasks = {node: asyncio.create_task(_rank(fleet, node, command)) for node, command in commands.items()}
     late: list[str] = []
     try:

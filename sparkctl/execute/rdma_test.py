@@ -94,7 +94,7 @@ class Measuring:
             return tuple(Unknown(f"not run: {next(filter(None, (reason, *reasons)))}") for reason in reasons)
         title, begun = _title(trial), time.monotonic()
         client, server = trial.lanes[0].client.node, trial.lanes[0].server.node
-        self.fleet.observer(Phase(title, (client, server)))
+        self.fleet.observer(Phase(title, (client,)))
         ended = {node: _spoken(result) for node, result in (await self._ends(trial, (server, client))).items()}
         bound = self.effort.among(len(trial.lanes)).bound
         found = tuple(

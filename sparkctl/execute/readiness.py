@@ -14,11 +14,13 @@ from sparkctl.commands.canary import Answer, Watch
 from sparkctl.errors import SparkctlError
 from sparkctl.facts.base import parsed
 from sparkctl.outcome import LONGEST, Fact, Known, Ok, Result, Unknown
-from sparkctl.report.events import LogLine
+from sparkctl.report.events import Ended, LogLine, Phase
 from sparkctl.ssh.fleet import Fleet, problem
 
 SLICE_SECONDS = 10.0
 """One look; short, so that the checkpoint is extended and an interruption seen between two looks."""
+
+TITLE = "wait for a token"
 
 
 @dataclass
@@ -86,12 +88,15 @@ class Wait:
 
     async def token(self, seconds: float) -> Answer:
         """The first answer; NotReady after `seconds`, or as soon as a rank is dead."""
-        until = time.monotonic() + seconds
+        begun = time.monotonic()
+        self.fleet.observer(Phase(TITLE, (self.head,), seconds))
         while True:
             look = await self._look()
+            took = time.monotonic() - begun
             if look.ready is not None:
+                self.fleet.observer(Ended(TITLE, self.head, took))
                 return look.ready
-            if time.monotonic() >= until:
+            if took >= seconds:
                 raise NotReady(f"{self.head}: no token within {seconds:.0f} s: {look.waiting}")
             await self.pause()
 

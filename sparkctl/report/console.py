@@ -1,11 +1,13 @@
-"""Tells people how a run goes: one line per phase and node, the engine's own log while it loads."""
+"""Tells people how a run goes: what goes on, since when, until when; what ended; the engine's log while it loads."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from sparkctl.inventory.words import visible
-from sparkctl.report.door import say
+from sparkctl.report.door import passing, say, settle
 from sparkctl.report.events import Ended, Event, LogLine, Note, Phase
 
 if TYPE_CHECKING:
@@ -15,42 +17,87 @@ QUIET_PHASES = ("extend the checkpoint", "read again")
 """Phases that repeat while waiting: shown only when they go wrong, or with -v."""
 
 
+@dataclass
+class _Going:
+    """A phase that goes on: its times, nodes that have not ended it, those that have, and the slowest one's seconds."""
+
+    times: str
+    waiting: list[str]
+    ended: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
 class ConsoleObserver:
-    """Prints events to `console` (stderr); `verbose` adds the phases that repeat and every log line."""
+    """Prints events to `console` (stderr), on a terminal with one line for what goes on.
+
+    `verbose` adds the phases that repeat, every node and every log line; `quiet` leaves that one line, and problems.
+    """
 
     def __init__(self, console: Console, *, verbose: bool = False, quiet: bool = False) -> None:
         self.console, self.verbose, self.quiet = console, verbose, quiet
         self._last_log = ""
-        self._shown: set[tuple[str, str]] = set()
+        self._shown: set[tuple[str, ...]] = set()
+        self._going: dict[str, _Going] = {}
 
     def __call__(self, event: Event) -> None:
         """Print one event."""
         if isinstance(event, Note):
+            self._going.clear()
             say(self.console, ("note:", "yellow"), f" {event.text}")
         elif isinstance(event, Ended):
             self._ended(event)
-        elif isinstance(event, LogLine) and not self.quiet:
+        elif isinstance(event, LogLine):
             self._log(event)
-        elif isinstance(event, Phase) and self.verbose:
+        else:
+            self._begun(event)
+        self._progress()
+
+    def _begun(self, event: Phase) -> None:
+        if self.verbose:
             say(self.console, (f"{event.title}: {', '.join(event.nodes)}", "dim"))
+        elif event.title not in QUIET_PHASES:
+            now = self.console.get_datetime()
+            until = f", until {now + timedelta(seconds=event.seconds):%H:%M:%S} at the latest" if event.seconds else ""
+            self._going[event.title] = _Going(f"since {now:%H:%M:%S}{until}", [*event.nodes])
+            self._last_log = ""
+
+    def _progress(self) -> bool:
+        """Show the line for the phase that began last; whether that could be."""
+        if not self._going:
+            settle()
+            return False
+        title, going = next(reversed(self._going.items()))
+        return passing(self.console, f"  .. {title:<21} {going.times}  {self._last_log or ', '.join(going.waiting)}")
 
     def _ended(self, event: Ended) -> None:
+        going = self._going.get(event.title)
+        if going is None or event.node not in going.waiting:
+            going = _Going("", [event.node])
+        going.waiting.remove(event.node)
         if event.problem:
             say(self.console, ("  x", "red"), f" {event.title:<22} {event.node}: {event.problem}")
-        elif not self.quiet and (self.verbose or self._is_new(event)):
-            seconds = (f" {event.seconds:.1f} s", "dim")
-            say(self.console, ("  +", "green"), f" {event.title:<22} {event.node}", seconds)
+        else:
+            going.ended.append(event.node)
+            going.seconds = max(going.seconds, event.seconds)
+        if not going.waiting:
+            self._over(event.title, going)
 
-    def _is_new(self, event: Ended) -> bool:
-        """A phase that is repeated while something settles is shown once."""
-        known = event.title in QUIET_PHASES or (event.title, event.node) in self._shown
-        self._shown.add((event.title, event.node))
-        return not known
+    def _over(self, title: str, going: _Going) -> None:
+        """Every node has ended the phase. One that is repeated while something settles is shown once."""
+        if self._going.get(title) is going:
+            del self._going[title]
+        new = title not in QUIET_PHASES and (title, *sorted(going.ended)) not in self._shown
+        self._shown.add((title, *sorted(going.ended)))
+        if going.ended and not self.quiet and (self.verbose or new):
+            seconds = (f" {going.seconds:.1f} s", "dim")
+            say(self.console, ("  +", "green"), f" {title:<22} {', '.join(going.ended)}", seconds)
 
     def _log(self, event: LogLine) -> None:
-        """The engine's own words show that it is alive; repeated lines are left out."""
-        if event.text == self._last_log and not self.verbose:
-            return
-        self._last_log = event.text
-        text = event.text if self.verbose else event.text[:140]
-        say(self.console, (f"    {event.node} | {visible(text)}", "dim"))
+        """The engine's own words show that it is alive: in the line for what goes on, or where there is none, below.
+
+        Repeated lines are left out.
+        """
+        text = f"{event.node} | {visible(event.text if self.verbose else event.text[:140])}"
+        again, self._last_log = text == self._last_log, text
+        if self.verbose or not (again or self.quiet or self._progress()):
+            say(self.console, (f"    {text}", "dim"))

@@ -10,10 +10,11 @@ from typing import TypeAlias
 
 @dataclass(frozen=True)
 class Phase:
-    """All nodes begin a phase."""
+    """All nodes begin a phase, which is over after `seconds` at the latest (0: nobody knows)."""
 
     title: str
     nodes: tuple[str, ...]
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ class Fleet:
     ) -> dict[str, Result]:
         """Run one command per node, all at once; every node ends, whatever the others do. A refusal is Lost."""
         self.rounds += 1
-        self.observer(Phase(title, tuple(commands)))
+        self.observer(_begun(title, commands))
         asked = (self._forgiving(title, n, c, on_line) for n, c in commands.items())
         outcomes = await asyncio.gather(*asked, return_exceptions=True)
         raise_refusals(outcomes)
@@ -66,7 +66,7 @@ class Fleet:
         `patient`: a node that does not answer at all is Lost.
         """
         self.rounds += 1
-        self.observer(Phase(title, tuple(commands)))
+        self.observer(_begun(title, commands))
         asked = (self._one(title, n, c, None) for n, c in commands.items())
         outcomes = await asyncio.gather(*asked, return_exceptions=True)
         raise_refusals(o for o in outcomes if not (patient and isinstance(o, Unreachable)))
@@ -108,6 +108,10 @@ class Fleet:
             for node, t in self.transports.items()
         }
         return nodes | {"critical_path": self.rounds}
+
+
+def _begun(title: str, commands: Mapping[str, Command]) -> Phase:
+    return Phase(title, tuple(commands), max((command.timeout for command in commands.values()), default=0.0))
 
 
 def _result(outcome: Result | BaseException) -> Result:
