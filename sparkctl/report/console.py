@@ -57,7 +57,7 @@ class ConsoleObserver:
             say(self.console, (f"{event.title}: {', '.join(event.nodes)}", "dim"))
         elif event.title not in QUIET_PHASES:
             now = self.console.get_datetime()
-            until = f", until {now + timedelta(seconds=event.seconds):%H:%M:%S} at the latest" if event.seconds else ""
+            until = f", until {now + timedelta(seconds=event.seconds):%H:%M:%S}" if event.seconds else ""
             self._going[event.title] = _Going(f"since {now:%H:%M:%S}{until}", [*event.nodes])
             self._last_log = ""
 
@@ -67,7 +67,7 @@ class ConsoleObserver:
             settle()
             return False
         title, going = next(reversed(self._going.items()))
-        return passing(self.console, f"  .. {title:<21} {going.times}  {self._last_log or ', '.join(going.waiting)}")
+        return passing(self.console, f"  .. {title}  {going.times}  {self._last_log or ', '.join(going.waiting)}")
 
     def _ended(self, event: Ended) -> None:
         going = self._going.get(event.title)

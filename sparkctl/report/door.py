@@ -34,7 +34,7 @@ def say(console: Console, *said: str | Piece, end: str = "\n", wrap: bool = True
     """
     settle()
     text = _text(console, said)
-    if wrap and not console.soft_wrap and console.width >= NARROWEST:
+    if wrap and console.is_terminal and not console.soft_wrap and console.width >= NARROWEST:
         text = text.blank_copy("\n").join(_broken(line, console) for line in text.split("\n", allow_blank=True))
     console.print(text, end=end, soft_wrap=None if wrap else True)
 

@@ -147,6 +147,7 @@ PEOPLE: dict[str, Callable[[str], Callable[[Console], object]]] = {
     "problem": lambda s: told([Ended(WORD, WORD, 1.0, flat(s))], verbose=False),
     "log": lambda s: told([LogLine(WORD, s)], verbose=False),
     "plan": lambda s: lambda c: print_plan(plan(s), c),
+    "short plan": lambda s: lambda c: print_plan(plan(s), c, short=True),
     "drift": lambda s: lambda c: print_drift([drift(s)], 1, c),
     "verdicts": lambda s: lambda c: print_verdicts([verdict(s)], c, every=True),
     "findings": lambda s: lambda c: print_findings([finding(s)], c),
