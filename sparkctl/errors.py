@@ -49,7 +49,8 @@ class InventoryError(SparkctlError):
     exit_code = 3
 
     def __init__(self, findings: tuple[Finding, ...]) -> None:
-        super().__init__(f"{len(findings)} finding(s)", "fix the inventory; `sparkctl explain ID` tells more")
+        said = f"{len(findings)} finding" + "s" * (len(findings) != 1)
+        super().__init__(said, "fix the inventory; `sparkctl explain ID` tells more")
         self.findings = findings
 
 

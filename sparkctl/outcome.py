@@ -104,6 +104,13 @@ class Verdict:
     nodes: tuple[str, ...] = ()
     cause: Cause | None = None
 
+    @property
+    def said(self) -> str:
+        """What it is in words, then the figure and what it should be: `slow (12 Gb/s; expected at least 90 Gb/s)`."""
+        figure = "" if self.measured in self.message else self.measured
+        figures = "; ".join(filter(None, (figure, self.expected and f"expected {self.expected}")))
+        return f"{self.message} ({figures})" if self.message and figures else self.message or figures
+
 
 LONGEST = 500
 """Characters of a node's own words in one message."""

@@ -15,7 +15,7 @@ from sparkctl.outcome import Absent, Cause, Known, Unknown, Verdict
 
 ADDRESS, SUBNET = "rail-address", "rail-subnet"
 LINK_LOCAL = IPv4Network("169.254.0.0/16")
-UP = "sparkctl cluster plan shows the difference; sparkctl cluster up puts it right"
+UP = "sparkctl cluster plan shows the difference; sparkctl cluster up corrects it"
 
 
 def interface(text: str) -> IPv4Interface | None:

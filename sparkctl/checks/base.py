@@ -211,6 +211,4 @@ def state(right: bool) -> State:
 
 def words(verdict: Verdict) -> str:
     """A verdict in one line."""
-    measured = f"{verdict.measured}, expected {verdict.expected}" if verdict.measured else ""
-    said = ": ".join(filter(None, (verdict.message, measured)))
-    return f"{verdict.where}: {verdict.id}: {said}"
+    return f"{verdict.where}: {verdict.said} [{verdict.id}]"

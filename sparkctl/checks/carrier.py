@@ -9,6 +9,7 @@ from sparkctl.checks.cabling import misplaced
 from sparkctl.checks.ports import CAGE, ethernet_of, twin
 from sparkctl.fabric.model import Attachment
 from sparkctl.facts.links import Netdev
+from sparkctl.inventory.words import counted
 from sparkctl.outcome import Absent, Cause, Fact, Known, State, Unknown, Verdict
 
 ID = "rail-carrier"
@@ -48,7 +49,7 @@ def _dark(view: View, here: Attachment, fact: Fact[Netdev]) -> Verdict:
             f"on {here.node}: ip link set {here.netdev} up; then find who took it down",
         )
     elif other is not None and _measured(netdev_of(view, other)) in ("down", "no netdev"):
-        said = f"{here.netdev}: no carrier, and the other end is not up"
+        said = f"{here.netdev} has no carrier, and the other end is not up"
         return see(ID, rail(here), said, Cause(ID, rail(other)), (end(here),))
     else:
         message, remedy = _unlit(view, here, other)
@@ -79,19 +80,22 @@ def _unlit(view: View, here: Attachment, other: Attachment | None) -> tuple[str,
     port = _port(here)
     half = netdev_of(view, twin(here))
     if isinstance(half, Known) and half.value.lit:
-        message = f"{here.netdev}: no carrier, though its twin {twin(here).netdev} has one"
+        message = f"{here.netdev} has no carrier, though its twin {twin(here).netdev} has one"
         return (
             message,
             f"half of the cable's lanes are dead: reseat it in {port} and at its other end, then try another cable",
         )
     if other is not None and _measured(netdev_of(view, other)) == "no carrier":
-        message = f"{here.netdev}: no carrier at either end of the cable"
+        link = next(
+            x for x in view.fabric.cables if (here.node, here.half.port) in ((e.owner, e.port) for e in (x.a, x.b))
+        )
+        message = f"cable {link.index} has no link: {link.a} to {link.b}"
         return message, f"reseat the cable in {port} and in {_port(other)}; then try another cable"
     if other is not None:
-        message = f"{here.netdev}: no carrier, though {other.node} {other.half.port} has one"
+        message = f"{here.netdev} has no carrier, though {other.node} {other.half.port} has one"
         return message, f"plug the cable of {other.node} {other.half.port} into {port}: now it ends elsewhere"
     remedy = f"reseat the cable in {port} and at the switch; is the switch's port enabled, and its speed set?"
-    return f"{here.netdev}: no carrier from the switch", remedy
+    return f"{here.netdev} has no carrier from the switch", remedy
 
 
 @check("rail-flaps", "network", survey=True)
@@ -107,7 +111,7 @@ def flaps(view: View) -> Iterator[Verdict]:
         bad, odd = losses > limits.carrier_flaps, losses > limits.carrier_losses
         remedy = f"reseat the cable in {here.half.port} of {here.node} and at its other end, then try another cable"
         expected = f"at most {limits.carrier_losses:.0f}, fails above {limits.carrier_flaps:.0f}"
-        measured = f"{losses} losses of the carrier since boot"
+        measured = f"{counted(losses, 'loss', 'losses')} of the carrier since boot"
         state: State = "fail" if bad else "warn" if odd else "pass"
         said = f"{remedy}; {COUNTED}" if odd else ""
         yield Verdict("rail-flaps", state, rail(here), here.netdev, measured, expected, said, (end(here),))

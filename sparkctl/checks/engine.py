@@ -9,6 +9,7 @@ from sparkctl.checks.base import NODE_OFF, View, check, see, state, unreadable
 from sparkctl.checks.hosts import short
 from sparkctl.facts.files import FileState
 from sparkctl.facts.snapshot import NodeFacts
+from sparkctl.inventory.words import counted
 from sparkctl.outcome import Absent, Cause, Fact, Known, Unknown, Verdict
 
 
@@ -56,7 +57,7 @@ def unit(view: View) -> Iterator[Verdict]:
         now, about = fact.value, (node.name,)
         right = now.active == "active" and now.enabled
         shown = f"{now.active} ({now.sub}), {'enabled' if now.enabled else 'not enabled'}"
-        measured = shown + (f", {now.restarts} restarts" if now.restarts else "")
+        measured = shown + (f", {counted(now.restarts, 'restart')}" if now.restarts else "")
         verdict = "warn" if right and now.restarts else state(right)
         remedy = "" if verdict == "pass" else f"journalctl -u sparkctl-engine on {node.name} tells why"
         expected = "active, enabled"
@@ -89,12 +90,12 @@ def canary(view: View) -> Iterator[Verdict]:
     where, about, fact = f"head {view.cluster.head.name}", (view.cluster.head.name,), view.canary
     if isinstance(fact, Known):
         answer = fact.value
-        measured = f"{answer.tokens} token(s) in {answer.seconds:.3f} s, engine {answer.version}"
+        measured = f"{counted(answer.tokens, 'token')} in {answer.seconds:.3f} s, engine {answer.version}"
         yield Verdict("engine-canary", "pass", where, "a real completion", measured, "a token", nodes=about)
     elif isinstance(fact, Absent):
         yield Verdict("engine-canary", "skipped", where, fact.reason, nodes=about)
     elif view.silent:
         yield see("engine-canary", where, "no token", Cause(NODE_OFF, next(iter(view.silent))))
     else:
-        remedy = "sparkctl cluster status tells which rank is down; journalctl -u sparkctl-engine tells why"
+        remedy = "sparkctl cluster status says which rank is down; journalctl -u sparkctl-engine says why"
         yield Verdict("engine-canary", "fail", where, fact.reason, "no token", "a token", remedy, nodes=about)

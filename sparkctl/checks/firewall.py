@@ -11,7 +11,7 @@ from sparkctl.checks.hosts import STAGE, known, surveyed, unread
 from sparkctl.fabric.ports import NETDEVS
 from sparkctl.facts.firewall import SURE, Firewall, explains, unproven
 from sparkctl.facts.knock import FIRST, LAST, UNSENT, Knocks
-from sparkctl.inventory.words import listed
+from sparkctl.inventory.words import counted, listed
 from sparkctl.outcome import Known, State, Unknown, Verdict
 
 ID = "firewall"
@@ -127,7 +127,7 @@ def _answered(view: View, node: str, seen: Firewall, knocks: Mapping[str, Knocks
         return Verdict(ID, "warn", node, "firewall", said, EXPECTED, f"if that hits a peer, {remedy}")
     if not tried and len(view.cluster.nodes) > 1:
         return Verdict(ID, "skipped", node, "nobody knocked")
-    return Verdict(ID, "pass", node, "firewall", f"{len(tried)} knocks answered, ufw {seen.ufw}", EXPECTED)
+    return Verdict(ID, "pass", node, "firewall", f"{counted(len(tried), 'knock')} answered, ufw {seen.ufw}", EXPECTED)
 
 
 def _shown(found: list[str] | list[Blocked]) -> str:

@@ -44,10 +44,10 @@ def _clocks(gpus: tuple[Gpu, ...]) -> list[int]:
 
 
 def _without(view: View, node: str, fact: Absent) -> Verdict:
-    """A Spark has a GPU; an emulated node has none, and nobody to compare with."""
+    """A Spark has a GPU; emulated nodes have no GPU, and nobody to compare with."""
     reason = fact.reason or "no GPU"
     if view.expect == "lab":
-        return skipped("gpu-clock", node, f"{reason}: an emulated node has none")
+        return skipped("gpu-clock", node, "emulated nodes have no GPU")
     remedy = f"on {node}: `sudo dmesg | grep -i nvrm` tells why no driver runs; sudo apt full-upgrade, then reboot"
     return Verdict("gpu-clock", "warn", node, reason, "no GPU", "a GPU", remedy)
 

@@ -23,4 +23,5 @@ def mtu(view: View) -> Iterator[Verdict]:
             right = fact.value.mtu == here.mtu
             remedy = "" if right else f"sparkctl cluster up sets it; who changed {here.netdev} on {here.node}?"
             measured, expected = str(fact.value.mtu), str(here.mtu)
-            yield Verdict(ID, state(right), rail(here), here.netdev, measured, expected, remedy, (end(here),))
+            said = f"MTU of {here.netdev}"
+            yield Verdict(ID, state(right), rail(here), said, measured, expected, remedy, (end(here),))

@@ -27,7 +27,7 @@ def _judged(view: View, node: str, fact: Fact[tuple[str, ...]]) -> Verdict:
         return unasked(ID, node)
     if not isinstance(fact, Known):
         if view.expect == "lab":
-            return skipped(ID, node, f"{fact.reason}: an emulated node has no PCIe link of a ConnectX-7")
+            return skipped(ID, node, "emulated nodes have no PCIe link of a ConnectX-7")
         return unreadable(ID, node, "kernel log", fact if isinstance(fact, Unknown) else Unknown(fact.reason))
     if not fact.value:
         return Verdict(ID, "pass", node, "fatal PCIe errors since boot", "none", "none")

@@ -44,15 +44,13 @@ class Desk:
 
     def show(self, verdicts: tuple[Verdict, ...]) -> None:
         """Print and keep the verdicts; ChecksFailed when something is not right."""
-        from sparkctl.checks import words
-        from sparkctl.errors import ChecksFailed
-        from sparkctl.report.verdicts import as_values, print_verdicts, wrong
+        from sparkctl.report.verdicts import as_values, failure, print_verdicts, wrong
 
         self.fields["verdicts"] = as_values(verdicts)
         print_verdicts(verdicts, self.people, every=self.verbose)
         bad = wrong(verdicts)
         if bad:
-            raise ChecksFailed(f"{len(bad)} checks failed; the first: {words(bad[0])}", "see `do:` above")
+            raise failure(bad)
 
 
 _OPTIONS = {"lab": Lab, "json": Json, "no_color": NoColor, "quiet": Quiet, "verbose": Verbose}

@@ -16,6 +16,7 @@ import typer
 from sparkctl.cli.options import Quiet, Verbose, asked
 from sparkctl.cli.terminal import Json, NoColor, console, reported
 from sparkctl.errors import UsageError
+from sparkctl.inventory.words import counted, quoted
 from sparkctl.report.door import emit, say
 
 if TYPE_CHECKING:
@@ -121,7 +122,9 @@ def _logins(
     from sparkctl.ssh.passwords import Secrets
 
     if not 2 <= len(targets) <= MOST:
-        raise UsageError(f"{len(targets)} nodes: a cluster has 2 to {MOST}", "name them: [USER@]HOST[:PORT]...")
+        raise UsageError(
+            f"{counted(len(targets), 'node')}: a cluster has 2 to {MOST}", "name them: [USER@]HOST[:PORT]..."
+        )
     twice = {target for target in targets if targets.count(target) > 1}
     if twice:
         raise UsageError(f"{sorted(twice)[0]} is named twice", "name every node once")
@@ -142,7 +145,7 @@ def _login(target: str, known_hosts: str | None, identity: str | None, ask_sudo:
 
     said = _TARGET.fullmatch(target)
     if said is None or int(said["port"] or 22) not in range(1, 65536):
-        raise UsageError(f"{target!r} is no [USER@]HOST[:PORT]", "such as nvidia@192.0.2.11")
+        raise UsageError(f"{quoted(target)} is not [USER@]HOST[:PORT]", "such as nvidia@192.0.2.11")
     unsaid = frozenset(name for name in ("user", "port") if said[name] is None)
     host, port, user = said["six"] or said["host"], int(said["port"] or 22), said["user"] or getuser()
     login = Login(target, host, port, user, known_hosts, identity, unsaid=unsaid)

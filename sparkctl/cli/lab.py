@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar, get_args
 import typer
 
 from sparkctl.cli.terminal import InventoryPath, Json, console, reported
+from sparkctl.inventory.words import quoted
 from sparkctl.report.door import emit, say
 
 if TYPE_CHECKING:
@@ -170,7 +171,9 @@ def _one_of(names: tuple[Name, ...], given: str, option: str, what: str) -> Name
     for name in names:
         if name == given:
             return name
-    raise UsageError(f"{given} is no {what}", f"use {' or '.join(f'--{option} {name}' for name in names)}")
+    raise UsageError(
+        f"there is no {what} called {quoted(given)}", f"use {' or '.join(f'--{option} {name}' for name in names)}"
+    )
 
 
 def _show(state: LabState, note: str) -> None:

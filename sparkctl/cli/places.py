@@ -47,7 +47,7 @@ def empty(path: Path) -> None:
         raise UsageError(f"{path} is there and not an empty folder", "name a new one: nothing is overwritten")
     nearest = next(place for place in (path, *path.absolute().parents) if there(place))
     if not folder(nearest):
-        raise UsageError(f"{path} cannot be written: {nearest} is no folder", "name another folder")
+        raise UsageError(f"{path} cannot be written: {nearest} is not a folder", "name another folder")
     _may_write(nearest, path)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sparkctl.inventory.words import counted, visible
 from sparkctl.report.door import say
 
 if TYPE_CHECKING:
@@ -131,9 +132,9 @@ def show_completion(site: Site, answer: Answer | None, desk: Desk) -> None:
     if answer is None:
         return
     desk.fields["completion"] = {"text": answer.text, "tokens": answer.tokens, "seconds": answer.seconds}
-    ranks = len(site.cluster.nodes)
-    took = f" ({answer.tokens} tokens, {answer.seconds:.2f} s): {answer.text!r}"
-    say(desk.people, (f"{ranks} nodes completed", "bold"), took)
+    by = f"computed by {counted(len(site.cluster.nodes), 'node')}: '{visible(answer.text)}'"
+    took = f" {counted(answer.tokens, 'token')} in {answer.seconds:.2f} s, {by}"
+    say(desk.people, ("the engine answered:", "bold"), took)
 
 
 def show_silent(silent: Mapping[str, str], desk: Desk) -> None:
@@ -173,7 +174,7 @@ def left_for_later(
         given_up = [f"{node}:{path}" for node, paths in left.items() for path in paths]
         losses = [word for each in given_up for word in ("--accept-loss", each)]
         command = quote(("sparkctl", "cluster", "down", *inventory, *losses))
-        remedies.append(f"put the cause right and run it again; or give these up: {command}")
+        remedies.append(f"fix the cause and run it again; or give these up: {command}")
     if lost:
         remedies.append("give these to `ip ... add` yourself")
     if silent:

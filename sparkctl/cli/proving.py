@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from sparkctl import __version__
-from sparkctl.checks import CHECKS, UNDER_LOAD, words
+from sparkctl.checks import CHECKS, UNDER_LOAD
 from sparkctl.checks.base import TCP_REASON
 from sparkctl.checks.thresholds import DEFAULTS, Thresholds
 from sparkctl.cli import places, terminal
@@ -26,7 +26,7 @@ from sparkctl.report.door import emit, say
 from sparkctl.report.html import page
 from sparkctl.report.junit import verdicts_as_junit
 from sparkctl.report.saved import VERDICTS, files
-from sparkctl.report.verdicts import print_verdicts, wrong
+from sparkctl.report.verdicts import failure, print_verdicts, wrong
 from sparkctl.report.verification import Proof, as_values, only
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _number(name: str, value: str) -> float:
         number = math.nan
     if not (math.isfinite(number) and number >= 0):
         raise UsageError(
-            f"{quoted(value)} is no value of {name}", f"write --threshold {name}={getattr(DEFAULTS, name):g}"
+            f"{quoted(value)} is not a value of {name}", f"write --threshold {name}={getattr(DEFAULTS, name):g}"
         )
     return number
 
@@ -239,8 +239,7 @@ def _failures(proof: Proof, wish: Wish) -> Iterator[ChecksFailed]:
     """Something is not right, or nothing was judged: that proves nothing."""
     bad = wrong(proof.verdicts)
     if bad:
-        count = "1 verdict is" if len(bad) == 1 else f"{len(bad)} verdicts are"
-        yield ChecksFailed(f"{count} not right; the first: {visible(words(bad[0]))}", "see `do:` above")
+        yield failure(bad)
         return
     skipped = all(v.state == "skipped" and v.message != TCP_REASON for v in proof.verdicts)
     if skipped and (wish.only or not proof.verdicts):

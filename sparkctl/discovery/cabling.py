@@ -15,7 +15,7 @@ from sparkctl.fabric.ports import HALVES, PORTS, Half
 from sparkctl.fabric.switches import SwitchModel, known, model_of
 from sparkctl.facts.links import Netdev
 from sparkctl.facts.neighbours import Hello, Lldp
-from sparkctl.inventory.words import listed, visible
+from sparkctl.inventory.words import counted, listed, visible
 from sparkctl.outcome import Fact, Known
 
 Port: TypeAlias = tuple[str, str]
@@ -240,7 +240,7 @@ def _switch(ear: _Ear, system: str, ports: Sequence[Port], taken: set[str]) -> F
     by = f"LLDP names it {visible(system)[:60]}" if system else "no LLDP from it"
     if labels and not told:
         by += f", its ports {visible(', '.join(labels))[:200]}"
-    how = f"{len(ports)} ports of the nodes hear one another through it; {by}" if len(ports) > 1 else by
+    how = f"{counted(len(ports), 'port')} of the nodes hear one another through it; {by}" if len(ports) > 1 else by
     return FoundSwitch(_called(system, taken), chosen, _model(system, chosen.values()), told, how)
 
 

@@ -11,6 +11,7 @@ from sparkctl.errors import SparkctlError
 from sparkctl.fabric.model import Fabric
 from sparkctl.inventory.model import ArgValue, Cluster, EngineIntent, Node
 from sparkctl.inventory.names import ONLY, EngineNames
+from sparkctl.inventory.words import quoted
 from sparkctl.rule import Rule
 
 LAB_FOLDER = "/opt/sparkctl-lab/engine"
@@ -87,7 +88,9 @@ class EngineProbe:
     def __post_init__(self) -> None:
         for place in (self.text, self.tokens, self.version):
             if not _INSIDE.fullmatch(place):
-                raise SparkctlError(f"{place!r} names no place in an answer", "write keys and indexes, as `a.0.b`")
+                raise SparkctlError(
+                    f"{quoted(place)} names no place in an answer", "write keys and indexes, as `a.0.b`"
+                )
 
 
 class EnginePort(NamedTuple):

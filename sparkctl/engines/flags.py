@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from sparkctl.engines.base import Argument
 from sparkctl.errors import SparkctlError
 from sparkctl.inventory.model import ArgValue, EngineIntent, Scalar, canonical
+from sparkctl.inventory.words import quoted
 
 
 def flag_name(flag: str) -> str:
@@ -37,7 +38,9 @@ def merged(defaults: Mapping[str, ArgValue], chosen: Mapping[str, ArgValue]) -> 
 def positional(word: str) -> str:
     """`word` where a program expects no flag; one that begins with a dash would be taken for one."""
     if not word or word.startswith("-"):
-        raise SparkctlError(f"{word!r} is empty or begins with a dash, and would be read as a flag", "write its name")
+        raise SparkctlError(
+            f"{quoted(word)} is empty or begins with a dash, and would be read as a flag", "write its name"
+        )
     return word
 
 

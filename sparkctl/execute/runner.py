@@ -120,7 +120,7 @@ class Runner:
         """What becomes of a node that nobody tells anything any more."""
         at = f"at {clock(self.run.lease)} at the latest"
         if self.confirmed:
-            return "all is as planned and confirmed, and stays; its book is not closed"
+            return "all is as planned and confirmed, and stays; that the run ended is not recorded there"
         if node not in self.nodes:
             return f"nothing was changed there; its lock ends {at}"
         but = ", unless it had confirmed already" if self.confirming else ""
@@ -145,7 +145,9 @@ class Runner:
         if HELD in statuses:
             raise Locked(found, LOCKED_HELP)
         if statuses & {INTERRUPTED, STALE}:
-            raise Refused(f"a node cannot be locked:\n  {found}", "put this right; nothing was changed")
+            raise Refused(
+                f"a node cannot be locked:\n  {found}", "nothing was changed; fix this and run the command again"
+            )
         if found:
             raise StepFailed(f"lock: {found}")
 
@@ -222,8 +224,8 @@ class Runner:
             wrong = await self._recorded({node: commands[node] for node in wrong})
         if wrong:
             lines = "".join(f"\n  {node}: {why}" for node, why in wrong.items())
-            message = f"everything is as planned and confirmed, but the book could not be closed:{lines}"
-            raise Unfinished(message, "put the cause right, then: sparkctl cluster recover")
+            message = f"everything is as planned and confirmed, but a node could not record that the run ended:{lines}"
+            raise Unfinished(message, "fix the cause, then: sparkctl cluster recover")
 
     async def _recorded(self, commands: Mapping[str, Command]) -> dict[str, str]:
         results = await self.fleet.each("record", commands)

@@ -104,7 +104,7 @@ def _secret(source: str) -> bytes:
     except OSError as error:
         raise Refused(f"the secret {source} cannot be read: {error.strerror}", alone) from None
     if held is None:
-        raise Refused(f"the secret {source} is no plain file of at most {LONGEST_KEY} bytes", alone)
+        raise Refused(f"the secret {source} is not a plain file of at most {LONGEST_KEY} bytes", alone)
     if b"PRIVATE KEY-----" in held or not re.fullmatch(rb"[!-~](?:[ -~]*[!-~])?\s*", held):
         raise Refused(f"the secret {source} is not an API key: that is one line of printable ASCII", alone)
     return held

@@ -109,7 +109,9 @@ class Undo:
             left = self._patience() - (time.monotonic() - begun)
             if not wrong or left <= 0:
                 break
-            self.fleet.observer(Note(f"waiting at most {left:.0f} s more for {', '.join(wrong)}: {_first(wrong)}"))
+            self.fleet.observer(
+                Note(f"not undone yet on {', '.join(wrong)}, trying again ({left:.0f} s left): {_first(wrong)}")
+            )
             await asyncio.sleep(RETRY_SECONDS)
             await self.fleet.each("undo", {node: compiled.undo(self.run) for node in wrong})
         return wrong
@@ -179,7 +181,7 @@ def _out(old: NodeFacts, new: NodeFacts) -> Iterator[str]:
 
 def _difference(facts: NodeFacts) -> str:
     if isinstance(facts.run, Known):
-        return f"still undoing (state {facts.run.value.state}); /var/lib/sparkctl/journal on it tells how far it is"
+        return "still undoing the run; /var/lib/sparkctl/journal on it tells how far it is"
     return "it differs from what the plan was made from; `sparkctl cluster plan` shows how"
 
 
@@ -207,4 +209,4 @@ def clock(seconds: float) -> str:
 def _remedy(cause: BaseException) -> str:
     if isinstance(cause, AccessRefused):
         return cause.remedy
-    return "put the cause right on the node it names, then run the command again"
+    return "fix the cause on the node that it names, then run the command again"

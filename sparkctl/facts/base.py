@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias, TypeVar
 
 from sparkctl.commands.base import Command, Effect, Words, functions
 from sparkctl.commands.shell import quote, quote_word
-from sparkctl.inventory.words import visible
+from sparkctl.inventory.words import quoted, visible
 from sparkctl.outcome import Absent, Fact, Known, Unknown
 
 S = TypeVar("S")
@@ -118,14 +118,14 @@ def _answer(name: str, status: str, body: bytes, size: int) -> Fact[str]:
 def word(value: object) -> str:
     """A name that a node or its neighbour gave, fit to be shown; ValueError where there is none."""
     if not isinstance(value, str) or not value:
-        raise ValueError(f"not a name: {value!r:.40}")
+        raise ValueError(f"not a name: {quoted(value)}")
     return visible(value)[:LONGEST]
 
 
 def number(text: str) -> int:
     """A whole number from 0 that a kernel would write; ValueError for any other text."""
     if not (text.isascii() and text.isdigit() and len(text) <= DIGITS):
-        raise ValueError(f"not a number: {text!r:.40}")
+        raise ValueError(f"not a number: {quoted(text)}")
     return int(text)
 
 
@@ -136,4 +136,4 @@ def parsed(answer: Fact[S], parser: Callable[[S], T]) -> Fact[T]:
     try:
         return Known(parser(answer.value))
     except Exception as error:
-        return Unknown(f"unreadable answer: {visible(' '.join(repr(error).split()))[:300]}")
+        return Unknown(f"unreadable answer: {visible(' '.join(str(error).split()))[:300]}")

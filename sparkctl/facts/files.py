@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 from sparkctl.facts.base import Probe, number
+from sparkctl.inventory.words import quoted
 
 SPECIAL = "special"
 
@@ -38,5 +39,5 @@ def parse(text: str) -> FileState:
 def octal(mode: str) -> int:
     """A file's mode as stat(1) writes it; ValueError for any other text."""
     if not re.fullmatch("[0-7]{1,6}", mode):
-        raise ValueError(f"not a mode: {mode!r:.40}")
+        raise ValueError(f"not a mode: {quoted(mode)}")
     return int(mode, 8)

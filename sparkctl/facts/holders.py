@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sparkctl.facts.base import Probe, number
-from sparkctl.inventory.words import visible
+from sparkctl.inventory.words import quoted, visible
 
 _HOLDER = re.compile(r'users:\(\("(.{1,100}?)",pid=(\d{1,10}),')
 
@@ -37,6 +37,6 @@ def parse(text: str) -> tuple[Holder, ...]:
 def _holder(line: str) -> Holder:
     state, _, _, own, *_ = line.split(maxsplit=4)
     if state != "LISTEN":
-        raise ValueError(f"no listening socket: {line!r:.60}")
+        raise ValueError(f"no listening socket: {quoted(line)}")
     holder = _HOLDER.search(line)
     return Holder(number(own.rpartition(":")[2]), *((visible(holder[1]), int(holder[2])) if holder else ("", 0)))

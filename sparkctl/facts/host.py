@@ -111,7 +111,7 @@ def parse_kernel(text: str) -> Kernel:
     """Two lines: release, command line."""
     release, _, command_line = text.partition("\n")
     if not re.fullmatch(r"\d+\.\d+[\w.+~-]{0,200}", release, re.ASCII):
-        raise ValueError("the first line is no kernel release")
+        raise ValueError("the first line is not a kernel release")
     return Kernel(release, visible(command_line.strip()))
 
 
@@ -225,10 +225,10 @@ def _option(words: list[str], flag: str) -> float | None:
 
 
 def parse_pcie_errors(text: str) -> tuple[str, ...]:
-    """Faults of ConnectX-7 and the root ports above it, at most twenty; ValueError for a line that is no fault."""
+    """Faults of ConnectX-7 and the root ports above it, at most twenty; ValueError for a line that is not a fault."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not all("(Fatal)" in line or "health compromised" in line for line in lines):
-        raise ValueError("a line that is no fault")
+        raise ValueError("a line that is not a fault")
     return tuple(visible(line[:400]) for line in islice(filter(CONNECTX.search, lines), 20))
 
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from sparkctl.facts.base import Probe, number, word
-from sparkctl.inventory.words import visible
+from sparkctl.inventory.words import quoted, visible
 
 SOURCE = "facts/survey.sh"
 PROBE = Probe("ethernet", ("ethernet_netdevs",), (SOURCE,))
@@ -73,5 +73,5 @@ def _gigatransfers(text: str) -> float | None:
         return None
     found = re.fullmatch(r"(\d{1,3}(?:\.\d{1,3})?) GT/s(?: PCIe)?", text, re.ASCII)
     if not found:
-        raise ValueError(f"not a PCIe speed: {text!r:.40}")
+        raise ValueError(f"not a PCIe speed: {quoted(text)}")
     return float(found[1])

@@ -64,7 +64,7 @@ class Record(Frozen):
         """A record that names anything else was not written by sparkctl, and teardown would obey it."""
         for path, file in self.files.items():
             if not may_change(path, file.mode, file.baseline or "x"):
-                raise ValueError(f"{path} is no file of sparkctl")
+                raise ValueError(f"{path} is not a file of sparkctl")
         if not set(self.netdevs) <= set(NETDEVS) or self.unit not in (None, ONLY.unit):
             raise ValueError("a netdev or unit that is none of sparkctl")
         return self

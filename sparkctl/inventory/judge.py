@@ -26,7 +26,7 @@ from sparkctl.inventory.raw import (
     RawSsh,
     RawSwitch,
 )
-from sparkctl.inventory.words import described, listed, nearest, quoted
+from sparkctl.inventory.words import counted, described, listed, nearest, quoted
 from sparkctl.outcome import Finding
 
 _MODELS: Mapping[tuple[str, ...], type[BaseModel]] = {
@@ -157,7 +157,7 @@ def _limit(code: str, context: Mapping[str, Any], value: object) -> str:
         return "expected text, got an empty one"
     if code in ("too_short", "too_long"):
         wanted = context.get("max_length", context.get("min_length"))
-        amount = "exactly 2 items" if wanted == 2 else f"at least {wanted} item(s)"  # 2: the ends of a cable
+        amount = "exactly 2 items" if wanted == 2 else f"at least {counted(wanted, 'item')}"  # 2: the ends of a cable
         return f"expected {amount}, got {len(value) if isinstance(value, list) else 0}"
     bounds = {"gt": "more than", "ge": "at least", "le": "at most"}
     bound = next((f"{word} {context[key]}" for key, word in bounds.items() if key in context), None)

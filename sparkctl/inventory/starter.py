@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sparkctl.errors import UsageError
 from sparkctl.inventory.model import TopologyName
-from sparkctl.inventory.words import visible
+from sparkctl.inventory.words import listed, quoted, visible
 
 MOST = 64
 """More nodes than anybody has cabled; a longer list is written by a program of one's own."""
@@ -23,7 +23,7 @@ def checked(topology: str, nodes: int) -> TopologyName:
     """The topology of that name; UsageError where there is none, or where so many nodes make none."""
     known = next((name for name in LEAST if name == topology), None)
     if known is None:
-        raise UsageError(f"{topology} is no topology", f"one of: {', '.join(LEAST)}")
+        raise UsageError(f"unknown topology {quoted(topology)}", f"choose {listed(LEAST, 'or')}")
     if not LEAST[known] <= nodes <= MOST_OF[known]:
         said = f"{topology} has {LEAST[known]} to {MOST_OF[known]} nodes, not {nodes}"
         raise UsageError(said, "give another number of nodes, or another --topology")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sparkctl.errors import UsageError
+from sparkctl.inventory.words import quoted
 from sparkctl.lab.spec import LabSpec, Trunk, Wire
 
 # Ethernet's least (IPv4 needs 68, RFC 791) and its largest here: what fits into a frame of the lab.
@@ -62,7 +63,7 @@ def carrying(spec: LabSpec, end: str, mtu: int) -> LabSpec:
     """The same lab, but the cable or switch carries only `mtu` at this port."""
     _known(spec, end)
     if mtu not in MTU_RANGE:
-        raise UsageError(f"{mtu} is no MTU of the lab", f"use {MTU_RANGE[0]} to {MTU_RANGE[-1]}")
+        raise UsageError(f"{mtu} is not an MTU of the lab", f"use {MTU_RANGE[0]} to {MTU_RANGE[-1]}")
     owners = {node.name for node in spec.nodes}
     at = {wire.outer for wire in spec.wires if end == (wire.port if end.partition(":")[0] in owners else wire.far)}
     wires = tuple(wire.model_copy(update={"outer_mtu": mtu}) if wire.outer in at else wire for wire in spec.wires)
@@ -79,9 +80,11 @@ def faulty(spec: LabSpec, verb: str, subject: str) -> LabSpec:
     if verb == "swap":
         both = subject.split()
         if len(both) != 2 or both[0] == both[1]:
-            raise UsageError(f"swap {subject!r}: two ports are wanted", 'for example: swap "spark-1:p0 spark-2:p1"')
+            raise UsageError(
+                f"swap takes two ports, not {quoted(subject)}", 'for example: swap "spark-1:p0 spark-2:p1"'
+            )
         return swapped(spec, *both)
     end, _, mtu = subject.rpartition("=")
     if not mtu.isascii() or not mtu.isdigit() or len(mtu) > 5:
-        raise UsageError(f"mtu {subject!r}: a port and an MTU are wanted", "for example: mtu spark-1:p1=1500")
+        raise UsageError(f"mtu takes a port and an MTU, not {quoted(subject)}", "for example: mtu spark-1:p1=1500")
     return carrying(spec, end, int(mtu))

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Protocol
 
 from sparkctl.errors import UsageError
+from sparkctl.inventory.words import quoted
 from sparkctl.lab.cable_faults import PLUG_FAULTS, faulty
 from sparkctl.lab.spec import LabSpec, NodeSpec
 
@@ -58,7 +59,7 @@ def possible(spec: LabSpec, verb: str, subject: str) -> None:
         return
     if verb not in CABLES and verb not in NODES:
         remedy = "use cut or mend with a cable; swap or mtu with ports; kill, boot, isolate or join with a node"
-        raise UsageError(f"{verb} is no fault", remedy)
+        raise UsageError(f"there is no fault called {quoted(verb)}", remedy)
     known = {str(cable) for cable in spec.cables} if verb in CABLES else {node.name for node in spec.nodes}
     if subject not in known:
         raise UsageError(f"{verb}: there is no {subject}", f"name one of: {', '.join(sorted(known))}")

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from sparkctl.errors import Refused
+from sparkctl.inventory.words import counted
 from sparkctl.lab import limits
 from sparkctl.lab.access import write_keys
 from sparkctl.lab.backend import BACKENDS
@@ -61,10 +62,10 @@ def _boot(order: Order, say: Say) -> LabState:
     home.mkdir(parents=True, mode=0o700)
     write_keys(home, spec, order.ports)
     (home / "order.json").write_text(order.model_dump_json(indent=2))
-    say(f"booting {len(spec.nodes)} nodes ...")
+    say(f"booting {counted(len(spec.nodes), 'node')} ...")
     begun = time.monotonic()
     _supervise(home, spec)
-    say(f"booted {len(spec.nodes)} nodes: {time.monotonic() - begun:.1f} s")
+    say(f"booted {counted(len(spec.nodes), 'node')}: {time.monotonic() - begun:.1f} s")
     return find(spec.cluster)
 
 

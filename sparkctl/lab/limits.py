@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sparkctl.errors import Refused
+from sparkctl.inventory.words import counted
 from sparkctl.lab.spec import LabSpec
 
 Room = Mapping[str, tuple[int, int]]
@@ -34,7 +35,9 @@ def require(spec: LabSpec, needs: Iterable[Need]) -> None:
     if short:
         left = (f"{n.what}: {wanted} more, and {max(0, most - used)} are left" for n, wanted, most, used in short)
         told = "; ".join(left)
-        raise Refused(f"{len(spec.nodes)} nodes do not fit into this machine: {told}", "; ".join(remedies(short)))
+        raise Refused(
+            f"{counted(len(spec.nodes), 'node')} do not fit into this machine: {told}", "; ".join(remedies(short))
+        )
 
 
 def shortages(spec: LabSpec, needs: Iterable[Need], room: Room) -> Iterator[tuple[Need, int, int, int]]:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from sparkctl.errors import Refused
 from sparkctl.facts.record import Frozen
+from sparkctl.inventory.words import quoted
 
 VERSION = 1
 Renderer = Literal["networkd", "NetworkManager"]
@@ -90,7 +91,9 @@ def cache() -> Path:
 def folder(cluster: str) -> Path:
     """The folder of the lab of `cluster`."""
     if not _NAME.fullmatch(cluster):
-        raise Refused(f"{cluster!r} cannot be the name of a lab", "use letters, digits, dot, dash in metadata.name")
+        raise Refused(
+            f"{quoted(cluster)} cannot be the name of a lab", "use letters, digits, dot, dash in metadata.name"
+        )
     return labs() / cluster
 
 

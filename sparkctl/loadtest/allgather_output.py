@@ -75,7 +75,7 @@ def _report(result: Result) -> Report:
     try:
         return parse(result.stdout)
     except Exception as error:
-        reason = result.reason if isinstance(result, Failed) else f"unreadable report: {error!r}"
+        reason = result.reason if isinstance(result, Failed) else f"unreadable report: {error}"
         return Report(visible(reason)[:LONGEST], None)
 
 

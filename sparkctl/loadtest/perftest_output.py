@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from sparkctl.facts.base import number, parsed
 from sparkctl.facts.perftest_tool import PORT
+from sparkctl.inventory.words import quoted
 from sparkctl.loadtest.results import Lane, Measure
 from sparkctl.outcome import Absent, Fact, Known, Unknown
 
@@ -87,7 +88,7 @@ def _number(text: str) -> float | None:
     """None for the `inf` and `nan` that perftest writes when it could not calibrate its clock."""
     value = float(text)
     if value < 0:
-        raise ValueError(f"not a measure: {text[:40]!r}")
+        raise ValueError(f"not a measure: {quoted(text)}")
     return value if math.isfinite(value) else None
 
 

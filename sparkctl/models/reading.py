@@ -59,5 +59,5 @@ def whole(value: object, name: str, path: Path) -> int:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST:
-        raise ModelUnreadable(f"{path}: {name} is no count")
+        raise ModelUnreadable(f"{path}: {name} is not a count")
     return value

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from sparkctl.inventory.words import counted, quoted
 from sparkctl.models.reading import HEADERS, ModelUnreadable, mapping, present, read_json, whole
 from sparkctl.models.shape import BYTES_PER_PARAMETER, WIDE, Shape
 
@@ -82,7 +83,7 @@ def _index(path: Path) -> tuple[int, set[str]]:
     files = {str(name) for name in names.values()}
     strange = next((name for name in files if Path(name).name != name), None)
     if strange is not None:
-        raise ModelUnreadable(f"{path}: weight_map names {strange[:60]!r}, which is not a file beside it")
+        raise ModelUnreadable(f"{path}: weight_map names {quoted(strange)}, which is not a file beside it")
     said = mapping(read.get("metadata"), "metadata", path).get("total_size", 0)
     return whole(said, "metadata.total_size", path), files
 
@@ -96,7 +97,7 @@ def _summed(folder: Path, names: list[str]) -> Weights:
         left -= size
         for part, count in _tensors(header, folder / name):
             parts[part] += count
-    return Weights(**parts, basis=f"headers of {len(names)} safetensors file(s)")
+    return Weights(**parts, basis=f"headers of {counted(len(names), 'safetensors file')}")
 
 
 def _header(path: Path, limit: int) -> tuple[Mapping[str, object], int]:

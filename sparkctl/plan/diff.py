@@ -13,6 +13,7 @@ from sparkctl.facts.links import Netdev
 from sparkctl.facts.record import FileRecord
 from sparkctl.facts.snapshot import NodeFacts
 from sparkctl.inventory.names import NETPLAN_FOLDER
+from sparkctl.inventory.words import quoted
 from sparkctl.outcome import Absent, Fact, Known, Unknown
 from sparkctl.plan.changes import ABSENT, FileChange, FileImage, ImageChange, NetdevTarget, NetworkChange, Stage
 from sparkctl.render.artifact import ENGINE_ENV, NCCL_ENV, NodeRendering
@@ -62,7 +63,7 @@ def obstacles(
     if isinstance(facts.run, Known):
         yield f"an interrupted run is on this node (state {facts.run.value.state}): {INTERRUPTED}"
     if isinstance(facts.record, Known) and facts.record.value.cluster != cluster:
-        yield f"the node belongs to cluster {facts.record.value.cluster!r}; tear that down first"
+        yield f"the node belongs to cluster {quoted(facts.record.value.cluster)}; tear that down first"
     if isinstance(facts.missing_tools, Known) and facts.missing_tools.value:
         yield f"missing on the node: {', '.join(facts.missing_tools.value)}"
     yield from (in_the_way(file) for file in foreign(facts) if attachments and not (wishes.take_over and file.movable))
@@ -74,7 +75,8 @@ def _no_plain_files(facts: NodeFacts, wishes: Wishes) -> Iterator[str]:
     for path, fact in facts.files.items():
         special = isinstance(fact, Known) and fact.value.digest == SPECIAL
         if special and (path not in recorded(facts) or path in wishes.force):
-            yield f"{path} is no plain file of root's (it or its folder is a link, or is somebody else's): move it away"
+            who = "it or its folder is a link, or is somebody else's"
+            yield f"{path} is not a plain file of root's ({who}): move it away"
 
 
 def image_of(fact: Fact[FileState]) -> FileImage | None:

@@ -20,7 +20,7 @@ Kind = Literal[
     "unreadable", "no record", "other cluster", "interrupted", "edited", "outdated", "missing", "mode", "left over",
     "foreign", "netdev", "link", "mtu", "address", "stray address", "route", "stray route", "unit", "restarts", "image",
 ]  # fmt: skip
-UP = "sparkctl cluster up puts it right"
+UP = "sparkctl cluster up corrects it"
 LOOK = "look at the node by hand, then run this again"
 
 

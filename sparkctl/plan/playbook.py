@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from sparkctl.errors import UsageError
 from sparkctl.facts.record import Frozen
+from sparkctl.inventory.words import quoted
 from sparkctl.resources import share
 
 ENGINE_LEASE = 60
@@ -72,7 +73,9 @@ class Playbook(Frozen):
         """The same with one stage left; UsageError when there is none of that name."""
         kept = tuple(s for s in self.stages if stage in (None, s.stage))
         if not kept:
-            raise UsageError(f"playbook {self.name!r} has no stage {stage!r}", "use --only network or --only engine")
+            raise UsageError(
+                f"playbook {quoted(self.name)} has no stage {quoted(stage)}", "use --only network or --only engine"
+            )
         return self.model_copy(update={"stages": kept})
 
 

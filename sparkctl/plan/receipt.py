@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from sparkctl.errors import Refused, UsageError
 from sparkctl.facts.record import Frozen
+from sparkctl.inventory.words import quoted
 from sparkctl.plan.diff import Wishes
 from sparkctl.plan.plan import Plan
 from sparkctl.plan.playbook import Playbook
@@ -39,9 +40,9 @@ class Receipt(Frozen):
     def strange(self, cluster: str, inventory: str, nodes: tuple[str, ...]) -> str:
         """Why it cannot be a plan of `up` for this inventory, in words; empty when it may be one."""
         if self.plan.action != "up":
-            return f"one of {self.plan.action!r}, not of 'up'"
+            return f"one of {quoted(self.plan.action)}, not of 'up'"
         if self.plan.cluster != cluster:
-            return f"for cluster {self.plan.cluster!r}, not {cluster!r}"
+            return f"for cluster {quoted(self.plan.cluster)}, not {quoted(cluster)}"
         if self.plan.nodes != nodes:
             return f"for the nodes {', '.join(self.plan.nodes) or '(none)'}, not {', '.join(nodes)}"
         same = self.inventory == inventory
@@ -55,7 +56,7 @@ def read(content: bytes, name: str) -> Receipt:
         if not isinstance(fields, dict) or "version" not in fields:
             raise ValueError("no version in it")
         if fields["version"] != 2:
-            raise Refused(f"{name}: a saved plan of version {fields['version']!r:.20}, not of version 2", AGAIN)
+            raise Refused(f"{name}: a saved plan of version {quoted(fields['version'])}, not of version 2", AGAIN)
         if fields.pop("seal", None) != _seal(fields):
             raise Refused(f"{name}: not as sparkctl wrote it: its seal does not fit", AGAIN)
         return Receipt.model_validate_json(json.dumps(fields))

@@ -9,6 +9,7 @@ from typing import Literal
 from sparkctl.errors import Refused
 from sparkctl.facts.record import ROOT, Entry, RunHeader, RunState
 from sparkctl.facts.snapshot import NodeFacts
+from sparkctl.inventory.words import quoted
 from sparkctl.outcome import Absent, Known, Unknown
 
 BY_HAND = f"sudo sh {ROOT}/run/revert.sh controller"
@@ -79,7 +80,7 @@ def _doubts(cluster: str, run: RunState, facts: NodeFacts) -> Iterator[str]:
     if header is None:
         yield f"{ROOT}/run/run.json is missing"
     elif header.cluster != cluster:
-        yield f"the run there belongs to cluster {header.cluster!r}, not {cluster!r}"
+        yield f"the run there belongs to cluster {quoted(header.cluster)}, not {quoted(cluster)}"
     elif isinstance(journal, Absent):
         yield f"{ROOT}/journal is missing"
     elif isinstance(journal, Unknown):

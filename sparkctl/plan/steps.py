@@ -11,6 +11,7 @@ from sparkctl.fabric.ports import NETDEVS
 from sparkctl.facts.record import FileRecord, Record
 from sparkctl.facts.snapshot import NodeFacts
 from sparkctl.inventory.names import NETPLAN
+from sparkctl.inventory.words import counted
 from sparkctl.outcome import Absent, Known
 from sparkctl.plan.changes import ABSENT, Change, FileChange, FileImage, ImageChange, NetworkChange, Stage, UnitChange
 from sparkctl.plan.diff import (
@@ -71,7 +72,7 @@ def refuse(
         for reason in obstacles(cluster, known, desired[node].attachments if node in desired else none, wishes)
     ]
     if found:
-        raise Refused("nothing was changed, because\n  " + "\n  ".join(found), "put this right and run it again")
+        raise Refused("nothing was changed, because\n  " + "\n  ".join(found), "fix this and run the command again")
 
 
 def plan_up(
@@ -122,7 +123,8 @@ def _left_alone(diffs: Mapping[str, NodeDiff], wishes: Wishes) -> Iterator[str]:
     for node, diff in diffs.items():
         count = len(diff.files) + (diff.network is not None) + (diff.image is not None)
         if wishes.only is not None and node not in wishes.only and count:
-            yield f"{node}: differs from the inventory too ({count} changes), left alone; `cluster up` makes them"
+            differs = f"{node}: differs from the inventory too ({counted(count, 'change')}), left alone"
+            yield f"{differs}; `sparkctl cluster up` makes them"
 
 
 def _runs_on(diffs: Mapping[str, NodeDiff], facts: Mapping[str, NodeFacts]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from sparkctl.commands import shell
 from sparkctl.errors import SparkctlError
+from sparkctl.inventory.words import quoted
 from sparkctl.resources import share
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -58,7 +59,9 @@ def one_line(value: object) -> str:
     """`value` as text that cannot leave its line."""
     text = str(value)
     if _CONTROL.search(text):
-        raise SparkctlError(f"{text!r} has a line break or a control character and cannot go into a file", "remove it")
+        raise SparkctlError(
+            f"{quoted(text)} has a line break or a control character and cannot go into a file", "remove it"
+        )
     return text
 
 
@@ -70,7 +73,7 @@ def comment(value: object) -> Quoted:
 def yaml_scalar(value: str | int | bool) -> Quoted:
     """A YAML scalar: bare when it can be nothing but a string, else as JSON spells it, for ASCII is YAML too."""
     if not one_line(value).isascii():
-        raise SparkctlError(f"{value!r} is not plain ASCII and cannot go into a netplan file", "use ASCII")
+        raise SparkctlError(f"{quoted(value)} is not plain ASCII and cannot go into a netplan file", "use ASCII")
     bare = isinstance(value, str) and _BARE.fullmatch(value)
     return Quoted(value if bare else json.dumps(value))
 
@@ -95,7 +98,9 @@ def plain_env_lines(variables: Mapping[str, str]) -> Quoted:
     """The same for values that docker, systemd and NCCL must all read alike."""
     for name, value in variables.items():
         if not _PLAIN.fullmatch(value):
-            raise SparkctlError(f"{name}={value!r} is empty or has a blank, quote or backslash", "write the bare value")
+            raise SparkctlError(
+                f"{name}={quoted(value)} is empty or has a blank, quote or backslash", "write the bare value"
+            )
     return env_lines(variables)
 
 
@@ -109,13 +114,13 @@ def routeros_words(value: str | int | Sequence[str]) -> Quoted:
     if not isinstance(value, (str, int)):
         return Quoted("{" + ";".join(f'"{routeros_words(word)}"' for word in value) + "}")
     if not _ROUTEROS.fullmatch(str(value)):
-        raise SparkctlError(f"{value!r} cannot go into a RouterOS script", "use letters, digits and `._:-`")
+        raise SparkctlError(f"{quoted(value)} cannot go into a RouterOS script", "use letters, digits and `._:-`")
     return Quoted(value)
 
 
 def _env_name(name: str) -> str:
     if not _NAME.fullmatch(name):
-        raise SparkctlError(f"{name!r} is not a name of an environment variable", "use letters, digits and _")
+        raise SparkctlError(f"{quoted(name)} is not a name of an environment variable", "use letters, digits and _")
     return name
 
 
@@ -123,5 +128,5 @@ def _encodable(word: str) -> str:
     try:
         word.encode()
     except UnicodeEncodeError:
-        raise SparkctlError(f"{word!r} cannot be written as UTF-8", "remove the character") from None
+        raise SparkctlError(f"{quoted(word)} cannot be written as UTF-8", "remove the character") from None
     return word

@@ -93,12 +93,12 @@ def parse(text: str) -> Old:
     except json.JSONDecodeError as error:
         raise ValueError(f"line {error.lineno}, column {error.colno}: {error.msg}") from None
     except (KeyError, TypeError, RecursionError, OverflowError) as error:
-        raise ValueError(f"it is not a report of `sparkctl cluster verify`: {visible(repr(error))[:200]}") from None
+        raise ValueError(f"it is not a report of `sparkctl cluster verify`: {visible(str(error))[:200]}") from None
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{quoted(value)} is no text")
+        raise TypeError(f"{quoted(value)} is not text")
     return value
 
 

@@ -67,7 +67,12 @@ class ConsoleObserver:
             settle()
             return False
         title, going = next(reversed(self._going.items()))
-        return passing(self.console, f"  .. {title}  {going.times}  {self._last_log or ', '.join(going.waiting)}")
+        head, said = f"  .. {title}  {going.times}  ", self._last_log or ", ".join(going.waiting)
+        over = len(head) + len(said) + 1 - self.console.width
+        node, bar, words = said.partition(" | ")
+        if bar and 0 < over < len(words) - 2:
+            said = f"{node} | ..{words[over + 2 :]}"  # the end of a line of a log says more than its begin
+        return passing(self.console, head + said)
 
     def _ended(self, event: Ended) -> None:
         going = self._going.get(event.title)

@@ -11,7 +11,7 @@ from itertools import groupby
 from jinja2 import Environment
 from markupsafe import Markup
 
-from sparkctl.inventory.words import visible
+from sparkctl.inventory.words import counted, visible
 from sparkctl.outcome import State, Verdict
 from sparkctl.render.environment import strict
 from sparkctl.report.by_place import spots
@@ -78,7 +78,7 @@ def page(proof: Proof) -> str:
 def headline(verdicts: Sequence[Verdict]) -> str:
     """The whole report in one line."""
     bad = len(wrong(verdicts))
-    return f"{bad} of {len(verdicts)} verdicts are not right" if bad else f"nothing is wrong: {summary(verdicts)}"
+    return f"{bad} of {counted(len(verdicts), 'check')} failed" if bad else f"nothing is wrong: {summary(verdicts)}"
 
 
 def used(proof: Proof) -> tuple[Limit, ...]:

@@ -10,7 +10,9 @@ from itertools import groupby
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from sparkctl.inventory.words import listed, visible
+from sparkctl.checks import words
+from sparkctl.errors import ChecksFailed
+from sparkctl.inventory.words import counted, listed, visible
 from sparkctl.outcome import State, Verdict
 from sparkctl.report.door import Piece, say
 
@@ -52,6 +54,12 @@ def wrong(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
     return tuple(v for v in verdicts if v.state in ("fail", "unknown"))
 
 
+def failure(bad: Sequence[Verdict]) -> ChecksFailed:
+    """What ends a command where these are wrong."""
+    message = f"{counted(len(bad), 'check')} failed. First: {visible(words(bad[0]))}"
+    return ChecksFailed(message, "fix what is marked above, then run this again")
+
+
 def worst(verdicts: Iterable[Verdict]) -> State | None:
     """The state that counts when many are shown as one; None of none."""
     found = {verdict.state for verdict in verdicts}
@@ -81,9 +89,7 @@ def steps(remedy: str) -> tuple[str, ...]:
 
 def told(verdict: Verdict) -> str:
     """Message, measured and expected in one line."""
-    expected = f", expected {verdict.expected}" if verdict.expected else ""
-    measured = f"{verdict.measured}{expected}" if verdict.measured else ""
-    return visible(": ".join(filter(None, (verdict.message, measured))))
+    return visible(verdict.said)
 
 
 def print_verdicts(verdicts: Sequence[Verdict], console: Console, *, every: bool = False) -> None:
@@ -114,7 +120,7 @@ def _problem(problem: Problem, width: int | None, every: bool) -> Iterator[Piece
         yield f"  {visible(shown[0].where)}\n", ""
         yield f"{' ' * _MARK}{_wrapped(told(shown[0]), width, _MARK)}\n", ""
     else:
-        yield f"  {len(problem.verdicts)} places\n", ""
+        yield f"  {counted(len(problem.verdicts), 'place')}\n", ""
         for v in shown:
             yield f"{' ' * _MARK}{_wrapped(f'{visible(v.where)}: {told(v)}', width, _MARK, 2)}\n", ""
     if left := len(problem.verdicts) - len(shown):

@@ -13,7 +13,7 @@ from sparkctl.fabric.ports import PORTS
 from sparkctl.fabric.topologies import subnets_needed, topology_of
 from sparkctl.fabric.topologies.circle import ASSUMED_PREFIX
 from sparkctl.inventory.model import Cluster, Path
-from sparkctl.inventory.words import listed, quoted
+from sparkctl.inventory.words import counted, listed, quoted
 from sparkctl.rule import Hit, fabric_rule, rule
 from sparkctl.rules.nccl import effective
 
@@ -104,7 +104,8 @@ def pool_has_room(cluster: Cluster) -> Iterator[Hit]:
     prefix = addressing.prefix_length(len(cluster.nodes))
     needed, has = subnets_needed(topology.segments(cluster), cluster), addressing.capacity(pool, prefix)
     if needed > has:
-        said = f"{pool} holds {has} subnet(s) of length /{prefix}; the cables and rails of this fabric need {needed}"
+        held = f"{pool} holds {counted(has, 'subnet')} of length /{prefix}"
+        said = f"{held}; the cables and rails of this fabric need {needed}"
         yield Hit(_POOL, said, f"take a pool of length /{prefix - (needed - 1).bit_length()} or shorter")
 
 

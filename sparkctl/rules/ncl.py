@@ -31,7 +31,7 @@ def names_are_known(cluster: Cluster) -> Iterator[Hit]:
     """NCCL ignores a misspelt variable without a word."""
     for name in cluster.fabric.nccl:
         if name in BARE:
-            said = f"`{name}` is no variable of NCCL, and sparkctl sets it for each node"
+            said = f"`{name}` is not a variable of NCCL, and sparkctl sets it for each node"
             yield Hit(("fabric", "nccl", name), said, "remove it")
         elif name.startswith("NCCL_") and name not in names():  # INV008 says the rest
             said = f"no release of NCCL knows {quoted(name)}: it would be ignored without a word"
@@ -84,7 +84,7 @@ def devices_are_the_cabled_ones(cluster: Cluster, fabric: Fabric) -> Iterator[Hi
     if unknown:
         guess = nearest(unknown[0], [half.rdma for half in HALVES])
         remedy = f"did you mean `{guess}`?" if guess else "remove it: sparkctl names the cabled devices of each node"
-        yield Hit(setting.path, f"NCCL_IB_HCA names {quoted(unknown[0])}, which is no device of a Spark", remedy)
+        yield Hit(setting.path, f"NCCL_IB_HCA names {quoted(unknown[0])}, which is not a device of a Spark", remedy)
         return
     for node in cluster.nodes:
         cabled = [attachment.half.rdma for attachment in fabric.of(node.name)]

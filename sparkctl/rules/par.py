@@ -9,7 +9,7 @@ from sparkctl.engines import ENGINES
 from sparkctl.engines.base import EnginePort
 from sparkctl.engines.flags import flag_name
 from sparkctl.inventory.model import Cluster, EngineIntent
-from sparkctl.inventory.words import quoted
+from sparkctl.inventory.words import counted, quoted
 from sparkctl.models import ModelUnreadable, Shape, model_of
 from sparkctl.rule import Hit, arg_path, engine_rule
 
@@ -28,7 +28,7 @@ def layout_fits_nodes(cluster: Cluster, engine: EngineIntent) -> Iterator[Hit]:
     p, nodes = engine.parallel, len(cluster.nodes)
     if p.size != nodes:
         product = f"tensor {p.tensor} x pipeline {p.pipeline} x data {p.data}"
-        said = f"layout {p} needs {p.size} node(s) ({product}); the inventory has {nodes}"
+        said = f"layout {p} needs {counted(p.size, 'node')} ({product}); the inventory has {nodes}"
         yield Hit(("engine", "parallel"), said, f"write {_layouts_for(nodes)}, or list {p.size} nodes")
 
 
@@ -115,7 +115,7 @@ def port_is_free(cluster: Cluster, engine: EngineIntent) -> Iterator[Hit]:
     moved = {port.flag for port in _ports(engine)}
     for flag, value in engine.args.items():
         if flag_name(flag) in moved and value is not None and not _is_port(value):
-            said = f"`--{flag}` is {quoted(value)}, which is no port number"
+            said = f"`--{flag}` is {quoted(value)}, which is not a port number"
             yield Hit(arg_path(cluster, flag), said, "write a number from 1 to 65535, or leave it out")
             return
     user = _users_of_ports(cluster, engine).get(engine.port)

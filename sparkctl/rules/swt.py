@@ -98,7 +98,7 @@ def models_are_known(cluster: Cluster) -> Iterator[Hit]:
 @rule(
     "SWT003",
     "error",
-    "a port that is no lane master, or whose lanes another cable has",
+    "a port that is not a lane master, or whose lanes another cable has",
     "facts ff16 and ff4.2; MikroTik manual: a link takes its lanes from the lowest one",
 )
 def legs_are_lane_masters(cluster: Cluster) -> Iterator[Hit]:
@@ -114,7 +114,7 @@ def legs_are_lane_masters(cluster: Cluster) -> Iterator[Hit]:
 def _slave(cage: Cage, lane: int, wired: _Wired) -> tuple[str, str]:
     masters = tuple(cage.split([n for port in wired.ports if (n := cage.lane(port)) is not None]))
     master = max(n for n in masters if n < lane)
-    said = f"`{cage.port(lane)}` is no lane master: its lane belongs to the link of `{cage.port(master)}`"
+    said = f"`{cage.port(lane)}` is not a lane master: its lane belongs to the link of `{cage.port(master)}`"
     if cage.port(master) in wired.ports:
         said += ", which has a cable of its own"
     free = [f"`{cage.port(n)}`" for n in masters if cage.port(n) not in wired.ports]
@@ -137,7 +137,7 @@ def links_run_at_full_speed(cluster: Cluster) -> Iterator[Hit]:
         slow = [(plug, leg.gigabits) for plug, leg in legs if leg is not None and leg.gigabits < FULL]
         if slow:
             plug, gigabits = slow[0]
-            more = f", and {len(slow) - 1} other(s) are below {FULL}G" if len(slow) > 1 else ""
+            more = f", and {len(slow) - 1} more below {FULL}G" if len(slow) > 1 else ""
             said = f"`{wired.switch.name}:{plug.port}` runs at {gigabits}G{more}; a port of a Spark is {FULL}G"
             remedy = f"use the 200G lane masters while there are some: {_full_ports(wired.model)}"
             yield Hit(end_path(cluster, plug.link, plug.side), said, remedy)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -25,6 +27,9 @@ MAX_HOPS = 8
 CONSOLE = "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub"
 """Shows a node's own fingerprint; to be typed on its own console."""
 
+_ERRNO = re.compile(r"\[Errno (-?\d+)\] (Connect call failed \([^)]*\))?")
+"""Of OSError; what asyncio says of a call that failed is no reason."""
+
 
 class Ear(asyncssh.SSHClient):
     """Hears why a connection ended, whether that was our own doing, and hands out the keys of one offer."""
@@ -35,7 +40,7 @@ class Ear(asyncssh.SSHClient):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by asyncssh; None: it was closed as asked."""
-        self.reason = str(exc) or type(exc).__name__ if exc else ""
+        self.reason = reason(exc) if exc else ""
 
     def public_key_auth_requested(self) -> asyncssh.SSHKeyPair | None:
         """Called by asyncssh until the node takes one."""
@@ -80,7 +85,7 @@ async def jump(route: ResolvedLogin, secrets: Secrets, depth: int = 0) -> list[a
     if not route.jump:
         return []
     if depth >= MAX_HOPS:
-        raise AccessRefused(f"{route.node}: ProxyJump leads in a circle at {route.jump}", "put ~/.ssh/config right")
+        raise AccessRefused(f"{route.node}: ProxyJump leads in a circle at {route.jump}", "correct ~/.ssh/config")
     open_ones: list[asyncssh.SSHClientConnection] = []
     try:
         for hop in route.jump.split(","):
@@ -178,8 +183,16 @@ def refusal(route: ResolvedLogin, known: tuple[Pin, ...], error: Exception) -> A
     if isinstance(error, asyncssh.DisconnectError) and "Too many authentication failures" in str(error):
         message = f"{where}: the agent offered more keys than the node lets one try"
         return AccessRefused(message, "name the right one: ssh.identity_file in the inventory")
-    reason = visible(str(error))[:LONGEST] or type(error).__name__
-    return Unreachable(f"{where}: cannot be reached: {reason}", "is it switched on, and is the address right?")
+    remedy = "is it switched on, and is the address right?"
+    return Unreachable(f"{where}: cannot be reached: {reason(error)}", remedy)
+
+
+def reason(error: Exception) -> str:
+    """Why, in words: neither a class nor a number."""
+    if isinstance(error, TimeoutError) and not str(error):
+        return f"no answer within {CONNECT_SECONDS:.0f} s"
+    said = _ERRNO.sub(lambda found: os.strerror(int(found[1])) if found[2] else "", str(error))
+    return visible(said)[:LONGEST] or "it closed the connection"
 
 
 def _keys(route: ResolvedLogin) -> str:

@@ -126,7 +126,7 @@ class SshTransport:
             return replace(result, stdout=said)
         if isinstance(result, Failed):
             return self._judged(replace(result, stdout=""))
-        reason = f"its login shell ran nothing of what was sent, and said {visible(noise.strip()[:LONGEST])!r}"
+        reason = f"its login shell ran nothing of what was sent, and said: {visible(noise.strip()[:LONGEST])}"
         raise AccessRefused(f"{self.login.node}: {reason}", "log in as a user whose shell runs commands")
 
     async def _said(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from sparkctl.commands.base import Command, Effect
 from sparkctl.errors import AccessRefused, Unreachable
+from sparkctl.inventory.words import counted
 from sparkctl.outcome import Failed, Lost, Ok, Result
 from sparkctl.report.events import Ended, Note, Observer, Phase, silent
 from sparkctl.ssh.connection import Login, SshTransport
@@ -130,7 +131,10 @@ def raise_refusals(outcomes: Iterable[object]) -> None:
         raise refusals[0]
     if refusals:
         lines = "".join(f"\n  {r.message}\n    do: {r.remedy}" for r in refusals)
-        raise AccessRefused(f"{len(refusals)} nodes cannot be used:{lines}", "put this right; nothing was changed")
+        raise AccessRefused(
+            f"{counted(len(refusals), 'node')} cannot be used:{lines}",
+            "nothing was changed; fix this and run the command again",
+        )
 
 
 def problem(result: Result) -> str:

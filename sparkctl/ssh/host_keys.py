@@ -11,9 +11,7 @@ from typing import Literal
 import asyncssh
 
 from sparkctl.errors import AccessRefused, Refused, SparkctlError, UsageError
-from sparkctl.inventory.words import visible
-from sparkctl.outcome import LONGEST
-from sparkctl.ssh.connect import CONNECT_SECONDS, hang_up, jump
+from sparkctl.ssh.connect import CONNECT_SECONDS, hang_up, jump, reason
 from sparkctl.ssh.known_hosts import Pin, append, drop, line_of, pins
 from sparkctl.ssh.login import Login, ResolvedLogin, resolve
 
@@ -72,8 +70,9 @@ async def _standing(login: Login) -> Standing:
     except AccessRefused as error:
         return Standing(login.node, "silent", problem=error)
     except (asyncssh.Error, OSError, ValueError) as error:
-        reason = visible(str(error))[:LONGEST] or type(error).__name__
-        problem = AccessRefused(f"{login.node} ({login.host}): shows no host key: {reason}", "is it switched on?")
+        problem = AccessRefused(
+            f"{login.node} ({login.host}): shows no host key: {reason(error)}", "is it switched on?"
+        )
         return Standing(login.node, "silent", problem=problem)
     return Standing(login.node, judged(key, known), route, key, known)
 

@@ -110,7 +110,7 @@ def _split(hop: str) -> tuple[str, int | None, str | None]:
     else:
         host, _, port = place.partition(":")
     if not host or (port and not port.isdecimal()):
-        raise AccessRefused(f"ProxyJump {hop}: not [user@]host[:port]", "put ~/.ssh/config right")
+        raise AccessRefused(f"ProxyJump {hop}: not [user@]host[:port]", "correct ~/.ssh/config")
     return host, int(port) if port else None, user or None
 
 
@@ -127,7 +127,7 @@ async def _options(
         config = () if own_config else None
         return await asyncio.to_thread(asyncssh.SSHClientConnectionOptions, config=config, **given)
     except (ValueError, OSError, asyncssh.Error) as error:
-        raise AccessRefused(f"{node}: ~/.ssh/config cannot be used: {error}", "put it right") from error
+        raise AccessRefused(f"{node}: ~/.ssh/config cannot be used: {error}", "correct that file") from error
 
 
 def _pins(said: Any) -> tuple[Path, ...]:

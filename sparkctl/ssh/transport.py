@@ -48,7 +48,7 @@ class Gate:
         """As Transport.run; EffectRefused before anything is sent."""
         if command.effect > self.ceiling:
             wanted, allowed = command.effect.name, self.ceiling.name
-            raise EffectRefused(f"{command.title!r} is a {wanted} command, only {allowed} is allowed in this phase")
+            raise EffectRefused(f"{command.title} is a {wanted} command, only {allowed} is allowed in this phase")
         return await self.inner.run(command, on_line)
 
     async def renew(self) -> None:

@@ -94,7 +94,9 @@ def ask():
     except urllib.error.HTTPError as error:
         return None, "HTTP %d from %s" % (error.code, config["completion_path"])
     except (OSError, ValueError, KeyError) as error:
-        return None, "%s: %s" % (type(error).__name__, error)
+        cause = getattr(error, "reason", error)
+        late = "no answer in time" if isinstance(cause, TimeoutError) else "no answer that can be read: %s" % cause
+        return None, getattr(cause, "strerror", None) or late
 
 
 def causes(lines):

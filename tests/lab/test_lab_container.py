@@ -226,7 +226,7 @@ def test_a_node_that_reboots_itself_comes_again(direct):
     [
         (("cut", "7"), "there is no 7"),
         (("kill", "spark-9"), "there is no spark-9"),
-        (("burn", "spark-1"), "is no fault"),
+        (("burn", "spark-1"), "there is no fault called"),
     ],
 )
 def test_a_fault_that_cannot_be_is_a_usage_error(direct, words, message):

@@ -46,4 +46,4 @@ def test_another_renderer_under_the_same_name_is_refused(desktop):
 def test_an_unknown_renderer_is_a_usage_error(desktop):
     run = sparkctl("lab", "up", desktop.inventory, "--renderer", "ifupdown")
     assert run.returncode == 2
-    assert "is no renderer" in run.stderr
+    assert "there is no renderer of netplan called" in run.stderr

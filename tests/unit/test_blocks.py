@@ -126,7 +126,7 @@ CABLE = frozenset({RAIL_A, RAIL_B})
 FAULTS: dict[str, tuple[dict[str, object], set[str], str]] = {
     "netdev gone": ({"gone": CABLE}, BOTH, f"no netdev {RAIL_A}: no cable in p1, or the port is asleep"),
     "half gone": ({"gone": frozenset({RAIL_B})}, BOTH, "half of the port is missing"),
-    "dark": ({"dark": CABLE}, BOTH, f"{RAIL_A}: no carrier"),
+    "dark": ({"dark": CABLE}, BOTH, f"{RAIL_A} has no carrier"),
     "full": ({"room": "3 4096\n"}, BOTH, "No space left: 12 KiB free"),
     "no room": ({"image": None, "room": "2000000 4096\n"}, {"engine"}, "7.6 GiB free below /var/lib: no room for the image"),
 }
@@ -182,7 +182,7 @@ def test_a_cable_that_is_out_is_named_once_after_two_looks(pauses: list[float]) 
     out = {n: replace(node, dark=CABLE) for n, node in serving().items()}
     place = site(out)
     found = made(place)
-    assert [str(b) for b in found.blocked] == [f"spark-1 p1 rail A: {RAIL_A}: no carrier at either end of the cable"]
+    assert [str(b) for b in found.blocked] == ["spark-1 p1 rail A: cable 0 has no link: spark-1:p1 to spark-2:p1"]
     assert "port p1 of spark-2" in found.blocked[0].remedy
     assert pauses == [3.0] and len(sent(place)) == 2
 

@@ -91,11 +91,11 @@ def test_a_measurement_moved_by_more_than_a_tenth(
 def test_a_value_of_the_same_verdict_changed_but_numbers_that_never_repeat_did_not() -> None:
     before = [
         verdict("kernel", "pass", measured="6.17.0-1008"),
-        verdict("canary", "pass", measured="1 token(s) in 0.31 s (+-0.1)"),
+        verdict("canary", "pass", measured="1 token in 0.31 s (+-0.1)"),
     ]
     after = [
         verdict("kernel", "pass", measured="6.17.0-1009"),
-        verdict("canary", "pass", measured="1 token(s) in 0.42 s (+-0.02)"),
+        verdict("canary", "pass", measured="1 token in 0.42 s (+-0.02)"),
     ]
     (move,) = since(before, after).moves
     assert (move.id, move.before, move.after, move.worse) == ("kernel", "6.17.0-1008", "6.17.0-1009", None)

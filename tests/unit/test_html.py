@@ -67,7 +67,7 @@ def test_the_page_says_all_that_was_found() -> None:
     since = replace(compare.compare(old, proof.verdicts, ()), left_out="load was measured then, not now")
     text = page(replace(proof, since=since, overlays=("container: tcp",), expect="lab"))
     for said in (
-        "3 of 15 verdicts are not right",
+        "3 of 15 checks failed",
         "What changed since yesterday",
         "load was measured then, not now",
         "pass → fail",

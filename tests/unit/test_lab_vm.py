@@ -209,15 +209,15 @@ def test_a_cable_between_switches_carries_less_at_one_end():
 @pytest.mark.parametrize(
     ("verb", "subject", "message"),
     [
-        ("swap", "a:p0", "two ports are wanted"),
-        ("swap", "a:p0 a:p0", "two ports are wanted"),
+        ("swap", "a:p0", "swap takes two ports"),
+        ("swap", "a:p0 a:p0", "swap takes two ports"),
         ("swap", "a:p0 z:p0", "no cable is in z:p0"),
-        ("mtu", "a:p0", "a port and an MTU are wanted"),
-        ("mtu", "a:p0=", "a port and an MTU are wanted"),
-        ("mtu", "a:p0=-5", "a port and an MTU are wanted"),
-        ("mtu", "a:p0=\u0663", "a port and an MTU are wanted"),
-        ("mtu", "a:p0=67", "67 is no MTU"),
-        ("mtu", "a:p0=99999", "99999 is no MTU"),
+        ("mtu", "a:p0", "mtu takes a port and an MTU"),
+        ("mtu", "a:p0=", "mtu takes a port and an MTU"),
+        ("mtu", "a:p0=-5", "mtu takes a port and an MTU"),
+        ("mtu", "a:p0=\u0663", "mtu takes a port and an MTU"),
+        ("mtu", "a:p0=67", "67 is not an MTU"),
+        ("mtu", "a:p0=99999", "99999 is not an MTU"),
         ("mtu", "z:p0=1500", "no cable is in z:p0"),
     ],
 )

@@ -103,7 +103,7 @@ def test_a_folder(tmp_path: Path) -> None:
     assert "the size of the weights" in said(DUAL, "--model", str(tmp_path))
     header = json.dumps({"lm_head.weight": {"data_offsets": [0, 1 << 33]}}).encode()
     (tmp_path / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
-    assert "8.0 GiB of weights (headers of 1 safetensors file(s))" in said(DUAL, "--model", str(tmp_path))
+    assert "8.0 GiB of weights (headers of 1 safetensors file)" in said(DUAL, "--model", str(tmp_path))
     (tmp_path / "model.safetensors").write_bytes(b"\xff" * 20)
     assert "cannot judge" in said(DUAL, "--model", str(tmp_path))
 

@@ -121,7 +121,7 @@ def test_headers_tell_what_one_token_reads(tmp_path: Path) -> None:
     one = {"__metadata__": {"format": "pt"}, "model.embed_tokens.weight": tensor(100), "lm_head.weight": tensor(100)}
     two = {"model.layers.0.mlp.experts.w1": tensor(400), "model.layers.0.self_attn.q_proj.weight": tensor(60)}
     found = known(str(folder(tmp_path, MOE, index, m1=one, m2=two)))
-    assert found.weights == Weights(100, 100, 400, 60, "headers of 2 safetensors file(s)")
+    assert found.weights == Weights(100, 100, 400, 60, "headers of 2 safetensors files")
     assert found.active_bytes == 100 + 100 + 60
 
 

@@ -177,14 +177,14 @@ def more(path: str, **other: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (more("/etc/cron.d/evil"), "/etc/cron.d/evil is no file of sparkctl"),
+        (more("/etc/cron.d/evil"), "/etc/cron.d/evil is not a file of sparkctl"),
         (more("/etc/sparkctl/engine.sh", mode=0o4755), "or has a mode that none of them has"),
-        (more("/etc/netplan/../cron.d/evil.yaml"), "is no file of sparkctl"),
+        (more("/etc/netplan/../cron.d/evil.yaml"), "is not a file of sparkctl"),
         (more("/etc/netplan/99-more.yaml"), "its steps differ"),
         ({"kind": "network", "netdevs": [{"netdev": "enP7s7", "before_mtu": 1500, "before_addresses": [], "after_mtu": 68,
-          "after_address": None}], "reason": "x"}, "enP7s7 is no netdev of the fabric"),
+          "after_address": None}], "reason": "x"}, "enP7s7 is not a netdev of the fabric"),
         ({"kind": "unit", "unit": "ssh.service", "container": "", "action": "stop", "was_enabled": True,
-          "was_running": True, "reason": "x"}, "is no unit of sparkctl"),
+          "was_running": True, "reason": "x"}, "is not a unit of sparkctl"),
     ],
 )  # fmt: skip
 def test_what_somebody_put_into_the_file_is_never_a_change(change: dict[str, Any], said: str) -> None:

@@ -133,7 +133,7 @@ def test_junit_has_a_suite_for_each_check_and_a_case_for_each_place() -> None:
     ]
     failure = root.find("testsuite[@name='rail-carrier']/testcase[@name='spark-2 p1 rail B']/failure")
     assert failure is not None and failure.text is not None
-    assert failure.get("message") == "enP2p1s0f1np1: no carrier, expected carrier"
+    assert failure.get("message") == "enP2p1s0f1np1 (no carrier; expected carrier)"
     assert failure.text.count("    do: ") == 2
     assert root.find("testsuite[@name='clock-skew']/testcase/error") is not None
     skipped = root.find("testsuite[@name='gpu-clock']/testcase/skipped")

@@ -105,9 +105,9 @@ def ran(*words: str) -> Result:
         (("--threshold", "rail_pas=3"), "do you mean rail_pass?"),
         (("--threshold", "zzz=3"), "choose from bridge, carrier_"),
         (("--threshold", "rail_pass"), "write --threshold rail_pass=90"),
-        (("--threshold", "rail_pass=nan"), "is no value of rail_pass"),
-        (("--threshold", "rail_pass=-1"), "is no value of rail_pass"),
-        (("--threshold", "rail_pass=1e999"), "is no value of rail_pass"),
+        (("--threshold", "rail_pass=nan"), "is not a value of rail_pass"),
+        (("--threshold", "rail_pass=-1"), "is not a value of rail_pass"),
+        (("--threshold", "rail_pass=1e999"), "is not a value of rail_pass"),
         (("--only", "rail-mtuu"), "do you mean rail-mtu?"),
         (("--expect", "moon"), "moon"),
         (("--format", "xml"), "xml"),
@@ -117,7 +117,7 @@ def ran(*words: str) -> Result:
         (("--html", "/"), "cannot be written"),
         (("--save", str(Path(DUAL).parent)), "not an empty folder"),
         (("--save", DUAL), "not an empty folder"),
-        (("--save", f"{DUAL}/below"), "is no folder"),
+        (("--save", f"{DUAL}/below"), "is not a folder"),
         (("--save", LONG), f"cannot be read: {os.strerror(errno.ENAMETOOLONG)}"),
         (("--html", LONG), f"cannot be read: {os.strerror(errno.ENAMETOOLONG)}"),
         (("--html", f"{DUAL}/below"), "cannot be written"),
@@ -177,8 +177,8 @@ def test_a_report_that_cannot_be_written_hides_no_fault_and_no_other_report(sess
     result = ran("--html", "/dev/full", "--save", str(tmp_path / "kept"))
     assert result.exit_code == 7 and (tmp_path / "kept/verdicts.json").exists()
     said = " ".join(result.stderr.split())
-    assert "/dev/full cannot be written: No space left" in said and "3 verdicts are not right" in said
-    assert said.index("/dev/full cannot") < said.index("3 verdicts")
+    assert "/dev/full cannot be written: No space left" in said and "3 checks failed" in said
+    assert said.index("/dev/full cannot") < said.index("3 checks")
 
 
 def test_a_report_that_cannot_be_written_is_no_success(healthy: Asked) -> None:
@@ -234,7 +234,7 @@ def test_what_is_wrong_ends_with_7_and_says_it_first(session: Asked) -> None:
     result = ran()
     assert result.exit_code == 7
     assert result.stdout.startswith("fail     rail-mtu  spark-1 p1 rail A\n")
-    assert "3 verdicts are not right; the first: spark-1 p1 rail A: rail-mtu: " in result.stderr
+    assert "3 checks failed. First: spark-1 p1 rail A: " in result.stderr
 
 
 def test_a_healthy_cluster_ends_with_0(healthy: Asked) -> None:
@@ -249,7 +249,7 @@ def test_json_for_programs(session: Asked, words: tuple[str, ...]) -> None:
     said = json.loads(result.stdout)
     assert (said["version"], said["command"], said["cluster"], said["exit_code"]) == (1, "verify", "dual", 7)
     assert (said["expect"], said["thresholds"]) == ("real", {"latency": {"value": 9.0, "default": 5.0}})
-    assert said["error"]["message"].startswith("3 verdicts")
+    assert said["error"]["message"].startswith("3 checks")
     assert len(said["verdicts"]) == 15 and len(said["load"]) == 21
     assert "fail     rail-mtu" in result.stderr
 

@@ -45,7 +45,7 @@ class FileChange(ChangeKind):
     @model_validator(mode="after")
     def _ours(self) -> FileChange:
         if not may_change(self.path, self.after.mode if self.after else 0, self.baseline or "x"):
-            raise ValueError(f"{self.path} is no file of sparkctl, or has a mode that none of them has")
+            raise ValueError(f"{self.path} is not a file of sparkctl, or has a mode that none of them has")
         return self
 
     @property

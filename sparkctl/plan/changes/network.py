@@ -27,7 +27,7 @@ class NetdevTarget(Frozen):
     @classmethod
     def _of_the_fabric(cls, name: str) -> str:
         if name not in NETDEVS:
-            raise ValueError(f"{name} is no netdev of the fabric")
+            raise ValueError(f"{name} is not a netdev of the fabric")
         return name
 
     def __str__(self) -> str:

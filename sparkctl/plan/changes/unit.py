@@ -32,7 +32,7 @@ class UnitChange(ChangeKind):
     @model_validator(mode="after")
     def _ours(self) -> UnitChange:
         if (self.unit, self.container) != (ONLY.unit, ONLY.container):
-            raise ValueError(f"{self.unit} ({self.container}) is no unit of sparkctl")
+            raise ValueError(f"{self.unit} ({self.container}) is not a unit of sparkctl")
         return self
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from sparkctl.inventory.words import visible
+from sparkctl.inventory.words import counted, visible
 from sparkctl.outcome import State, Verdict
 from sparkctl.report.by_place import Spots
 from sparkctl.report.drawing import Sketch
@@ -138,7 +138,7 @@ def _tooltip(name: str, about: Sequence[Verdict]) -> str:
     bad = wrong(about)
     lines = [f"{v.state} {v.id}: {told(v)}" for v in bad[:_TOLD]]
     more = [f"and {len(bad) - _TOLD} more"] if len(bad) > _TOLD else []
-    return visible(name) + "\n" + "\n".join([*lines, *more] or [f"{len(about)} verdicts, nothing wrong"])
+    return visible(name) + "\n" + "\n".join([*lines, *more] or [f"{counted(len(about), 'check')}, nothing wrong"])
 
 
 def _class(state: State | None) -> str:

@@ -53,7 +53,7 @@ def test_a_cable_that_is_out_is_refused_and_a_link_that_is_down_is_brought_up(ba
     usual = quick(bare)
     with faulty(bare, "cut", "0", "mend"):
         before = bare.capture()
-        refused(bare, usual + PAUSE + 2, "no carrier at either end of the cable", "port p1 of spark-2")
+        refused(bare, usual + PAUSE + 2, "cable 0 has no link: spark-1:p1 to spark-2:p1", "port p1 of spark-2")
         same(before, bare.capture())
         assert bare.cluster("diff").code == 10
         assert bare.cluster("down", "--yes").code == 0, "teardown is never blocked"
