@@ -15,24 +15,24 @@ def asked(names: str, metavar: str, help: str) -> Any:
 
 
 Lab = Annotated[bool, typer.Option("--lab", help="Talk to the emulated twin (see `sparkctl lab up`).")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only results and errors.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Every phase and log line, and the round trips.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only results, errors and one line of progress.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Every step on every node, every log line, every line of a plan.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-Only = Annotated[str | None, asked("--only", "STAGE", "network or engine.")]
-PlaybookPath = Annotated[Path | None, asked("--playbook", "FILE", "Another playbook.")]
+Only = Annotated[str | None, asked("--only", "STAGE", "Only one stage: network or engine.")]
+PlaybookPath = Annotated[Path | None, asked("--playbook", "FILE", "A playbook of your own instead of the built-in one.")]
 SavedPlan = Annotated[
-    Path | None, asked("--plan", "FILE", "Go on only if this saved plan is still what would be done.")
+    Path | None, asked("--plan", "FILE", "Apply this saved plan, if it is still what would be done.")
 ]
 Output = Annotated[Path | None, asked("--output -o", "FILE", "Save the plan as JSON.")]
 Diff = Annotated[bool, typer.Option("--diff", help="Show every line of every file that changes.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Stop at the plan.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")]
 TakeOver = Annotated[
     bool, typer.Option("--take-over", help="Move fabric stanzas of other tools' netplan files aside until teardown.")
 ]
-Force = Annotated[list[str] | None, asked("--force-path", "PATH", "A later edit of this file does not win.")]
+Force = Annotated[list[str] | None, asked("--force-path", "PATH", "Overwrite PATH on the nodes even if somebody has edited it there; repeatable.")]
 AcceptLoss = Annotated[
     list[str] | None,
-    asked("--accept-loss", "NODE:PATH", "Give up what was here before and cannot come back; repeatable."),
+    asked("--accept-loss", "NODE:PATH", "Give up a file that was here before and cannot be put back; repeatable."),
 ]
 Nodes = Annotated[list[str] | None, asked("--node", "NAME", "Only this node; repeatable.")]
 
@@ -52,7 +52,7 @@ class VerdictsFormat(StrEnum):
     junit = "junit"
 
 
-Load = Annotated[bool, typer.Option("--load", help="RDMA tests on every rail and an all-gather of all ranks, too.")]
+Load = Annotated[bool, typer.Option("--load", help="Also run RDMA tests on every rail and an all-gather of all ranks.")]
 Quick = Annotated[bool, typer.Option("--quick", help="With --load: shorter tests.")]
 Expected = Annotated[
     Expect | None,
@@ -60,9 +60,9 @@ Expected = Annotated[
         "--expect", help="lab: do not judge speeds, PCIe links and GPUs.", show_default="real; lab with --lab"
     ),
 ]
-Threshold = Annotated[list[str] | None, asked("--threshold", "NAME=VALUE", "Another limit; repeatable.")]
+Threshold = Annotated[list[str] | None, asked("--threshold", "NAME=VALUE", "Use another limit; repeatable.")]
 Format = Annotated[VerdictsFormat, typer.Option("--format", help="For people, for programs, for CI services.")]
-HtmlFile = Annotated[Path | None, asked("--html", "FILE", "Write a page with the fabric drawn, too.")]
+HtmlFile = Annotated[Path | None, asked("--html", "FILE", "Also write a page with the fabric drawn.")]
 SaveFolder = Annotated[Path | None, asked("--save", "DIR", "Keep report and raw answers, without secrets.")]
 CompareWith = Annotated[Path | None, asked("--compare", "OLD", "What changed since this JSON or --save folder.")]
-OnlyChecks = Annotated[list[str] | None, asked("--only", "ID", "Only the verdicts of this check; repeatable.")]
+OnlyChecks = Annotated[list[str] | None, asked("--only", "ID", "Only this check; repeatable.")]

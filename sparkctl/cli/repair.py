@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sparkctl.plan.recovery import Recovery
 
 BreakLock = Annotated[
-    bool, typer.Option("--break-lock", help="Take over at once: the controller that holds the lock is surely dead.")
+    bool, typer.Option("--break-lock", help="Do not wait for the lease: the controller that holds the lock is dead for certain.")
 ]
 
 
@@ -28,7 +28,7 @@ def recover(
     dry_run: DryRun = False,
     break_lock: BreakLock = False,
 ) -> None:
-    """End a run whose controller died: finish it where every node had confirmed it, put every node back otherwise.
+    """Clean up after an interrupted run: complete it if every node had confirmed, otherwise roll all nodes back.
 
     Any machine with the inventory can do this. A journal that is cut off, corrupt or of another cluster stops it.
 

@@ -53,7 +53,7 @@ def _same(home: Path, spec: LabSpec) -> None:
             said = f"{runs} and {what} {has}, not {wanted}"
             raise Refused(said, f"{anew} {spec.inventory} --{option} {wanted}")
     if order.spec.model_copy(update={"inventory": spec.inventory}) != spec:
-        said = f"{runs} but {order.spec.inventory} was not as {spec.inventory} is now"
+        said = f"{runs} and {spec.inventory} is not what it was started from"
         raise Refused(said, f"{anew} {spec.inventory}")
 
 

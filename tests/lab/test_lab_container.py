@@ -195,7 +195,7 @@ def test_another_inventory_under_the_same_name_is_refused(direct):
     finally:
         direct.inventory.write_text(original)
     assert run.returncode == 4
-    assert "was not as" in run.stderr
+    assert "is not what it was started from" in run.stderr
 
 
 def test_a_node_loses_its_power_and_gets_it_back(direct):
