@@ -181,7 +181,7 @@ def _out(old: NodeFacts, new: NodeFacts) -> Iterator[str]:
 
 def _difference(facts: NodeFacts) -> str:
     if isinstance(facts.run, Known):
-        return "still undoing the run; /var/lib/sparkctl/journal on it tells how far it is"
+        return f"still undoing (state {facts.run.value.state}); /var/lib/sparkctl/journal on it tells how far it is"
     return "it differs from what the plan was made from; `sparkctl cluster plan` shows how"
 
 

@@ -83,7 +83,7 @@ def altered(path: str, facts: NodeFacts = SETTLED, **fields: Any) -> NodeFacts:
 
 LINK = FileState(0, 0, 0, SPECIAL)
 IN_THE_WAY = f"{CX7} (NVIDIA Sync) also defines {DEV}: dhcp4. netplan would join both. "
-NOT_PLAIN = f"{NCCL_ENV} is no plain file of root's (it or its folder is a link, or is somebody else's): move it away"
+NOT_PLAIN = f"{NCCL_ENV} is not a plain file of root's (it or its folder is a link, or is somebody else's): move it away"
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def test_a_gate_lets_through_what_is_allowed_while_it_is(effect: Effect, ceiling
     found = nodes.play(run)
     if effect > ceiling:
         assert isinstance(found, EffectRefused) and nodes.told == []
-        assert f"'it' is a {effect.name} command, only {ceiling.name} is allowed" in found.message
+        assert f"it is a {effect.name} command, only {ceiling.name} is allowed" in found.message
     else:
         assert isinstance(found, Ok) and nodes.told == [f"{HEAD} it"]
     assert {gate.ceiling for gate in nodes.fleet.gates.values()} == {Effect.READ}, "and closed again"
@@ -65,7 +65,7 @@ def test_all_are_told_at_once_in_one_round_and_each_end_is_told() -> None:
         found = told(nodes, words)
         assert (type(found[HEAD]), found[WORKER], nodes.clock.now) == (Ok, NO, 5)
         assert nodes.fleet.counts()["critical_path"] == nodes.fleet.rounds == 1
-        assert nodes.events[0] == Phase("title", (HEAD, WORKER))
+        assert nodes.events[0] == Phase("title", (HEAD, WORKER), 30.0)
         ended = [e for e in nodes.events if isinstance(e, Ended)]
         assert [(e.title, e.node, e.problem, e.seconds) for e in ended] == [("title", HEAD, "", 5), ("title", WORKER, "disk full", 5)]
 
@@ -179,7 +179,7 @@ def test_all_refusals_are_told_with_their_remedies() -> None:
     with pytest.raises(AccessRefused) as caught:
         raise_refusals([SHUT, Ok(""), OFF])
     assert caught.value.message == "2 nodes cannot be used:\n  no key is accepted\n    do: add one\n  no route\n    do: is it on?"
-    assert caught.value.remedy == "put this right; nothing was changed"
+    assert caught.value.remedy == "nothing was changed; fix this and run the command again"
 
 
 @pytest.mark.parametrize(

@@ -279,7 +279,7 @@ def fates(error: SparkctlError) -> dict[str, str]:
 
 
 TIMER = "its own timer begins to put it back at T at the latest"
-STAYS = "all is as planned and confirmed, and stays; its book is not closed"
+STAYS = "all is as planned and confirmed, and stays; that the run ended is not recorded there"
 
 
 def test_a_bug_after_the_confirmation_changes_nothing_and_says_so() -> None:

@@ -244,11 +244,11 @@ def test_a_running_engine_is_said_to_run_on_where_its_variables_stay_the_same(ac
 @pytest.mark.parametrize(
     ("facts", "only", "notes"),
     [
-        (mtu(SETTLED, HEAD), {WORKER}, (f"{HEAD}: differs from the inventory too (1 changes), left alone; `cluster up` makes them",)),
+        (mtu(SETTLED, HEAD), {WORKER}, (f"{HEAD}: differs from the inventory too (1 change), left alone; `sparkctl cluster up` makes them",)),
         (
             other(mtu(written(SETTLED, HEAD, ENGINE_UNIT), HEAD), HEAD, image=Absent("no")),
             {WORKER},
-            (f"{HEAD}: differs from the inventory too (3 changes), left alone; `cluster up` makes them",),
+            (f"{HEAD}: differs from the inventory too (3 changes), left alone; `sparkctl cluster up` makes them",),
         ),
         (mtu(SETTLED, HEAD), {HEAD}, ()),
         (SETTLED, {WORKER}, ()),

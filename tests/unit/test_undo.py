@@ -79,7 +79,7 @@ def test_nodes_that_are_as_before_are_told_once_and_read_once() -> None:
 
 
 CAUSES: dict[str, tuple[BaseException, type[SparkctlError], str, str]] = {
-    "a step": (SparkctlError("x failed"), ApplyFailed, f"x failed\n{BEFORE}", "put the cause right"),
+    "a step": (SparkctlError("x failed"), ApplyFailed, f"x failed\n{BEFORE}", "fix the cause"),
     "no access": (AccessRefused("x refused", "their remedy"), ApplyFailed, f"x refused\n{BEFORE}", "their remedy"),
     "an interruption": (Interrupted("interrupted"), Interrupted, f"interrupted; {BEFORE}", ""),
     "a bug": (KeyError("x"), SparkctlError, f"KeyError: 'x'\n{BEFORE}", "report the bug"),
@@ -101,7 +101,7 @@ def test_what_is_not_back_yet_is_told_again_until_it_is() -> None:
     assert type(found.error) is ApplyFailed and found.seconds == 3 * RETRY_SECONDS
     assert found.nodes.since(f"{WORKER} {READ}") == [f"{WORKER} {UNDO}", f"{WORKER} {READ}"] * 3
     notes = [event.text for event in found.nodes.events if isinstance(event, Note)]
-    assert f"waiting at most 20 s more for {WORKER}: it differs" in notes[1]
+    assert f"not undone yet on {WORKER}, trying again (20 s left): it differs" in notes[1]
 
 
 WRONG: dict[str, tuple[Answer, bool, type[SparkctlError], float, str, str]] = {
