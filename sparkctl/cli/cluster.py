@@ -177,9 +177,11 @@ def status(desk: Desk) -> None:
     """
     from sparkctl.cli.opening import run
     from sparkctl.execute.verify import status
+    from sparkctl.report.status import print_nodes
 
     async def work(site: Site) -> None:
         found = await status(site)
+        print_nodes(site.cluster, site.fabric, found.facts, found.verdicts, desk.people)
         desk.show(found.verdicts)
         show_completion(site, found.answer, desk)
 
