@@ -47,12 +47,18 @@ STAGES: dict[str, tuple[str, ...]] = {
         f"tests/unit/test_{name}.py"
         for name in ("change_kinds", "diff", "steps", "compile", "plan", "blocks", "drift", "recover", "playbook", "moved_variables")
     ),
-    "memory": tuple(f"tests/unit/test_{name}.py" for name in ("runner", "undo", "recoverer", "readiness", "proofs")),
+    "memory": tuple(
+        f"tests/unit/test_{name}.py"
+        for name in (
+            "runner", "undo", "recoverer", "readiness", "proofs", "verbs", "fleet", "commands", "listen", "read_facts", "survey_questions",
+            "shell", "blocks", "receipt", "secret_files",
+        )
+    ),
     "unit": tuple(
         f"tests/unit/test_{name}.py"
         for name in (
-            "plan", "blocks", "receipt", "saved", "drift", "recover", "playbook", "ground", "moves", "moved_variables", "gathered",
-            "shell", "standin", "survey_questions", "discover", "read_facts", "secret_files",
+            "plan", "change_kinds", "diff", "steps", "saved", "drift", "recover", "playbook", "ground", "moves", "moved_variables", "gathered",
+            "standin", "discover",
         )
     ),
     "node": ("tests/scenario/test_node.py",),
