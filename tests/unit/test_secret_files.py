@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -24,7 +25,7 @@ def test_a_key_is_read_as_it_is(tmp_path: Path, content: bytes) -> None:
     assert site._secret(str(tmp_path / "key")) == site._secret(str(tmp_path / "link")) == content
 
 
-@pytest.mark.parametrize("content", [b"", b"\n", PEM, b"a\nb\n", b"k\x1b[2J", b"k\x00", "ключ".encode(), b"x" * (site.LONGEST_KEY + 1)])
+@pytest.mark.parametrize("content", [b"", b"\n", PEM, PEM.replace(b"\n", b" "), b"a\nb\n", b"k\x1b[2J", b"k\x00", "ключ".encode(), b"x" * (site.LONGEST_KEY + 1)])
 def test_what_is_no_key_is_refused_and_not_shown(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "key").write_bytes(content)
     with pytest.raises(Refused, match=r"is not an API key|no plain file of at most") as refused:
@@ -36,6 +37,17 @@ def test_what_is_no_key_is_refused_and_not_shown(tmp_path: Path, content: bytes)
 def test_what_is_no_file_is_refused_and_never_waited_for(path: str) -> None:
     with pytest.raises(Refused, match=path):
         site._secret(path)
+
+
+@pytest.mark.parametrize("path", ["/proc/sys/kernel/ostype", "/sys/class/net/lo/mtu", "/", "/dev/null"])
+def test_what_the_kernel_makes_is_no_file_however_much_it_looks_like_a_key(path: str) -> None:
+    with pytest.raises(Refused, match="no plain file"):
+        site._secret(path)
+
+
+def test_a_file_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=f"cannot be read: {os.strerror(errno.ENOENT)}"):
+        site._secret(str(tmp_path / "key"))
 
 
 def test_a_pipe_is_refused_and_never_waited_for(tmp_path: Path) -> None:
