@@ -176,8 +176,17 @@ def test_without_an_engine_there_is_none_to_start_and_one_that_is_there_goes() -
     fresh, gone = up(BLANK, wanted=bare()), up(SETTLED, wanted=bare())
     assert titles(fresh) == ["network, workers", "network, head"] and units(fresh) == {}
     assert {node: [action for action, _ in said] for node, said in units(gone).items()} == {HEAD: [STOP], WORKER: [STOP]}
+    assert titles(gone) == ["stop all ranks", "engine, workers", "engine, head"]
+    assert {c.path: c.after for c in gone.files(HEAD)} == dict.fromkeys(desired_paths()[-4:])
     record = gone.records[HEAD]
     assert record is not None and record.unit is None and set(record.files) == {NETPLAN, NCCL_ENV}
+
+
+def test_a_unit_that_somebody_edited_is_left_alone_and_runs_on_without_an_engine_in_the_inventory() -> None:
+    mine = {**SETTLED[HEAD].files, ENGINE_UNIT: Known(FileState(0o644, 0, 0, "mine", "# mine\n"))}
+    plan = up(other(SETTLED, HEAD, files=mine), wanted=bare())
+    assert ENGINE_UNIT not in {c.path for c in plan.files(HEAD)}
+    assert {node: [action for action, _ in said] for node, said in units(plan).items()} == {HEAD: [STOP, START], WORKER: [STOP]}
 
 
 def test_a_record_names_files_netdevs_and_unit() -> None:
