@@ -57,8 +57,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "unit": tuple(
         f"tests/unit/test_{name}.py"
         for name in (
-            "plan", "change_kinds", "diff", "steps", "saved", "drift", "recover", "playbook", "ground", "moves", "moved_variables", "gathered",
-            "standin", "discover",
+            "plan", "saved", "drift", "recover", "playbook", "ground", "moves", "moved_variables", "gathered", "standin", "discover",
         )
     ),
     "node": ("tests/scenario/test_node.py",),

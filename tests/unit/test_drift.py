@@ -20,7 +20,7 @@ from sparkctl.facts.snapshot import NodeFacts
 from sparkctl.facts.units import ContainerState, UnitState
 from sparkctl.inventory.names import NETPLAN
 from sparkctl.outcome import Absent, Known, Unknown
-from sparkctl.plan.drift import Drift, drift
+from sparkctl.plan.drift import UP, Drift, drift
 from sparkctl.render import render
 from sparkctl.render.artifact import API_KEY, NCCL_ENV
 from sparkctl.report.drift import as_values, print_drift
@@ -129,7 +129,7 @@ def test_leftovers_of_an_earlier_inventory_and_of_nobody() -> None:
     wanted = {name: replace(d, rendering=replace(d.rendering, secrets=())) for name, d in desired().items()}
     ours = drift(CLUSTER.name, wanted, healthy(), {})
     assert [(d.kind, d.subject) for d in ours] == [("left over", key)] * 2
-    assert {(d.found, d.remedy) for d in ours} == {("a file of an earlier inventory", "sparkctl cluster up puts it right")}
+    assert {(d.found, d.remedy) for d in ours} == {("a file of an earlier inventory", UP)}
 
     def forgotten(facts: NodeFacts) -> NodeFacts:
         files = {path: old for path, old in record(facts).files.items() if path != key}
@@ -173,7 +173,7 @@ def test_netdevs(change: dict[str, Any], kind: str, words: str) -> None:
 
 def test_the_remedy_of_a_link_is_for_its_cable_only_where_it_is_up() -> None:
     assert only(netdev(carrier=False)).remedy == f"reseat the cable in {ATTACHED.half.port} and its other end"
-    assert only(netdev(up=False, carrier=False)).remedy == "sparkctl cluster up puts it right"
+    assert only(netdev(up=False, carrier=False)).remedy == UP
 
 
 def test_a_wrong_address_is_named_and_so_is_the_one_that_is_missing() -> None:
