@@ -28,7 +28,7 @@ def test_a_key_is_read_as_it_is(tmp_path: Path, content: bytes) -> None:
 @pytest.mark.parametrize("content", [b"", b"\n", PEM, PEM.replace(b"\n", b" "), b"a\nb\n", b"k\x1b[2J", b"k\x00", "ключ".encode(), b"x" * (site.LONGEST_KEY + 1)])
 def test_what_is_no_key_is_refused_and_not_shown(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "key").write_bytes(content)
-    with pytest.raises(Refused, match=r"is not an API key|no plain file of at most") as refused:
+    with pytest.raises(Refused, match=r"is not an API key|not a plain file of at most") as refused:
         site._secret(str(tmp_path / "key"))
     assert "\x1b" not in str(refused.value) and "b3Blb" not in str(refused.value)
 
@@ -41,7 +41,7 @@ def test_what_is_no_file_is_refused_and_never_waited_for(path: str) -> None:
 
 @pytest.mark.parametrize("path", ["/proc/sys/kernel/ostype", "/sys/class/net/lo/mtu", "/", "/dev/null"])
 def test_what_the_kernel_makes_is_no_file_however_much_it_looks_like_a_key(path: str) -> None:
-    with pytest.raises(Refused, match="no plain file"):
+    with pytest.raises(Refused, match="not a plain file"):
         site._secret(path)
 
 
@@ -52,7 +52,7 @@ def test_a_file_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
 
 def test_a_pipe_is_refused_and_never_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(Refused, match="no plain file"):
+    with pytest.raises(Refused, match="not a plain file"):
         site._secret(str(tmp_path / "pipe"))
 
 
