@@ -239,10 +239,10 @@ RIGHT = {"result": [{"outputs": {"said": "word"}}], "used": {"made": 1}}
         (RIGHT, [], {"text": "word", "tokens": 1, "version": "unknown"}),
         ({**RIGHT, "used": {"made": 0}}, {}, "the engine answered without a token"),
         ({**RIGHT, "used": None}, {}, "the engine answered without a token"),
-        ({"choices": [{"text": "word"}], "usage": {"completion_tokens": 1}}, {}, "KeyError: 'result'"),
-        ({"result": []}, {}, "KeyError: '0'"),
-        ([], {}, "KeyError: 'result'"),
-        ("result", {}, "KeyError: 'result'"),
+        ({"choices": [{"text": "word"}], "usage": {"completion_tokens": 1}}, {}, "no answer that can be read: 'result'"),
+        ({"result": []}, {}, "no answer that can be read: '0'"),
+        ([], {}, "no answer that can be read: 'result'"),
+        ("result", {}, "no answer that can be read: 'result'"),
     ],
 )
 def test_the_canary_reads_its_answers(
