@@ -45,6 +45,8 @@ CLOSED = (
     *(f"sparkctl/execute/{name}.py" for name in ("undo", "runner", "apply", "recover", "site", "plan_verbs", "readiness", "verify", "listen", "read_facts")),
     *(f"sparkctl/commands/{name}.py" for name in ("base", "canary", "checkpoint", "shell", "systemd")),
     *(f"sparkctl/ssh/{name}.py" for name in ("fleet", "transport")),
+    *(f"sparkctl/plan/{name}.py" for name in ("blocks", "compile", "diff", "drift", "plan", "playbook", "receipt", "recovery", "renumbering", "steps")),
+    *(f"sparkctl/plan/changes/{name}.py" for name in ("base", "file", "image", "network", "unit")),
 )
 """Files of which every mutant was tried and dies, or has its reason: a seed draws from these."""
 STAGES: dict[str, tuple[str, ...]] = {
