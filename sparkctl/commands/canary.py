@@ -64,7 +64,7 @@ def command(watch: Watch, seconds: float, cursor: str = "", logs: bool = False) 
         "cursor": cursor,
         "logs": logs,
     }
-    script = "exec " + quote(("python3", "-", json.dumps(config, sort_keys=True))) + "\n"
+    script = "exec " + quote(("python3", "-", json.dumps(config))) + "\n"
     return Command("ask for a token", script, Effect.LOAD, _program(), seconds + 2 * PATIENCE, MOST_SAID)
 
 
