@@ -41,6 +41,15 @@ class Seen:
     hellos: Fact[tuple[Hello, ...]]
     lldp: Fact[tuple[Lldp, ...]]
 
+    @property
+    def has(self) -> Mapping[str, Netdev]:
+        """Its netdevs; none where they could not be read."""
+        return self.netdevs.value if isinstance(self.netdevs, Known) else {}
+
+    def of_port(self, port: str) -> dict[str, Netdev]:
+        """Those of one fabric port."""
+        return {half.netdev: self.has[half.netdev] for half in HALVES if half.port == port and half.netdev in self.has}
+
 
 @dataclass(frozen=True)
 class FoundCable:
@@ -275,30 +284,22 @@ def _looks(one: Seen, port: str) -> str:
     """Why nothing is known of the other end of a port."""
     if not isinstance(one.netdevs, Known):
         return "its netdevs could not be read"
-    there = {half.netdev: one.netdevs.value[half.netdev] for half in HALVES if half.port == port and _in(one, half)}
+    there = one.of_port(port)
     if not there:
         return "no netdev: no cable, or the port is asleep"
     down = [name for name, netdev in there.items() if not netdev.up]
     if down:
         words = "; ".join(f"ip link set {name} up" for name in down)
         return f"{listed(down)} down: nothing can be heard; `{words}` there, and discover again"
-    if not _lit(one, port):
+    if not any(netdev.carrier for netdev in there.values()):
         return "no carrier: no cable, or its other end is off"
     return "carrier, but none of these nodes was heard: it leads to something else"
 
 
 def strangers(found: Found, seen: Iterable[Seen]) -> Iterator[Port]:
     """Ports with a carrier at which none of the nodes was heard."""
-    return ((one.name, port) for one in seen for port in PORTS if (one.name, port) in found.idle and _lit(one, port))
-
-
-def _lit(one: Seen, port: str) -> bool:
-    netdevs = one.netdevs.value if isinstance(one.netdevs, Known) else {}
-    return any(netdevs[half.netdev].carrier for half in HALVES if half.port == port and _in(one, half))
-
-
-def _in(one: Seen, half: Half) -> bool:
-    return isinstance(one.netdevs, Known) and half.netdev in one.netdevs.value
+    idle = ((one, port) for one in seen for port in PORTS if (one.name, port) in found.idle)
+    return ((one.name, port) for one, port in idle if any(netdev.carrier for netdev in one.of_port(port).values()))
 
 
 def _doubts(
@@ -328,9 +329,8 @@ def in_use(seen: Iterable[Seen]) -> dict[tuple[str, str], tuple[IPv4Interface, .
     """IPv4 addresses that are on fabric netdevs now, by node and netdev."""
     used: dict[tuple[str, str], tuple[IPv4Interface, ...]] = {}
     for one in seen:
-        netdevs = one.netdevs.value if isinstance(one.netdevs, Known) else {}
-        for name in BY_NETDEV.keys() & netdevs.keys():
-            addresses = tuple(interfaces(netdevs[name].addresses))
+        for name in BY_NETDEV.keys() & one.has.keys():
+            addresses = tuple(interfaces(one.has[name].addresses))
             if addresses:
                 used[one.name, name] = addresses
     return used

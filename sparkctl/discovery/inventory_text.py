@@ -18,7 +18,7 @@ from sparkctl.inventory.model import TopologyName
 from sparkctl.inventory.resolve import Controller
 from sparkctl.inventory.starter import usual
 from sparkctl.inventory.words import listed, visible
-from sparkctl.outcome import Finding, Known
+from sparkctl.outcome import Finding
 from sparkctl.study import Study, study_text
 
 MTU = 9000
@@ -112,9 +112,9 @@ def _cabled(found: Found) -> list[tuple[str, str]]:
 
 
 def _mtu(found: Found, seen: Sequence[Seen]) -> tuple[int, str]:
-    netdevs = {one.name: one.netdevs.value for one in seen if isinstance(one.netdevs, Known)}
+    netdevs = {one.name: one.has for one in seen}
     names = [(node, half(port, rail).netdev) for node, port in _cabled(found) for rail in RAILS]
-    known = {netdevs[node][name].mtu for node, name in names if name in netdevs.get(node, {})}
+    known = {netdevs[node][name].mtu for node, name in names if name in netdevs[node]}
     used = listed(sorted(known))
     if len(known) == 1 and (only := next(iter(known))) > SMALLEST:
         return only, "in use on every cabled netdev"
@@ -154,8 +154,7 @@ def _lost(sketch: _Sketch, used: InUse, fabric: Fabric | None) -> Iterator[str]:
 def _beside(seen: Iterable[Seen]) -> Iterator[IPv4Network]:
     """The networks of all that is not the fabric: management, LAN, bridges."""
     for one in seen:
-        netdevs = one.netdevs.value if isinstance(one.netdevs, Known) else {}
-        shown = (address for name, netdev in netdevs.items() if name not in NETDEVS for address in netdev.addresses)
+        shown = (address for name, netdev in one.has.items() if name not in NETDEVS for address in netdev.addresses)
         yield from (interface.network for interface in interfaces((*shown, one.address)))
 
 
@@ -175,17 +174,10 @@ def _candidates(used: InUse) -> Iterator[IPv4Network]:
 
 
 def _free(seen: Iterable[Seen]) -> IPv4Network:
-    taken = [interface.network for one in seen for interface in _everywhere(one)]
+    netdevs = [address for one in seen for netdev in one.has.values() for address in netdev.addresses]
+    taken = [interface.network for interface in interfaces((*netdevs, *(one.address for one in seen)))]
     free = (pool for pool in map(IPv4Network, POOLS) if not any(pool.overlaps(network) for network in taken))
     return next(free, IPv4Network(POOLS[0]))
-
-
-def _everywhere(one: Seen) -> Iterator[IPv4Interface]:
-    """Every IPv4 address of a node that a new pool must keep away from."""
-    netdevs = one.netdevs.value if isinstance(one.netdevs, Known) else {}
-    for netdev in netdevs.values():
-        yield from interfaces(netdev.addresses)
-    yield from interfaces((one.address,))
 
 
 # --- the text ---------------------------------------------------------------------------------------------------
@@ -200,15 +192,8 @@ def _opening(sketch: _Sketch, check: Iterable[str]) -> str:
     ]
     listed_checks = [f"#   * {visible(point)}" for point in check]
     lines += ["#", "# To be checked by a person:", *listed_checks] if listed_checks else []
-    return "\n".join(
-        [
-            *lines,
-            "apiVersion: sparkctl/v1",
-            "kind: Cluster",
-            f"metadata: {{name: {_scalar(sketch.name)}}}",
-            _ssh(sketch),
-        ]
-    )
+    lines += ["apiVersion: sparkctl/v1", "kind: Cluster", f"metadata: {{name: {_scalar(sketch.name)}}}", _ssh(sketch)]
+    return "\n".join(lines)
 
 
 def _ssh(sketch: _Sketch) -> str:
@@ -240,7 +225,7 @@ def _kept(node: str, kept: Mapping[Place, IPv4Interface]) -> str:
 
 
 def _node(one: Seen, shared: bool, kept: str) -> str:
-    fields = [f"name: {_scalar(one.name)}", f"address: {_address(one.address)}"]
+    fields = [f"name: {_scalar(one.name)}", f"address: {_scalar(one.address, _ADDRESS)}"]
     fields += [f"port: {one.port}"] if one.port != 22 else []
     fields += [] if shared else [f"user: {_scalar(one.user)}"]
     fields += [f"addresses: {kept}"] if kept else []
@@ -281,10 +266,6 @@ fabric:
 """
 
 
-def _scalar(text: str) -> str:
+def _scalar(text: str, bare: re.Pattern[str] = _BARE) -> str:
     """Bare where it can be nothing but text, else as JSON spells it."""
-    return text if _BARE.fullmatch(text) else json.dumps(text)
-
-
-def _address(text: str) -> str:
-    return text if _ADDRESS.fullmatch(text) else json.dumps(text)
+    return text if bare.fullmatch(text) else json.dumps(text)

@@ -56,19 +56,12 @@ def loop(drawn: Sketch) -> tuple[DrawnCable, ...]:
     at = {number: [w for w in drawn.wires if number in (w.a[0], w.b[0])] for number in range(len(drawn.boxes))}
     if len(drawn.boxes) < 3 or any(len(wires) != 2 for wires in at.values()):
         return ()
-    here, walked = 0, [_first(at[0])]
-    while len(walked) < len(drawn.boxes):
+    walked = [min(at[0], key=lambda w: max(w.a[0], w.b[0]))]  # to the next box rather than to the last
+    here = _other(walked[0], 0)
+    while here != 0:
+        walked += [w for w in at[here] if w is not walked[-1]]
         here = _other(walked[-1], here)
-        onward = [w for w in at[here] if w is not walked[-1]]
-        if here == 0 or not onward:
-            return ()
-        walked.append(onward[0])
-    return tuple(walked) if _other(walked[-1], _other(walked[-1], 0)) == 0 and len(set(walked)) == len(walked) else ()
-
-
-def _first(wires: Sequence[DrawnCable]) -> DrawnCable:
-    """Of a box's two wires the one to the next box rather than to the last."""
-    return min(wires, key=lambda w: max(w.a[0], w.b[0]))
+    return tuple(walked) if len(set(walked)) == len(walked) == len(drawn.boxes) else ()
 
 
 def _other(wire: DrawnCable, box: int) -> int:
@@ -115,15 +108,12 @@ def _rows(port: DrawnPort) -> Iterator[_Row]:
 def _card_width(boxes: Iterable[Box]) -> int:
     """Columns inside the widest card."""
     rows = [row.line for box in boxes for port in box.ports for row in _rows(port)]
-    return max(map(_width, [*_heads(boxes), *rows]), default=0)
+    return max(map(_width, [*(line for box in boxes for line in _head(box)), *rows]), default=0)
 
 
-def _heads(boxes: Iterable[Box]) -> list[Line]:
-    return [line for box in boxes for line in (_title(box), *_noted(box))]
-
-
-def _noted(box: Box) -> Iterator[Line]:
-    return (((note, "dim"),) for note in box.notes)
+def _head(box: Box) -> list[Line]:
+    """What stands above the ports of a card."""
+    return [_title(box), *(((note, "dim"),) for note in box.notes)]
 
 
 def _rail_words(wire: DrawnCable) -> Iterator[Line]:
@@ -137,18 +127,18 @@ def _rail_words(wire: DrawnCable) -> Iterator[Line]:
 def _pair(drawn: Sketch) -> Iterator[Line]:
     left, right = drawn.boxes
     rows = [line for box in drawn.boxes for port in box.ports for line in _tall(port)]
-    inside = max(map(_width, [*_heads(drawn.boxes), *rows]))
+    inside = max(map(_width, [*_head(left), *_head(right), *rows]))
     middle = max(_width(line) for wire in drawn.wires for line in (_caption(wire), *_rail_words(wire))) + 6
     gap: Line = ((" " * middle, ""),)
-    yield (("┌" + "─" * (inside + 2) + "┐", ""), *gap, ("┌" + "─" * (inside + 2) + "┐", ""))
-    yield (*_cell(_title(left), inside), *gap, *_cell(_title(right), inside))
-    for a, b in zip_longest(_noted(left), _noted(right), fillvalue=()):
+    top, bottom = _borders(inside)
+    yield (top, *gap, top)
+    for a, b in zip_longest(_head(left), _head(right), fillvalue=()):
         yield (*_cell(a, inside), *gap, *_cell(b, inside))
     for wire in drawn.wires:
         yield from _pair_wire(drawn, wire, inside, middle)
     for a, b in zip_longest(_free(left), _free(right), fillvalue=()):
         yield (*_cell(a, inside), *gap, *_cell(b, inside))
-    yield (("└" + "─" * (inside + 2) + "┘", ""), *gap, ("└" + "─" * (inside + 2) + "┘", ""))
+    yield (bottom, *gap, bottom)
 
 
 def _pair_wire(drawn: Sketch, wire: DrawnCable, inside: int, middle: int) -> Iterator[Line]:
@@ -191,6 +181,11 @@ def _cell(line: Line, inside: int) -> Line:
     return (("│ ", ""), *_padded(line, inside), (" │", ""))
 
 
+def _borders(inside: int) -> tuple[Piece, Piece]:
+    """Above and below a card."""
+    return (f"┌{'─' * (inside + 2)}┐", ""), (f"└{'─' * (inside + 2)}┘", "")
+
+
 def _free(box: Box) -> list[Line]:
     return [row.line for port in box.ports if port.wire is None for row in _rows(port)]
 
@@ -207,7 +202,7 @@ def _loop(drawn: Sketch, order: Sequence[DrawnCable]) -> Iterator[Line]:
         first, final = n == 0, n == len(order) - 1
         yield from _loop_card(box, inside, before, after, (first, final))
         if not final:
-            yield from _loop_wire(after)
+            yield (("│    │ ", ""), (after.title, ""), *_joined(after), *_marks(after.findings))
             here = _other(after, here)
     yield ((f"└─ {last.title}", ""), *_joined(last), *_marks(last.findings))
 
@@ -217,7 +212,7 @@ def _loop_card(box: Box, inside: int, before: DrawnCable, after: DrawnCable, edg
     rail = " " if first else "│"
     top = "─" * 3 if first else "─┴─"
     yield ((f"{rail}  ┌{top}{'─' * (inside - 1)}┐", ""),)
-    for line in (_title(box), *_noted(box)):
+    for line in _head(box):
         yield ((f"{rail}  ", ""), *_cell(line, inside))
     for port in sorted(box.ports, key=lambda p: (p.wire is None, p.wire != before.index, p.wire != after.index)):
         for k, row in enumerate(_rows(port)):
@@ -231,10 +226,6 @@ def _margin(rail: str, opens: bool, closes: bool) -> Line:
     return (("┌──┤ " if opens else "├──┤ " if closes else f"{rail}  │ ", ""),)
 
 
-def _loop_wire(wire: DrawnCable) -> Iterator[Line]:
-    yield (("│    │ ", ""), (wire.title, ""), *_joined(wire), *_marks(wire.findings))
-
-
 def _joined(wire: DrawnCable) -> Line:
     return tuple(piece for line in _rail_words(wire) for piece in (("   ", ""), *line))
 
@@ -243,10 +234,9 @@ def _joined(wire: DrawnCable) -> Line:
 
 
 def _tree(drawn: Sketch) -> Iterator[Line]:
-    for number, box in enumerate(drawn.boxes):
-        if box.kind == "switch":
-            yield from ((),) if number > _first_switch(drawn) else ()
-            yield from _switch(drawn, number)
+    for k, number in enumerate(n for n, box in enumerate(drawn.boxes) if box.kind == "switch"):
+        yield from ((),) if k else ()
+        yield from _switch(drawn, number)
     rest = [w for w in drawn.wires if "switch" not in {box.kind for box in drawn.ends(w)}]
     for wire in rest:
         yield ()
@@ -254,10 +244,6 @@ def _tree(drawn: Sketch) -> Iterator[Line]:
     for box in drawn.boxes:
         if all(port.wire is None for port in box.ports):
             yield (*_title(box), ("  no cable", "dim"))
-
-
-def _first_switch(drawn: Sketch) -> int:
-    return [box.kind for box in drawn.boxes].index("switch")
 
 
 def _switch(drawn: Sketch, number: int) -> Iterator[Line]:
@@ -293,11 +279,10 @@ def _near(wire: DrawnCable, number: int) -> str:
 
 def _list(drawn: Sketch) -> Iterator[Line]:
     inside = _card_width(drawn.boxes)
+    top, bottom = _borders(inside)
     for box in drawn.boxes:
-        yield (("┌" + "─" * (inside + 2) + "┐", ""),)
-        for line in (_title(box), *_noted(box), *(row.line for port in box.ports for row in _rows(port))):
-            yield _cell(line, inside)
-        yield (("└" + "─" * (inside + 2) + "┘", ""),)
+        lines = (*_head(box), *(row.line for port in box.ports for row in _rows(port)))
+        yield from ((top,), *(_cell(line, inside) for line in lines), (bottom,))
     for wire in drawn.wires:
         yield _wire_line(drawn, wire)
 
