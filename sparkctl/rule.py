@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias, cast
 
 from sparkctl.fabric.model import Fabric
-from sparkctl.inventory.model import Cluster, EngineIntent, Path
+from sparkctl.inventory.model import Cluster, EngineIntent, LinkEnd, Path
 from sparkctl.outcome import Finding, Severity
 
 MOST = 100  # findings of one rule: nobody reads more, and a generated file may give millions
@@ -111,6 +111,13 @@ def _register(rule: Rule, book: dict[str, Rule]) -> None:
     if rule.id in book:
         raise ValueError(f"rule {rule.id} is registered twice")
     book[rule.id] = rule
+
+
+def cable_ends(cluster: Cluster) -> Iterator[tuple[Path, LinkEnd]]:
+    """Every cable end with its place in the file, in the order of the cables."""
+    for link in cluster.links:
+        yield end_path(cluster, link.index, "a"), link.a
+        yield end_path(cluster, link.index, "b"), link.b
 
 
 def end_path(cluster: Cluster, index: int, side: Literal["a", "b"]) -> Path:

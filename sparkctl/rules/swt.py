@@ -2,67 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from sparkctl.fabric.graph import both_ways, minimum_cuts, switch_groups
 from sparkctl.fabric.switches import FULL, Cage, SwitchModel, known, model_of, rates
-from sparkctl.inventory.model import Cluster, LinkEnd, Switch
+from sparkctl.inventory.model import Cluster, LinkEnd, Path
 from sparkctl.inventory.words import listed, nearest, quoted
-from sparkctl.rule import Hit, end_path, rule
+from sparkctl.rule import Hit, cable_ends, rule
 
 
 class _Plug(NamedTuple):
-    """One end of a cable on a switch."""
+    """One end of a cable on a switch of a known model, with its place in the file."""
 
-    link: int
-    side: Literal["a", "b"]
-    port: str
-
-
-class _Wired(NamedTuple):
-    """A switch of a known model, its place in `switches`, and what is plugged into ports that it has."""
-
-    switch: Switch
+    path: Path
+    end: LinkEnd
     model: SwitchModel
-    plugs: tuple[_Plug, ...]
-
-    @property
-    def ports(self) -> frozenset[str]:
-        """The cabled ports."""
-        return frozenset(plug.port for plug in self.plugs)
 
 
-def _plugs(cluster: Cluster) -> dict[str, list[_Plug]]:
-    found: dict[str, list[_Plug]] = {switch.name: [] for switch in cluster.switches}
-    for link in cluster.links:
-        if link.a.owner in found:
-            found[link.a.owner].append(_Plug(link.index, "a", link.a.port))
-        if link.b.owner in found:
-            found[link.b.owner].append(_Plug(link.index, "b", link.b.port))
-    return found
-
-
-def _wired(cluster: Cluster) -> Iterator[_Wired]:
-    plugs = _plugs(cluster)
-    for switch in cluster.switches:
-        model = model_of(switch.model)
-        if model is not None:
-            own = set(model.ports)
-            yield _Wired(switch, model, tuple(plug for plug in plugs[switch.name] if plug.port in own))
+def _plugs(cluster: Cluster) -> list[_Plug]:
+    models = {switch.name: model for switch in cluster.switches if (model := model_of(switch.model)) is not None}
+    return [_Plug(path, end, models[end.owner]) for path, end in cable_ends(cluster) if end.owner in models]
 
 
 @rule("SWT001", "error", "a port that this switch model does not have", "facts ff4.2; MikroTik manual")
 def ports_exist(cluster: Cluster) -> Iterator[Hit]:
     """RouterOS has these names, so a script for another one would stop halfway."""
-    plugs = _plugs(cluster)
-    for switch in cluster.switches:
-        model = model_of(switch.model)
-        for plug in plugs[switch.name] if model is not None else ():
-            if model is not None and plug.port not in model.ports:
-                said = f"a {model.title} has no port {quoted(plug.port)}; its cages are {_cages(model)}"
-                remedy = f"write `{switch.name}:{_meant(plug.port, model)}`"
-                yield Hit(end_path(cluster, plug.link, plug.side), said, remedy)
+    for path, end, model in _plugs(cluster):
+        if end.port not in model.ports:
+            said = f"a {model.title} has no port {quoted(end.port)}; its cages are {_cages(model)}"
+            yield Hit(path, said, f"write `{end.owner}:{_meant(end.port, model)}`")
 
 
 def _cages(model: SwitchModel) -> str:
@@ -103,21 +72,22 @@ def models_are_known(cluster: Cluster) -> Iterator[Hit]:
 )
 def legs_are_lane_masters(cluster: Cluster) -> Iterator[Hit]:
     """A link is configured on its lowest lane; the other lanes of it never come up."""
-    for wired in _wired(cluster):
-        for plug in wired.plugs:
-            place = wired.model.cage(plug.port)
-            if place is not None and wired.model.leg(plug.port, wired.ports) is None:
-                said, remedy = _slave(place[0], place[1], wired)
-                yield Hit(end_path(cluster, plug.link, plug.side), said, remedy)
+    cabled: dict[str, set[str]] = {}
+    for _, end, _ in _plugs(cluster):
+        cabled.setdefault(end.owner, set()).add(end.port)
+    for path, end, model in _plugs(cluster):
+        place = model.cage(end.port)
+        if place is not None and model.leg(end.port, cabled[end.owner]) is None:
+            yield Hit(path, *_slave(*place, cabled[end.owner]))
 
 
-def _slave(cage: Cage, lane: int, wired: _Wired) -> tuple[str, str]:
-    masters = tuple(cage.split([n for port in wired.ports if (n := cage.lane(port)) is not None]))
+def _slave(cage: Cage, lane: int, cabled: Collection[str]) -> tuple[str, str]:
+    masters = tuple(cage.split([n for port in cabled if (n := cage.lane(port)) is not None]))
     master = max(n for n in masters if n < lane)
     said = f"`{cage.port(lane)}` is not a lane master: its lane belongs to the link of `{cage.port(master)}`"
-    if cage.port(master) in wired.ports:
+    if cage.port(master) in cabled:
         said += ", which has a cable of its own"
-    free = [f"`{cage.port(n)}`" for n in masters if cage.port(n) not in wired.ports]
+    free = [f"`{cage.port(n)}`" for n in masters if cage.port(n) not in cabled]
     ways = listed((f"`{cage.port(n)}`" for n in cage.full), last="and")
     halves = f"; {listed((f'`{cage.port(n)}`' for n in cage.half), last='and')} with 4x100G" if cage.half else ""
     remedy = f"lane masters of this cage: {ways} at 200G{halves}"
@@ -132,15 +102,15 @@ def _slave(cage: Cage, lane: int, wired: _Wired) -> tuple[str, str]:
 )
 def links_run_at_full_speed(cluster: Cluster) -> Iterator[Hit]:
     """A Spark's port is 200G; slower legs work."""
-    for wired in _wired(cluster):
-        legs = [(plug, wired.model.leg(plug.port, wired.ports)) for plug in wired.plugs]
-        slow = [(plug, leg.gigabits) for plug, leg in legs if leg is not None and leg.gigabits < FULL]
-        if slow:
-            plug, gigabits = slow[0]
-            more = f", and {len(slow) - 1} more below {FULL}G" if len(slow) > 1 else ""
-            said = f"`{wired.switch.name}:{plug.port}` runs at {gigabits}G{more}; a port of a Spark is {FULL}G"
-            remedy = f"use the 200G lane masters while there are some: {_full_ports(wired.model)}"
-            yield Hit(end_path(cluster, plug.link, plug.side), said, remedy)
+    speeds = rates(cluster)
+    slow: dict[str, list[_Plug]] = {}
+    for plug in _plugs(cluster):
+        if speeds.get(plug.end, FULL) < FULL:
+            slow.setdefault(plug.end.owner, []).append(plug)
+    for (path, end, model), *others in slow.values():
+        more = f", and {len(others)} more below {FULL}G" if others else ""
+        said = f"`{end}` runs at {speeds[end]}G{more}; a port of a Spark is {FULL}G"
+        yield Hit(path, said, f"use the 200G lane masters while there are some: {_full_ports(model)}")
 
 
 def _full_ports(model: SwitchModel) -> str:

@@ -8,9 +8,9 @@ from typing import Literal
 
 from sparkctl.fabric.graph import Shape, both_ways, cable_kinds, components, shape, switch_groups
 from sparkctl.fabric.ports import PORTS
-from sparkctl.inventory.model import Cluster, Link, LinkEnd, Path
+from sparkctl.inventory.model import Cluster, LinkEnd, Path
 from sparkctl.inventory.words import listed, nearest, quoted
-from sparkctl.rule import Hit, end_path, rule
+from sparkctl.rule import Hit, cable_ends, end_path, rule
 
 _TOPOLOGY: Path = ("fabric", "topology")
 _SIDES: tuple[Literal["a", "b"], Literal["a", "b"]] = ("a", "b")
@@ -20,12 +20,6 @@ _SHAPES: dict[Shape, str] = {
     "ring": "a closed ring",
     "switch": "every node on a switch",
 }
-
-
-def _ends(cluster: Cluster) -> Iterator[tuple[Link, Literal["a", "b"], LinkEnd]]:
-    for link in cluster.links:
-        yield link, "a", link.a
-        yield link, "b", link.b
 
 
 def _node_names(cluster: Cluster) -> set[str]:
@@ -40,8 +34,7 @@ def _switch_names(cluster: Cluster) -> set[str]:
 def cable_ends_exist(cluster: Cluster) -> Iterator[Hit]:
     """Every end is a known thing, and on a node a port that a Spark has."""
     nodes, switches = _node_names(cluster), _switch_names(cluster)
-    for link, side, end in _ends(cluster):
-        path = end_path(cluster, link.index, side)
+    for path, end in cable_ends(cluster):
         if end.owner not in nodes and end.owner not in switches:
             guess = nearest(end.owner, nodes | switches)
             remedy = (
@@ -121,7 +114,7 @@ def _idle_switches(cluster: Cluster) -> Iterator[Hit]:
 
 def _cabled(cluster: Cluster) -> set[str]:
     """Everything that has a cable."""
-    return {end.owner for _, _, end in _ends(cluster)}
+    return {end.owner for _, end in cable_ends(cluster)}
 
 
 def _cabled_to_switches(cluster: Cluster) -> set[str]:
@@ -173,20 +166,20 @@ def ports_are_alike(cluster: Cluster) -> Iterator[Hit]:
     if shape(cluster) not in ("direct", "switch"):
         return
     nodes = _node_names(cluster)
-    ends = [(link, side, end) for link, side, end in _ends(cluster) if end.owner in nodes]
+    places = {end: path for path, end in cable_ends(cluster) if end.owner in nodes}
     used: dict[str, set[str]] = {}
-    for _, _, end in ends:
+    for end in places:
         used.setdefault(end.owner, set()).add(end.port)
-    if not ends or all(ports == used[ends[0][2].owner] for ports in used.values()):
+    usual = next(iter(used), "")
+    other = next((end for end in places if used[end.owner] != used[usual]), None)
+    if other is None:
         return
-    usual = ends[0][2]
-    link, side, end = next(each for each in ends if used[each[2].owner] != used[usual.owner])
-    mine, theirs = (listed(sorted(used[owner])) for owner in (end.owner, usual.owner))
-    said = f"`{end.owner}` uses {mine}, `{usual.owner}` uses {theirs}"
+    mine, theirs = (listed(sorted(used[owner])) for owner in (other.owner, usual))
+    said = f"`{other.owner}` uses {mine}, `{usual}` uses {theirs}"
     remedy = (
         "works, as names are rendered per node; the same port everywhere is simpler and is what NVIDIA's tools expect"
     )
-    yield Hit(end_path(cluster, link.index, side), f"different ports on different nodes: {said}", remedy)
+    yield Hit(places[other], f"different ports on different nodes: {said}", remedy)
 
 
 @rule("TOP012", "error", "the declared topology contradicts the cables", "by definition", layer="shape")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sparkctl.inventory.model import Cluster, EngineIntent, Path
-from sparkctl.rule import arg_path, end_path
+from sparkctl.rule import arg_path, cable_ends
 
 Kind = Literal[
     "name", "user", "netdev", "port", "host", "path", "target", "local path", "image",
@@ -29,7 +29,7 @@ def values(cluster: Cluster) -> Iterator[Value]:
     yield Value(("metadata", "name"), cluster.name, "name")
     yield from _access(cluster)
     yield from _nodes(cluster)
-    yield from _ports(cluster)
+    yield from (Value(path, end.port, "port") for path, end in cable_ends(cluster))
     yield from _switches(cluster)
     for name, value in cluster.fabric.nccl.items():
         yield Value(("fabric", "nccl", name), name, "nccl name")
@@ -57,12 +57,6 @@ def _nodes(cluster: Cluster) -> Iterator[Value]:
         yield Value(("nodes", i, "address"), node.address, "host")
         yield from _given(cluster, ("nodes", i, "user"), node.user, "user")
         yield from _given(cluster, ("nodes", i, "management", "interface"), node.management, "netdev")
-
-
-def _ports(cluster: Cluster) -> Iterator[Value]:
-    for link in cluster.links:
-        yield Value(end_path(cluster, link.index, "a"), link.a.port, "port")
-        yield Value(end_path(cluster, link.index, "b"), link.b.port, "port")
 
 
 def _switches(cluster: Cluster) -> Iterator[Value]:
