@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from sparkctl.fabric.graph import groups as connected
 from sparkctl.fabric.ports import HALVES, PORTS, Half
-from sparkctl.fabric.switches import SwitchModel, known, model_of
+from sparkctl.fabric.switches import MODELS
 from sparkctl.facts.links import Netdev
 from sparkctl.facts.neighbours import Hello, Lldp
 from sparkctl.inventory.words import counted, listed, visible
@@ -256,8 +256,7 @@ def _switch(ear: _Ear, system: str, ports: Sequence[Port], taken: set[str]) -> F
 def _plain(label: str) -> str:
     """RouterOS tells a port with its bridge before it (`bridge/qsfp56-dd-1-1`)."""
     last = label.rpartition("/")[2]
-    fits = any((model := model_of(name)) and _has(model, last) for name in known())
-    return last if fits else label
+    return last if any(last in model.ports for model in MODELS.values()) else label
 
 
 def _called(system: str, taken: set[str]) -> str:
@@ -268,16 +267,11 @@ def _called(system: str, taken: set[str]) -> str:
 
 def _model(system: str, ports: Iterable[str]) -> str | None:
     """The only model that has all these ports; its own name decides between two."""
-    cabled = tuple(ports)
-    models = {model.id: model for name in known() if (model := model_of(name)) is not None}
-    fitting = [id for id, model in models.items() if all(_has(model, port) for port in cabled)]
+    cabled = set(ports)
+    fitting = [id for id, model in MODELS.items() if cabled <= set(model.ports)]
     named = [id for id in fitting if id.split("-")[1] in system.lower()]
     chosen = named or fitting
     return chosen[0] if len(chosen) == 1 else None
-
-
-def _has(model: SwitchModel, port: str) -> bool:
-    return model.cage(port) is not None or port in model.others
 
 
 def _looks(one: Seen, port: str) -> str:

@@ -19,7 +19,8 @@ def keepable(fabric: Fabric, used: InUse, elsewhere: Iterable[IPv4Network]) -> d
     kept: dict[Place, IPv4Interface] = {}
     taken = list(elsewhere)
     for ends in fabric.rails:
-        chosen = next((found for found in _shared(ends, used) if not _touches(found[0].network, taken)), None)
+        apart = (found for found in _shared(ends, used) if not any(map(found[0].network.overlaps, taken)))
+        chosen = next(apart, None)
         if chosen is not None:
             kept |= zip(((end.node, end.netdev) for end in ends), chosen, strict=True)
             taken.append(chosen[0].network)
@@ -33,10 +34,6 @@ def _shared(ends: Sequence[Attachment], used: InUse) -> Iterator[tuple[IPv4Inter
         found = tuple(of[network] for of in there if network in of)
         if len(set(found)) == len(ends) and not network.is_link_local:  # those change at every boot
             yield found
-
-
-def _touches(network: IPv4Network, others: Iterable[IPv4Network]) -> bool:
-    return any(network.overlaps(other) for other in others)
 
 
 def left(used: InUse, kept: Mapping[Place, IPv4Interface], fabric: Fabric | None) -> tuple[list[str], list[str]]:

@@ -121,17 +121,17 @@ CRS812 = SwitchModel(
     most_l2mtu=9570,  # MikroTik manual, max-l2mtu of QSFP56 and QSFP56-DD ports; it has no row for the CRS804
 )
 ALIASES = {"mikrotik-crs804": CRS804.id, "mikrotik-crs812": CRS812.id}
-_MODELS = {model.id: model for model in (CRS804, CRS812)}
+MODELS = {model.id: model for model in (CRS804, CRS812)}
 
 
 def known() -> tuple[str, ...]:
     """What `switches[].model` may say so that files are rendered."""
-    return (*_MODELS, *ALIASES)
+    return (*MODELS, *ALIASES)
 
 
 def model_of(name: str | None) -> SwitchModel | None:
     """The model of that name or alias; None when it is not known."""
-    return _MODELS.get(ALIASES.get(name or "", name or ""))
+    return MODELS.get(ALIASES.get(name or "", name or ""))
 
 
 def rates(cluster: Cluster) -> dict[LinkEnd, int]:

@@ -113,21 +113,14 @@ PARSERS: dict[str, Callable[[str], Any]] = {
 def probes(asked: Inquiry) -> tuple[Probe, ...]:
     """The part of the batch that only a survey has."""
     fabric = (netdevs.PROBE, gids.PROBE, counters.PROBE, neighbours.LLDP_PROBE, paths.probe(asked.ways))
+    machine = (*host.PROBES, perftest_tool.PROBE, profiles.PROBE, firewall.PROBE, host.space_probe(asked.folders))
+    library = nccl.probe(image=asked.image, venv=asked.venv, naming=asked.naming)
     hellos = neighbours.probe(asked.token, asked.node, dict(asked.ears))
     knocks = knock.probe(asked.token, asked.meetings, asked.lent, asked.called)
     if not asked.whole:
         return (knocks, firewall.PROBE)
-    return (clock.PROBE, hellos, knocks, *_engine(asked), *fabric, *_machine(asked), CLOCK_AGAIN)
-
-
-def _machine(asked: Inquiry) -> tuple[Probe, ...]:
-    tools = (perftest_tool.PROBE, profiles.PROBE, firewall.PROBE)
-    return (*host.PROBES, *tools, host.space_probe(asked.folders))
-
-
-def _engine(asked: Inquiry) -> tuple[Probe, ...]:
-    library = nccl.probe(image=asked.image, venv=asked.venv, naming=asked.naming)
-    return (library,) if asked.image or asked.venv else ()
+    engine = (library,) if asked.image or asked.venv else ()
+    return (clock.PROBE, hellos, knocks, *engine, *fabric, *machine, CLOCK_AGAIN)
 
 
 def read(asked: Inquiry, answer: Callable[[str], Fact[str]]) -> Survey:

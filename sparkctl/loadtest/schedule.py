@@ -34,7 +34,6 @@ class Pair:
         return tuple(lane.back for lane in self.lanes)
 
 
-Pairs: TypeAlias = tuple[Pair, ...]
 Rounds: TypeAlias = tuple[tuple[tuple[Trial, ...], ...], ...]
 """Per round, the trials of each of its pairs: one after another within a pair, all pairs at once."""
 
@@ -45,8 +44,9 @@ def schedule(fabric: Fabric, *, quick: bool = False) -> Rounds:
     A node's ports share one PCIe link, so it takes part in one pair at a time; of pairs that share a cable between
     two switches only one is in a round. `quick`: only so many pairs that every port is in one, and fewer trials.
     """
-    segments = _segments(fabric)
-    rounds = _packed((r for ends in segments for r in _rounds_of(ends, quick)), _crossing(fabric))
+    matches = _chain if quick else _tournament
+    met = ((ends[i], ends[k]) for ends in _segments(fabric) for i, k in matches(len(ends)))
+    rounds = _packed((Pair(tuple(map(Lane, *both))) for both in met), _crossing(fabric))
     return tuple(tuple(_trials(pair, quick) for pair in round) for round in rounds)
 
 
@@ -92,40 +92,27 @@ def _names(ends: Ends) -> list[str]:
     return [halves[0].node for halves in ends]
 
 
-def _rounds_of(ends: Ends, quick: bool) -> Iterator[Pairs]:
-    """The rounds of one segment alone."""
-    matches = _chain(len(ends)) if quick else _tournament(len(ends))
-    for round in matches:
-        yield tuple(Pair(tuple(map(Lane, ends[i], ends[k]))) for i, k in round)
-
-
-Matches: TypeAlias = list[list[tuple[int, int]]]
-
-
-def _tournament(count: int) -> Matches:
-    """Everyone against everyone by the circle method: the first stays, the others move on by one."""
+def _tournament(count: int) -> Iterator[tuple[int, int]]:
+    """Everyone against everyone by the circle method, round after round: the first stays, the others move on by one."""
     players = [*range(count), *([-1] if count % 2 else [])]
-    rounds = []
     for _ in range(len(players) - 1):
         half = len(players) // 2
         met = zip(players[:half], reversed(players[half:]), strict=True)
-        rounds.append([(min(pair), max(pair)) for pair in met if -1 not in pair])
+        yield from ((min(pair), max(pair)) for pair in met if -1 not in pair)
         players = [players[0], players[-1], *players[1:-1]]
-    return rounds
 
 
-def _chain(count: int) -> Matches:
+def _chain(count: int) -> Iterator[tuple[int, int]]:
     """Each with the next: two rounds cover everybody twice (the ends of an odd chain once)."""
-    if count == 2:
-        return [[(0, 1)]]
-    closing = [(0, count - 1)] if count % 2 == 0 else []
-    return [[(i, i + 1) for i in range(0, count - 1, 2)], [(i, i + 1) for i in range(1, count - 1, 2)] + closing]
+    yield from ((i, i + 1) for begin in (0, 1) for i in range(begin, count - 1, 2))
+    if count > 2 and count % 2 == 0:
+        yield 0, count - 1
 
 
-def _packed(rounds: Iterable[Pairs], crosses: Callable[[Pair], bool]) -> list[list[Pair]]:
+def _packed(pairs: Iterable[Pair], crosses: Callable[[Pair], bool]) -> list[list[Pair]]:
     """Every pair in the first round that has room for it."""
     packed: list[list[Pair]] = []
-    for pair in (pair for round in rounds for pair in round):
+    for pair in pairs:
         room = next((r for r in packed if _fits(pair, r, crosses)), None)
         if room is None:
             packed.append(room := [])

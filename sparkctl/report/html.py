@@ -50,7 +50,7 @@ def page(proof: Proof) -> str:
     found = spots(proof.verdicts, owners)
     anchors = {number: f"owner-{number}" for number, owner in enumerate(owners) if found.by_owner[owner]}
     drawn = sketch(proof.cluster, proof.fabric, ())
-    measured = rows(proof.load)
+    measured, states = rows(proof.load), Counter(v.state for v in proof.verdicts)
     places = [_group(anchors[n], owners[n], found.by_owner[owners[n]]) for n in anchors]
     if found.elsewhere:
         places.append(_group("elsewhere", "the cluster as a whole", found.elsewhere))
@@ -62,13 +62,13 @@ def page(proof: Proof) -> str:
             title=drawn.summary,
             headline=headline(proof.verdicts),
             state=worst(proof.verdicts),
-            counts=_counts(proof.verdicts),
+            counts=[(state, count) for state in WORST if (count := states[state])],
             problems=problems(proof.verdicts),
             skipped=by_reason(v for v in proof.verdicts if v.state == "skipped"),
             picture=Markup(svg(Picture(drawn, found, measured, anchors))),
             places=places,
             checks=[_group(f"check-{n}", *pair) for n, pair in enumerate(by_check(proof.verdicts))],
-            bars=_bars(measured),
+            bars=[(test, _bars(list(some))) for test, some in groupby(measured, key=lambda row: row.test)],
             limits=used(proof),
         )
     )
@@ -93,17 +93,7 @@ def _group(anchor: str, name: str, verdicts: Sequence[Verdict]) -> Group:
     return Group(anchor, name, worst(verdicts), tuple(ordered), note if one else summary(verdicts))
 
 
-def _counts(verdicts: Sequence[Verdict]) -> list[tuple[State, int]]:
-    counts = Counter(v.state for v in verdicts)
-    return [(state, counts[state]) for state in WORST if counts[state]]
-
-
-def _bars(measured: Sequence[Row]) -> list[tuple[str, list[Bar]]]:
-    """By test, in the order of the rows."""
-    return [(test, _scaled(list(some))) for test, some in groupby(measured, key=lambda row: row.test)]
-
-
-def _scaled(some: Sequence[Row]) -> list[Bar]:
+def _bars(some: Sequence[Row]) -> list[Bar]:
     most = max((row.value or 0.0 for row in some), default=0.0)
     return [Bar(row, round(100 * (row.value or 0.0) / most) if most > 0 else 0) for row in some]
 

@@ -44,6 +44,8 @@ def _driver(rules: Sequence[Rule], pages: Mapping[str, str], version: str) -> di
 
 
 def _described(rule: Rule, page: str) -> dict[str, Any]:
+    # GitHub's code scanning knows recommendations instead of notes
+    severity = "recommendation" if rule.severity == "info" else rule.severity
     return {
         "id": rule.id,
         "name": rule.id,
@@ -51,13 +53,8 @@ def _described(rule: Rule, page: str) -> dict[str, Any]:
         "fullDescription": {"text": _refused(page)},
         "help": {"text": page, "markdown": page},
         "defaultConfiguration": {"level": _LEVELS[rule.severity]},
-        "properties": {"tags": [rule.id[:3]], "problem.severity": _severity(rule.severity)},
+        "properties": {"tags": [rule.id[:3]], "problem.severity": severity},
     }
-
-
-def _severity(severity: Severity) -> str:
-    """The word of GitHub's code scanning, which knows recommendations instead of notes."""
-    return "recommendation" if severity == "info" else severity
 
 
 def _refused(page: str) -> str:

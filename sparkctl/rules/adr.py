@@ -150,11 +150,7 @@ def management_is_elsewhere(cluster: Cluster, fabric: Fabric) -> Iterator[Hit]:
     subnets = set(fabric.subnets)
     prefixes = {subnet.prefixlen for subnet in subnets}
     for path, owner, literal in addresses(cluster):
-        around = (
-            {IPv4Network((int(literal), prefix), strict=False) for prefix in prefixes}
-            if literal.version == 4
-            else set()
-        )
+        around = {IPv4Network((int(literal), length), strict=False) for length in prefixes if literal.version == 4}
         for subnet in sorted(around & subnets):
             said = f"{literal} of {owner} lies in {subnet}, which the fabric uses"
             kept = any(subnet == address.network for address in cluster.kept.values())

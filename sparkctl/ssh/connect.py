@@ -213,8 +213,5 @@ def _key_refusal(route: ResolvedLogin, known: tuple[Pin, ...], where: str) -> Ac
         return AccessRefused(
             message, f"if it was reinstalled: sparkctl inventory trust INVENTORY --replace {route.node}"
         )
-    return AccessRefused(f"{where}: no host key for it in {_first(route)}", pin_remedy(route))
-
-
-def _first(route: ResolvedLogin) -> str:
-    return str(next(path for path in route.pins if path.is_file()))
+    first = next(path for path in route.pins if path.is_file())
+    return AccessRefused(f"{where}: no host key for it in {first}", pin_remedy(route))

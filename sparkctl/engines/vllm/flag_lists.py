@@ -20,9 +20,12 @@ def version_of(intent: EngineIntent) -> str | None:
     return found[1] if found and intent.kind in ("vllm", "vllm-ray") else None
 
 
+@cache
 def flags_of(version: str) -> frozenset[str]:
     """All spellings, without dashes in front; empty when nobody has asked this version."""
-    return _flags(version) if version in versions() else frozenset()
+    if version not in versions():
+        return frozenset()
+    return frozenset(json.loads((LISTS / f"vllm-{version}.json").read_text(encoding="utf-8"))["flags"])
 
 
 def knows(flags: frozenset[str], name: str) -> bool:
@@ -36,8 +39,3 @@ def versions() -> tuple[str, ...]:
     """Those whose parser was asked, oldest first."""
     found = (path.stem.removeprefix("vllm-") for path in LISTS.glob("vllm-*.json"))
     return tuple(sorted(found, key=lambda version: [int(part) for part in version.split(".")]))
-
-
-@cache
-def _flags(version: str) -> frozenset[str]:
-    return frozenset(json.loads((LISTS / f"vllm-{version}.json").read_text(encoding="utf-8"))["flags"])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Interface, IPv4Network
+from ipaddress import IPv4Network
 from typing import ClassVar
 
 from sparkctl.fabric import addressing
@@ -79,12 +79,9 @@ def rails(cluster: Cluster) -> tuple[Rail, ...]:
 
 def subnets_needed(segments: Iterable[Segment], cluster: Cluster) -> int:
     """How many subnets the pool must hold: one more than the largest index of those that are not all kept."""
-    pairs = ((s, rail) for s in segments for rail in rails(cluster) if any(_unsaid(cluster, s, rail)))
-    return 1 + max((addressing.subnet_index(s.index, rail) for s, rail in pairs), default=-1)
-
-
-def _unsaid(cluster: Cluster, segment: Segment, rail: Rail) -> Iterator[bool]:
-    return ((end.owner, end.port, rail) not in cluster.kept for end in segment.ends)
+    ends = ((s.index, end, rail) for s in segments for rail in rails(cluster) for end in s.ends)
+    unsaid = ((index, rail) for index, end, rail in ends if (end.owner, end.port, rail) not in cluster.kept)
+    return 1 + max((addressing.subnet_index(index, rail) for index, rail in unsaid), default=-1)
 
 
 def prefix_length(segments: Iterable[Segment], cluster: Cluster) -> int:
@@ -103,11 +100,8 @@ def _attachments(segments: Iterable[Segment], cluster: Cluster) -> tuple[Attachm
 
 
 def _attachment(end: LinkEnd, rail: Rail, segment: Segment, pool: IPv4Network, cluster: Cluster) -> Attachment:
-    rank, nodes = cluster.node(end.owner).rank, len(cluster.nodes)
-    address = cluster.kept.get((end.owner, end.port, rail)) or _of_pool(pool, segment.index, rail, rank, nodes)
+    address = cluster.kept.get((end.owner, end.port, rail))
+    if address is None:
+        prefix, index = addressing.prefix_length(len(cluster.nodes)), addressing.subnet_index(segment.index, rail)
+        address = addressing.address(addressing.subnet(pool, prefix, index), cluster.node(end.owner).rank)
     return Attachment(end.owner, half(end.port, rail), segment.index, address, cluster.fabric.mtu)
-
-
-def _of_pool(pool: IPv4Network, segment: int, rail: Rail, rank: int, nodes: int) -> IPv4Interface:
-    prefix = addressing.prefix_length(nodes)
-    return addressing.address(addressing.subnet(pool, prefix, addressing.subnet_index(segment, rail)), rank)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from sparkctl.report.drawing.sketch import DrawnCable, DrawnPort, Sketch
+from sparkctl.report.drawing.sketch import DrawnCable, Sketch
 
 CARD = 250.0  # width of a card: a netdev's name and an address in a line
 APART = 178.0  # between cards side by side: room for a cable's label
@@ -58,14 +58,11 @@ def places(drawn: Sketch) -> Places:
     return Places(areas, _wires(drawn, areas), width, height)
 
 
-def card_height(ports: Sequence[DrawnPort]) -> float:
-    """What a card with these ports needs."""
-    return HEAD + FOOT + sum(GROUP + LINE * len(port.rails) for port in ports)
-
-
 def _tallest(drawn: Sketch) -> float:
+    """What the highest card needs: for its ports, and for a line of findings."""
     cards = [box for box in drawn.boxes if box.kind != "switch"]
-    return max((card_height(box.ports) + (LINE + 6 if box.findings else 0) for box in cards), default=HEAD)
+    high = [sum(GROUP + LINE * len(p.rails) for p in box.ports) + (LINE + 6 if box.findings else 0) for box in cards]
+    return HEAD + max((FOOT + each for each in high), default=0)
 
 
 def _row(boxes: Sequence[int], y: float, height: float, apart: float, width: float) -> dict[int, Area]:
@@ -148,9 +145,7 @@ def _wires(drawn: Sketch, areas: Mapping[int, Area]) -> tuple[tuple[Point, Point
     return tuple(_upright(drawn, areas, wire, points[wire.index, "a"], points[wire.index, "b"]) for wire in drawn.wires)
 
 
-def _upright(
-    drawn: Sketch, areas: Mapping[int, Area], wire: DrawnCable, a: Point, b: Point
-) -> tuple[Point, Point]:
+def _upright(drawn: Sketch, areas: Mapping[int, Area], wire: DrawnCable, a: Point, b: Point) -> tuple[Point, Point]:
     """A wire to a switch goes straight up or down where the switch is wide enough."""
     for near, mine, other in ((wire.a[0], a, b), (wire.b[0], b, a)):
         area = areas[near]

@@ -217,13 +217,11 @@ def _loop_card(box: Box, inside: int, before: DrawnCable, after: DrawnCable, edg
     for port in sorted(box.ports, key=lambda p: (p.wire is None, p.wire != before.index, p.wire != after.index)):
         for k, row in enumerate(_rows(port)):
             opens, closes = first and row.wire == before.index, final and row.wire == after.index
-            yield (*_margin(rail, opens and k == 0, closes and k == 0), *_cell(row.line, inside)[1:])
+            corner = "┌" if opens else "├"
+            margin = f"{corner}──┤ " if (opens or closes) and k == 0 else f"{rail}  │ "
+            yield ((margin, ""), *_cell(row.line, inside)[1:])
             rail = "│" if opens else rail
     yield ((f"│  └{'─' * 3 if final else '─┬─'}{'─' * (inside - 1)}┘", ""),)
-
-
-def _margin(rail: str, opens: bool, closes: bool) -> Line:
-    return (("┌──┤ " if opens else "├──┤ " if closes else f"{rail}  │ ", ""),)
 
 
 def _joined(wire: DrawnCable) -> Line:
