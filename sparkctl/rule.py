@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias, cast
+from typing import Literal, NamedTuple, TypeAlias
 
 from sparkctl.fabric.model import Fabric
 from sparkctl.inventory.model import Cluster, EngineIntent, LinkEnd, Path
@@ -38,23 +38,16 @@ class Rule:
     title: str
     source: str
     layer: Layer
-    check: IntentCheck | FabricCheck | None
+    check: Callable[[Cluster, Fabric | None], Iterable[Hit]] | None
 
     def judge(self, cluster: Cluster, fabric: Fabric | None) -> Iterator[Finding]:
         """The findings of this rule, at most MOST of them and one that says that there are more."""
-        for count, hit in enumerate(self._hits(cluster, fabric)):
+        for count, hit in enumerate(self.check(cluster, fabric) if self.check is not None else ()):
             if count == MOST:
                 said = f"{self.id} has more findings than the {MOST} that are shown"
                 yield cluster.source.finding(self.id, hit.severity or self.severity, (), said, "mend these first")
                 return
             yield cluster.source.finding(self.id, hit.severity or self.severity, hit.path, hit.message, hit.remedy)
-
-    def _hits(self, cluster: Cluster, fabric: Fabric | None) -> Iterable[Hit]:
-        if self.check is None:
-            return ()
-        if self.layer != "fabric":
-            return cast(IntentCheck, self.check)(cluster)
-        return () if fabric is None else cast(FabricCheck, self.check)(cluster, fabric)
 
 
 _REGISTRY: dict[str, Rule] = {}
@@ -71,7 +64,7 @@ def rule(
     """Register a rule about what is written."""
 
     def add(check: IntentCheck) -> IntentCheck:
-        _register(Rule(id, severity, title, source, layer, check), _REGISTRY)
+        _register(Rule(id, severity, title, source, layer, lambda cluster, _: check(cluster)), _REGISTRY)
         return check
 
     return add
@@ -83,8 +76,8 @@ def engine_rule(
     """Register a rule about the engine section, where there is one; `book`: of an engine with rules of its own."""
 
     def add(check: EngineCheck) -> EngineCheck:
-        def judged(cluster: Cluster) -> Iterator[Hit]:
-            return check(cluster, cluster.engine) if cluster.engine is not None else iter(())
+        def judged(cluster: Cluster, _: Fabric | None) -> Iterable[Hit]:
+            return check(cluster, cluster.engine) if cluster.engine is not None else ()
 
         _register(Rule(id, severity, title, source, "intent", judged), book)
         return check
@@ -96,7 +89,10 @@ def fabric_rule(id: str, severity: Severity, title: str, source: str) -> Callabl
     """Register a rule about the expanded fabric."""
 
     def add(check: FabricCheck) -> FabricCheck:
-        _register(Rule(id, severity, title, source, "fabric", check), _REGISTRY)
+        def judged(cluster: Cluster, fabric: Fabric | None) -> Iterable[Hit]:
+            return check(cluster, fabric) if fabric is not None else ()
+
+        _register(Rule(id, severity, title, source, "fabric", judged), _REGISTRY)
         return check
 
     return add

@@ -26,7 +26,8 @@ def _lines(drawn: Sketch) -> Iterator[str]:
         yield f"    n{number} [label=<{_table(box)}>];"
     for wire in drawn.wires:
         ends = f"{_end(drawn, wire, wire.a)} -- {_end(drawn, wire, wire.b)}"
-        yield f'    {ends} [label=<{_edge(wire)}>, color="{_COLOURS[worst(wire.findings)]}"];'
+        words = "<BR/>".join([*map(escape, wire.lines), *_marks(wire.findings)])
+        yield f'    {ends} [label=<{words}>, color="{_COLOURS[worst(wire.findings)]}"];'
     yield "}"
 
 
@@ -58,10 +59,6 @@ def _cell(number: int, port: DrawnPort, box: Box) -> str:
     lines = [f"{end.rail} {end.netdev} {end.address}" for end in ends]
     words = "<BR/>".join(map(escape, [port.name if port.wire is not None else f"{port.name} free", *lines]))
     return f'<TD PORT="c{number}">{words}</TD>'
-
-
-def _edge(wire: DrawnCable) -> str:
-    return "<BR/>".join([*map(escape, wire.lines), *_marks(wire.findings)])
 
 
 def _marks(findings: Iterable[Finding]) -> list[str]:

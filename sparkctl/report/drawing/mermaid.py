@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
-from sparkctl.outcome import Severity
-from sparkctl.report.drawing.sketch import Box, DrawnCable, Sketch, ids, worst
+from sparkctl.outcome import Finding, Severity
+from sparkctl.report.drawing.sketch import Box, Sketch, ids, worst
 
 _SHAPES = {"node": ("[", "]"), "switch": ("[[", "]]"), "unknown": ("([", "])")}
 _COLOURS: Mapping[Severity, str] = {"error": "#cf222e", "warning": "#bf8700", "info": "#0969da"}
@@ -26,7 +26,7 @@ def _lines(drawn: Sketch) -> Iterator[str]:
     for number, box in enumerate(drawn.boxes):
         yield f"    n{number}{_label(_box_words(box), *_SHAPES[box.kind])}{_class(worst(box.findings))}"
     for wire in drawn.wires:
-        yield f"    n{wire.a[0]} ---{_label(_wire_words(wire), '|', '|')} n{wire.b[0]}"
+        yield f"    n{wire.a[0]} ---{_label((*wire.lines, *_found(wire.findings)), '|', '|')} n{wire.b[0]}"
     for number, wire in enumerate(drawn.wires):
         severity = worst(wire.findings)
         if severity:
@@ -39,13 +39,9 @@ def _class(severity: Severity | None) -> str:
     return f":::{severity}" if severity else ""
 
 
-def _label(words: Iterator[str], begin: str, end: str) -> str:
+def _label(words: Iterable[str], begin: str, end: str) -> str:
     """Lines of a quoted label; whatever Mermaid or a browser might read as theirs becomes a character code."""
-    return f'{begin}"{"<br/>".join(_PLAIN.sub(_code, line) for line in words)}"{end}'
-
-
-def _code(match: re.Match[str]) -> str:
-    return f"#{ord(match[0])};"
+    return f'{begin}"{"<br/>".join(_PLAIN.sub(lambda odd: f"#{ord(odd[0])};", line) for line in words)}"{end}'
 
 
 def _box_words(box: Box) -> Iterator[str]:
@@ -54,9 +50,8 @@ def _box_words(box: Box) -> Iterator[str]:
     if box.kind == "node":
         for port in box.ports:
             yield from (f"{port.name} {end.rail} {end.netdev} {end.address}" for end in port.rails)
-    yield from (f"{id} {severity}" for id, severity in ids(box.findings))
+    yield from _found(box.findings)
 
 
-def _wire_words(wire: DrawnCable) -> Iterator[str]:
-    yield from wire.lines
-    yield from (f"{id} {severity}" for id, severity in ids(wire.findings))
+def _found(findings: Iterable[Finding]) -> Iterator[str]:
+    return (f"{id} {severity}" for id, severity in ids(findings))
