@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from sparkctl.engines import ENGINES
 from sparkctl.inventory.model import EngineIntent, canonical
-from sparkctl.models.config import Config, read_config, shape_of
+from sparkctl.models.config import read_config, shape_of
 from sparkctl.models.reading import ModelUnreadable, present
 from sparkctl.models.shape import Shape
 from sparkctl.models.weights import Weights, estimated, measured
@@ -83,16 +83,11 @@ def _folders(name: str, intent: EngineIntent | None) -> list[Path]:
 
 
 def _read(folder: Path) -> Model:
-    config = read_config(folder)
-    estimate = _estimate(config)
+    config, estimate = read_config(folder), None
+    if config.known and config.form is not None:
+        estimate = estimated(config.shape, config.form, config.attention, "estimated from config.json")
     weights = measured(folder, estimate) or estimate
     return Model(str(folder), config.shape, config.form, weights, f"config.json of {folder}")
-
-
-def _estimate(config: Config) -> Weights | None:
-    if not config.known or config.form is None:
-        return None
-    return estimated(config.shape, config.form, config.attention, "estimated from config.json")
 
 
 def _shipped(name: str) -> Model | None:

@@ -39,7 +39,9 @@ def trial_words(rank: Rank, name: str, argv: Sequence[str]) -> Groups:
 
 def _surroundings(rank: Rank) -> Groups:
     """What decides which network the ranks find, and how fast it is."""
-    return HOST + LIMITS + _devices(rank) + [["--env-file", rank.names.nccl], ["--env-file", rank.names.environment]]
+    gpus = [["--gpus", "all"]] if rank.intent.accelerator == "gpu" else []
+    rdma = RDMA if rank.cluster.fabric.transport == "roce" else []
+    return HOST + LIMITS + gpus + rdma + [["--env-file", rank.names.nccl], ["--env-file", rank.names.environment]]
 
 
 def flag_groups(words: Sequence[str]) -> Groups:
@@ -50,11 +52,6 @@ def flag_groups(words: Sequence[str]) -> Groups:
             groups.append([])
         groups[-1].append(word)
     return groups
-
-
-def _devices(rank: Rank) -> Groups:
-    gpus = [["--gpus", "all"]] if rank.intent.accelerator == "gpu" else []
-    return gpus + (RDMA if rank.cluster.fabric.transport == "roce" else [])
 
 
 def _key(rank: Rank) -> Groups:

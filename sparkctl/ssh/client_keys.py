@@ -15,12 +15,19 @@ from sparkctl.ssh.passwords import Secrets
 NOT_A_KEY = "neither a private key that can be read nor a public one"
 
 
-class SealedPair(asyncssh.SSHKeyPair):
+class PublicPair(asyncssh.SSHKeyPair):
+    """A public key alone: where the file holds no other, it names a key of the agent."""
+
+    def __init__(self, public: asyncssh.SSHKey, path: str | None = None) -> None:
+        kinds = public.sig_algorithms
+        super().__init__(public.algorithm, public.algorithm, kinds, kinds, public.public_data, path)
+
+
+class SealedPair(PublicPair):
     """The public half of an encrypted file. Where a node would take it, it is noted as wanted, and not signed with."""
 
     def __init__(self, public: asyncssh.SSHKey, path: str, wanted: list[str]) -> None:
-        kinds = public.sig_algorithms
-        super().__init__(public.algorithm, public.algorithm, kinds, kinds, public.public_data, path)
+        super().__init__(public, path)
         self._path, self._wanted = path, wanted
 
     async def sign_async(self, data: bytes) -> bytes:
@@ -56,17 +63,9 @@ async def offer(route: ResolvedLogin, secrets: Secrets) -> Offer:
     held = {pair.key_public_data for pair in agent_pairs}
     first = [pair for pair in agent_pairs if pair.key_public_data in publics]
     others = [] if route.only else [pair for pair in agent_pairs if pair.key_public_data not in publics]
-    rest = [pair for pair in local if pair.key_public_data not in held and not isinstance(pair, _PublicPair)]
+    rest = [pair for pair in local if pair.key_public_data not in held and type(pair) is not PublicPair]
     made.pairs = [*first, *others, *rest]
     return made
-
-
-class _PublicPair(asyncssh.SSHKeyPair):
-    """A file that holds a public key only: it names a key of the agent."""
-
-    def __init__(self, public: asyncssh.SSHKey) -> None:
-        kinds = public.sig_algorithms
-        super().__init__(public.algorithm, public.algorithm, kinds, kinds, public.public_data, None)
 
 
 async def _of_agent(route: ResolvedLogin, made: Offer) -> list[asyncssh.SSHKeyPair]:
@@ -105,7 +104,7 @@ def _read(path: str, wanted: list[str]) -> list[asyncssh.SSHKeyPair]:
     if public is None:  # an old format that does not show its public half: nothing to offer before it is opened
         wanted.append(path)
         return []
-    return [SealedPair(public, path, wanted) if encrypted else _PublicPair(public)]
+    return [SealedPair(public, path, wanted) if encrypted else PublicPair(public)]
 
 
 def _public(path: str) -> asyncssh.SSHKey | None:

@@ -18,7 +18,8 @@ class Switched(Topology):
 
     def segments(self, cluster: Cluster) -> tuple[Segment, ...]:
         """The first cable of each node, and, in segments of their own, the second ones."""
-        index = _indices(cluster)
+        position = {switch.name: k for k, switch in enumerate(cluster.switches)}
+        index = {name: position[group[0]] for group in switch_groups(cluster) for name in group}
         ends: dict[int, list[LinkEnd]] = {}
         used: set[tuple[str, int]] = set()
         for end, switch in _node_ends(cluster):
@@ -27,11 +28,6 @@ class Switched(Topology):
             used.add((end.owner, base))
             ends.setdefault(segment, []).append(end)
         return tuple(Segment(k, tuple(ends[k])) for k in sorted(ends))
-
-
-def _indices(cluster: Cluster) -> dict[str, int]:
-    position = {switch.name: k for k, switch in enumerate(cluster.switches)}
-    return {name: position[group[0]] for group in switch_groups(cluster) for name in group}
 
 
 def _node_ends(cluster: Cluster) -> list[tuple[LinkEnd, str]]:
