@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from sparkctl.inventory.words import listed, nearest, quoted
+from sparkctl.inventory.words import nearest, quoted
 from sparkctl.outcome import Finding, Location, Severity
 from sparkctl.rule import MOST, declare
 from sparkctl.rules import rules
@@ -69,7 +69,7 @@ def _complaint(comment: _Comment, hits: Mapping[tuple[int, str], Severity], comp
     idle = [id for id in comment.ids if (comment.place.line, id) not in hits]
     if not idle or not complete:
         return None
-    said = f"nothing on this line is silenced by {listed(idle)}"
+    said = f"the `ignore {', '.join(idle)}` comment here has no effect"
     return _finding(comment, said, "remove it, or move it to the line of the finding")
 
 

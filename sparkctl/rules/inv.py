@@ -72,9 +72,7 @@ def names_are_unique(cluster: Cluster) -> Iterator[Hit]:
     for path, kind, name in things:
         taken = seen.setdefault(name.lower(), where(path[:2]))
         if taken != where(path[:2]):
-            yield Hit(
-                path, f"the name {quoted(name)} of this {kind} is already that of {taken}", "give each its own name"
-            )
+            yield Hit(path, f"two things are called {quoted(name)}: this {kind} and {taken}", "give each its own name")
 
 
 @rule("INV007", "error", "two nodes with one management address", "SSH would reach one node twice and the other never")

@@ -163,14 +163,14 @@ def image_is_pinned(cluster: Cluster, engine: EngineIntent) -> Iterator[Hit]:
     if not tag and not digest:
         yield Hit(
             path,
-            f"image `{image}` has no tag: each node may pull another one",
+            f"image `{image}` has no tag, and may be a different image on each node",
             "add the version, such as `:v0.33.0`, or a digest",
         )
     elif tag == "latest" and not digest:
         yield Hit(
             path,
-            f"image `{image}` is `latest` of the day each node pulls it",
-            "write the version or a digest",
+            f"`latest` of `{name}` may be a different image on each node",
+            "pin a version or a digest",
             "warning",
         )
     if _FOREIGN.search(name):

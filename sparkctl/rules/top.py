@@ -57,11 +57,8 @@ def ports_take_one_cable(cluster: Cluster) -> Iterator[Hit]:
     first: dict[LinkEnd, int] = {}
     for link in cluster.links:
         if link.a.owner == link.b.owner:
-            yield Hit(
-                ("links", link.index),
-                f"both ends of this cable are on `{link.a.owner}`",
-                "name the two things that it joins",
-            )
+            said = f"this cable begins and ends on `{link.a.owner}`"
+            yield Hit(("links", link.index), said, "connect it to another node, or to a switch")
             continue
         for side, end in zip(_SIDES, (link.a, link.b), strict=True):
             taken = first.setdefault(end, link.index)
@@ -156,7 +153,8 @@ def one_cable_is_enough(cluster: Cluster) -> Iterator[Hit]:
             continue
         taken = first.setdefault(frozenset((link.a.owner, link.b.owner)), link.index)
         if taken != link.index:
-            said = f"`{link.a.owner}` and `{link.b.owner}` have the cable of links[{taken}]; a second one is not faster"
+            pair = f"`{link.a.owner}` and `{link.b.owner}`"
+            said = f"a second cable between {pair} adds no speed; the first is links[{taken}]"
             yield Hit(("links", link.index), said, "remove one: both ports of a Spark share the same PCIe lanes")
 
 

@@ -114,7 +114,7 @@ def helps(at: Any, path: str = "sparkctl") -> Iterator[Any]:
         yield from helps(at.get_command(None, verb), f"{path} {verb}")
 
 
-@pytest.mark.parametrize("text", helps(ROOT_VERB))
+@pytest.mark.parametrize("text", list(helps(ROOT_VERB)))
 def test_help_is_plain_and_names_what_exists(text: str) -> None:
     assert [command for line in text.splitlines() for command in commands(line) if unknown(command)] == []
     assert [found[0] for kind in CLUMSY for found in re.finditer(kind, text)] == []

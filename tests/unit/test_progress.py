@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,13 +28,13 @@ from tests.unit.test_load_run import Scripted
 from tests.unit.test_plan import pair, planned
 
 NODES = ("spark-1", "spark-2")
-RUN = [
+RUN: tuple[Event, ...] = (
     Phase("network, workers", NODES, 90.0),
     Ended("network, workers", "spark-2", 0.2),
     Ended("network, workers", "spark-1", 1.2),
     Phase("wait for a token", ("spark-1",), 2700.0),
     LogLine("spark-2", "(Worker pid=1) loading weights 38 %"),
-]
+)
 
 
 class Terminal(io.StringIO):
@@ -48,7 +49,7 @@ class Terminal(io.StringIO):
         return [line.rsplit("\r\x1b[2K", 1)[-1] for line in lines]
 
 
-def observed(events: list[Event], file: io.StringIO, **how: Any) -> list[str]:
+def observed(events: Iterable[Event], file: io.StringIO, **how: Any) -> list[str]:
     at = datetime(2026, 11, 27, 16, 2, 31)
     console = Console(file=file, width=80, force_terminal=file.isatty(), color_system=None, get_datetime=lambda: at, soft_wrap=not file.isatty())
     observer = ConsoleObserver(console, **how)
@@ -64,7 +65,7 @@ def _nothing_passes_into_another_test() -> Any:
 
 
 def test_a_terminal_shows_what_goes_on_since_when_and_until_when() -> None:
-    *above, last = observed(list(RUN), Terminal())
+    *above, last = observed(RUN, Terminal())
     assert above == ["  + network, workers       spark-2, spark-1 1.2 s"]
     assert last.startswith("  .. wait for a token  since 16:02:31, until 16:47:31  spark-2 | ..")
     assert last.endswith("weights 38 %")
@@ -76,8 +77,8 @@ def test_what_takes_how_long_nobody_knows_has_no_end() -> None:
 
 
 def test_a_quiet_terminal_keeps_one_line_and_all_problems() -> None:
-    assert len(observed(list(RUN), Terminal(), quiet=True)) == 1
-    over = [*RUN, Ended("wait for a token", "spark-1", 1.0, "a rank died"), Note("putting every node back")]
+    assert len(observed(RUN, Terminal(), quiet=True)) == 1
+    over = (*RUN, Ended("wait for a token", "spark-1", 1.0, "a rank died"), Note("putting every node back"))
     assert observed(over, Terminal(), quiet=True) == [
         "  x wait for a token       spark-1: a rank died",
         "note: putting every node back",
@@ -87,13 +88,13 @@ def test_a_quiet_terminal_keeps_one_line_and_all_problems() -> None:
 
 @pytest.mark.parametrize("quiet", [True, False])
 def test_a_pipe_gets_whole_lines_and_nothing_to_obey(quiet: bool) -> None:
-    lines = observed(list(RUN), io.StringIO(), quiet=quiet)
+    lines = observed(RUN, io.StringIO(), quiet=quiet)
     assert not any("\r" in line or "\x1b" in line or "since" in line for line in lines)
     assert ("    spark-2 | (Worker pid=1) loading weights 38 %" in lines) == (not quiet)
 
 
 def test_every_node_and_log_line_is_told_where_that_is_wanted() -> None:
-    lines = observed(list(RUN), Terminal(), verbose=True)
+    lines = observed(RUN, Terminal(), verbose=True)
     assert sum(line.startswith("  + network, workers") for line in lines) == 2
     assert "    spark-2 | (Worker pid=1) loading weights 38 %" in lines
 
@@ -109,7 +110,8 @@ def test_the_line_never_fills_the_terminal_and_is_never_obeyed(said: str, width:
 
 
 def test_whatever_is_said_takes_the_line_away(capsys: pytest.CaptureFixture[str]) -> None:
-    for speak in (lambda console: door.say(console, "said"), lambda _: door.emit("said"), lambda _: door.settle()):
+    ways: tuple[Callable[[Console], None], ...] = (lambda console: door.say(console, "said"), lambda _: door.emit("said"), lambda _: door.settle())
+    for speak in ways:
         terminal = Terminal()
         console = Console(file=terminal, width=80, force_terminal=True, color_system=None)
         door.passing(console, "goes on")
@@ -157,7 +159,7 @@ def test_the_wait_for_a_token_is_a_phase_with_its_limit(said: str, ends: bool) -
     ("terminal", "how", "whole", "diffs"),
     [(True, {}, False, False), (True, {"verbose": True}, False, True), (True, {}, True, True), (False, {}, False, True), (True, {"quiet": True}, False, False), (True, {"quiet": True}, True, True)],
 )
-def test_the_plan_is_short_on_a_terminal_alone(terminal: bool, how: dict[str, bool], whole: bool, diffs: bool) -> None:
+def test_the_plan_is_short_on_a_terminal_alone(terminal: bool, how: dict[str, Any], whole: bool, diffs: bool) -> None:
     desk = Desk(Path("x.yaml"), **how)
     file = Terminal() if terminal else io.StringIO()
     vars(desk)["people"] = Console(file=file, width=80, force_terminal=terminal, color_system=None)

@@ -46,11 +46,11 @@ def test_the_question_of_two_nodes_stands_on_the_same_screen_as_the_plan() -> No
     said = joined(lines)
     assert f"{len(every(plan))} changes on 2 nodes; highest risk: link-drop" in said
     assert said.count("spark-1, spark-2: pull image") == 1, "equal changes share a line"
-    for node, change in every(plan):
+    for name, change in every(plan):
         if isinstance(change, FileChange):
-            assert re.search(rf"{node}: create [^:]*{re.escape(change.path)}", said), change.path
+            assert re.search(rf"{name}: create [^:]*{re.escape(change.path)}", said), change.path
         elif change.risk != "none":
-            assert f"{node}: {change.summary} ({change.risk})" in said
+            assert f"{name}: {change.summary} ({change.risk})" in said
 
 
 def test_nothing_is_folded_but_what_is_equal() -> None:
