@@ -16,20 +16,25 @@ def asked(names: str, metavar: str, help: str) -> Any:
 
 Lab = Annotated[bool, typer.Option("--lab", help="Talk to the emulated twin (see `sparkctl lab up`).")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only results, errors and one line of progress.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Every step on every node, every log line, every line of a plan.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Every step on every node, every log line, every line of a plan.")
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Only = Annotated[str | None, asked("--only", "STAGE", "Only one stage: network or engine.")]
-PlaybookPath = Annotated[Path | None, asked("--playbook", "FILE", "A playbook of your own instead of the built-in one.")]
-SavedPlan = Annotated[
-    Path | None, asked("--plan", "FILE", "Apply this saved plan, if it is still what would be done.")
+PlaybookPath = Annotated[
+    Path | None, asked("--playbook", "FILE", "A playbook of your own instead of the built-in one.")
 ]
+SavedPlan = Annotated[Path | None, asked("--plan", "FILE", "Apply this saved plan, if it is still what would be done.")]
 Output = Annotated[Path | None, asked("--output -o", "FILE", "Save the plan as JSON.")]
 Diff = Annotated[bool, typer.Option("--diff", help="Show every line of every file that changes.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")]
 TakeOver = Annotated[
     bool, typer.Option("--take-over", help="Move fabric stanzas of other tools' netplan files aside until teardown.")
 ]
-Force = Annotated[list[str] | None, asked("--force-path", "PATH", "Overwrite PATH on the nodes even if somebody has edited it there; repeatable.")]
+Force = Annotated[
+    list[str] | None,
+    asked("--force-path", "PATH", "Overwrite PATH on the nodes even if somebody has edited it there; repeatable."),
+]
 AcceptLoss = Annotated[
     list[str] | None,
     asked("--accept-loss", "NODE:PATH", "Give up a file that was here before and cannot be put back; repeatable."),

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from sparkctl.plan.recovery import Recovery
 
 BreakLock = Annotated[
-    bool, typer.Option("--break-lock", help="Do not wait for the lease: the controller that holds the lock is dead for certain.")
+    bool,
+    typer.Option(
+        "--break-lock", help="Do not wait for the lease: the controller that holds the lock is dead for certain."
+    ),
 ]
 
 
