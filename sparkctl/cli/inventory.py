@@ -90,9 +90,9 @@ def trust(
 ) -> None:
     """Show the host key of every node, and pin those that you have compared.
 
-    Nobody logs in. On the console of each node, `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` shows the same line,
-    or somebody answers in its place. A key that differs from the pinned one stops everything. Without a terminal, say
-    what to expect.
+    Does not log in. Compare with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on each node's own console: if the
+    fingerprints differ, another machine may be answering: stop. A key that differs from the pinned one stops everything.
+    Without a terminal, use --expect.
 
     Examples:
 

@@ -50,7 +50,7 @@ def fit(
     model: Name = None,
     json: Json = False,
 ) -> None:
-    """Will the model fit the nodes, how long may requests be, how fast can one be; no network is used.
+    """Estimate whether the model fits, the longest context and the decode speed. Works offline.
 
     Exit code 0 when it fits or nothing is known of the model, 3 when the weights certainly do not fit.
 

@@ -89,7 +89,7 @@ def _obey_signals(interruption: Interruption, desk: Desk) -> None:
                 task.cancel()
             return
         interruption.asked.set()
-        said = "stopping at the next barrier, then undoing; once more to leave at once"
+        said = "stopping after this step, then undoing everything; once more to leave at once"
         say(desk.progress, (said, "yellow"))
 
     def hung_up() -> None:

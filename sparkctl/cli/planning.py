@@ -58,7 +58,7 @@ def agreed(question: str, yes: bool, desk: Desk) -> None:
         raise UsageError("there is no terminal to ask on", "add --yes, or --dry-run to only look")
     say(desk.progress, (question, "bold"), " [y/N] ", end="")
     if _answer().strip().lower() not in ("y", "yes"):
-        raise Refused("not agreed; nothing was changed")
+        raise Refused("you did not agree; nothing was changed")
 
 
 def _answer() -> str:

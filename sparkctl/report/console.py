@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 QUIET_PHASES = ("extend the checkpoint", "read again")
 """Phases that repeat while waiting: shown only when they go wrong, or with -v."""
+LONG = 300.0
+"""Seconds: a step that may take longer is announced in a log, too."""
 
 
 @dataclass
@@ -53,13 +55,16 @@ class ConsoleObserver:
         self._progress()
 
     def _begun(self, event: Phase) -> None:
+        now = self.console.get_datetime()
+        until = f", until {now + timedelta(seconds=event.seconds):%H:%M:%S}" if event.seconds else ""
+        times = f"since {now:%H:%M:%S}{until}"
         if self.verbose:
-            say(self.console, (f"{event.title}: {', '.join(event.nodes)}", "dim"))
+            say(self.console, (f"{event.title}: {', '.join(event.nodes)}, {times}", "dim"))
         elif event.title not in QUIET_PHASES:
-            now = self.console.get_datetime()
-            until = f", until {now + timedelta(seconds=event.seconds):%H:%M:%S}" if event.seconds else ""
-            self._going[event.title] = _Going(f"since {now:%H:%M:%S}{until}", [*event.nodes])
+            self._going[event.title] = _Going(times, [*event.nodes])
             self._last_log = ""
+            if not self._progress() and not self.quiet and event.seconds > LONG:
+                say(self.console, f"  .. {event.title:<22} {', '.join(event.nodes)} {times}")
 
     def _progress(self) -> bool:
         """Show the line for the phase that began last; whether that could be."""

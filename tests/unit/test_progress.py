@@ -89,13 +89,15 @@ def test_a_quiet_terminal_keeps_one_line_and_all_problems() -> None:
 @pytest.mark.parametrize("quiet", [True, False])
 def test_a_pipe_gets_whole_lines_and_nothing_to_obey(quiet: bool) -> None:
     lines = observed(RUN, io.StringIO(), quiet=quiet)
-    assert not any("\r" in line or "\x1b" in line or "since" in line for line in lines)
+    assert not any("\r" in line or "\x1b" in line for line in lines)
+    assert [line for line in lines if "since" in line] == ([] if quiet else ["  .. wait for a token       spark-1 since 16:02:31, until 16:47:31"])
     assert ("    spark-2 | (Worker pid=1) loading weights 38 %" in lines) == (not quiet)
 
 
 def test_every_node_and_log_line_is_told_where_that_is_wanted() -> None:
     lines = observed(RUN, Terminal(), verbose=True)
     assert sum(line.startswith("  + network, workers") for line in lines) == 2
+    assert "wait for a token: spark-1, since 16:02:31, until 16:47:31" in lines
     assert "    spark-2 | (Worker pid=1) loading weights 38 %" in lines
 
 
