@@ -91,7 +91,7 @@ def trust(
     """Show the host key of every node, and pin those that you have compared.
 
     Does not log in. Compare with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on each node's own console: if the
-    fingerprints differ, another machine may be answering: stop. A key that differs from the pinned one stops everything.
+    fingerprints differ, another machine may be answering: stop. A key that differs from the pinned one stops it all.
     Without a terminal, use --expect.
 
     Examples:
