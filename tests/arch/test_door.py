@@ -24,7 +24,6 @@ REVIEWED = {
     "cli/terminal.py": {".write", "rich.console", "sys.stdout", "sys.stderr"},  # the consoles; a bug's file
     "cli/topology.py": {"sys.stdout"},  # is it a terminal?
     "cli/validate.py": {"sys.stdout"},  # is it a terminal?
-    "lab/access.py": {".write"},  # keys, into files
     "lab/container/supervisor.py": {"print", "sys.stderr"},  # a log of the lab
     "lab/control.py": {"print", ".write", "sys.stderr"},  # a log of the lab; an answer to the other process
     "lab/vm/supervisor.py": {"print", "sys.stderr"},  # a log of the lab
