@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from sparkctl.inventory.words import visible
-from sparkctl.report.door import settle
+from sparkctl.report.door import undisturbed
 
 LONGEST = 4096
 """Bytes of one line that a terminal hands over (N_TTY_BUF_SIZE of Linux)."""
@@ -23,8 +23,7 @@ async def ask(question: str) -> str | None:
     except (OSError, ValueError):
         return None
     try:
-        settle()
-        with _silent(terminal):
+        with undisturbed(), _silent(terminal):
             os.write(terminal, visible(question).encode())
             return await _line(terminal)
     except (OSError, termios.error):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
 from sparkctl.inventory.words import visible
@@ -16,6 +18,8 @@ NARROWEST = 40
 """Columns: below this nothing is indented."""
 _passing: list[Console] = []
 """The terminal whose last line is only there until something else is said."""
+_questions: list[bool] = []
+"""Those that stand on the terminal now."""
 
 
 def lines(text: str) -> str:
@@ -58,12 +62,25 @@ def passing(console: Console, said: str) -> bool:
     """Show one line until something else is said; False where that cannot be, because it is no terminal."""
     if not console.file.isatty() or console.is_dumb_terminal:
         return False
+    if _questions:
+        return True
     settle()
     text = _text(console, (lines(said).replace("\n", " "),))
     text.truncate(console.width - 1)
     console.print(text, end="", soft_wrap=True)
     _passing.append(console)
     return True
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """While a question stands on the terminal, no such line comes and none goes."""
+    settle()
+    _questions.append(True)
+    try:
+        yield
+    finally:
+        _questions.pop()
 
 
 def settle() -> None:

@@ -97,6 +97,10 @@ def test_the_checker_sees_a_verb_that_is_not_there(text: str, lacking: list[str]
     assert [each for each in found if each] == ([] if lacking == ["verify"] else lacking)
 
 
+def test_the_checker_sees_the_hints_that_there_are() -> None:
+    assert len([c for path in modules() for _, text, _ in texts(path) for c in commands(text)]) > 60
+
+
 @pytest.mark.parametrize("path", modules(), ids=name)
 def test_no_hint_names_what_does_not_exist(path: Path) -> None:
     assert [(line, c) for line, text, _ in texts(path) for c in commands(text) if unknown(c)] == []

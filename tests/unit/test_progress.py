@@ -123,6 +123,18 @@ def test_whatever_is_said_takes_the_line_away(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out == "said\n"
 
 
+def test_a_question_is_not_written_over() -> None:
+    terminal = Terminal()
+    console = Console(file=terminal, width=80, force_terminal=True, color_system=None)
+    door.passing(console, "goes on")
+    with door.undisturbed():
+        terminal.write("password: ")
+        assert door.passing(console, "goes on") and terminal.screen() == ["password: "]
+    terminal.write("\n")
+    door.passing(console, "goes on")
+    assert terminal.screen() == ["password: ", "goes on"]
+
+
 def test_no_line_passes_where_nothing_can_be_taken_back() -> None:
     dumb = Console(file=Terminal(), width=80, _environ={"TERM": "dumb"})
     piped = Console(file=io.StringIO(), width=80, force_terminal=True)
