@@ -45,7 +45,7 @@ class Rule:
         for count, hit in enumerate(self.check(cluster, fabric) if self.check is not None else ()):
             if count == MOST:
                 said = f"{self.id} has more findings than the {MOST} that are shown"
-                yield cluster.source.finding(self.id, hit.severity or self.severity, (), said, "mend these first")
+                yield cluster.source.finding(self.id, hit.severity or self.severity, (), said, "fix these first")
                 return
             yield cluster.source.finding(self.id, hit.severity or self.severity, hit.path, hit.message, hit.remedy)
 

@@ -195,13 +195,12 @@ def unreadable(id: str, where: str, fact: Fact[object], ends: tuple[RailEnd, ...
     if fact == NOT_ASKED:
         yield Verdict(id, "skipped", where, "not asked", ends=ends)
     elif isinstance(fact, Absent):
-        remedy = "see on the node why it is not there, then verify again"
+        remedy = "find out on the node why it is not there, then verify again"
         yield Verdict(id, "fail", where, fact.reason or "absent", "absent", "present", remedy, ends)
     else:
         reason = getattr(fact, "reason", "unknown")
-        yield Verdict(
-            id, "unknown", where, reason, remedy="see on the node why it cannot be read, then verify again", ends=ends
-        )
+        remedy = "find out on the node why it cannot be read, then verify again"
+        yield Verdict(id, "unknown", where, reason, remedy=remedy, ends=ends)
 
 
 def state(right: bool) -> State:

@@ -207,9 +207,8 @@ def _switch_remedy(leg: Port, port: Port, reached: list[Port]) -> str:
 def _undecided(heard: Heard, cable: Link, ports: tuple[Port, ...], touched: tuple[RailEnd, ...]) -> Verdict:
     reasons = (f"{p.owner}: {heard.deaf[p.owner]}" for p in ports if p.owner in heard.deaf)
     message = f"nobody could call: {'; '.join(dict.fromkeys(reasons))}"
-    return Verdict(
-        ID, "unknown", _where(cable), message, remedy="see why python3 cannot open a raw socket there", ends=touched
-    )
+    remedy = "find out why python3 cannot open a raw socket there"
+    return Verdict(ID, "unknown", _where(cable), message, remedy=remedy, ends=touched)
 
 
 def _lldp(view: View, port: Port) -> str:

@@ -34,7 +34,7 @@ def _judged(node: str, spaces: tuple[Space, ...], floor: float) -> Verdict:
 
 def _silent(node: str, path: str) -> Verdict:
     # findmnt and df would hang as well
-    remedy = f"on {node}: `grep -E 'nfs|cifs|fuse' /proc/mounts` tells whose it is; mend that, or `sudo umount -l` it"
+    remedy = f"on {node}: `grep -E 'nfs|cifs|fuse' /proc/mounts` tells whose it is; repair that, or `sudo umount -l` it"
     return Verdict("disk-floor", "unknown", node, f"{path} does not answer: a dead network mount?", remedy=remedy)
 
 

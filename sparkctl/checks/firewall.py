@@ -103,7 +103,7 @@ def _unanswered(view: View, found: list[Blocked], seen: Firewall) -> Verdict:
     touched = ends(a for a in view.fabric.attachments if (a.node, a.netdev) in places)
     if not sure:
         state: State = "warn" if all(b.how == "unmet" for b in shown) else "unknown"
-        return Verdict(ID, state, node, _shown(shown), remedy="see why, then verify again", ends=touched)
+        return Verdict(ID, state, node, _shown(shown), remedy="find out why, then verify again", ends=touched)
     drops = [rule for rule in seen.drops if any(b.blames(rule) for b in shown)]
     said = f"{_shown(shown)}: {_shown(drops) if drops else 'no rule that was read does that'}"
     remedy = _remedy(view, node, seen.ufw, drops, shown)

@@ -57,7 +57,7 @@ def unasked(id: str, node: str) -> Verdict:
 
 def unreadable(id: str, node: str, what: str, fact: Unknown) -> Verdict:
     """Not read, so not known to be right."""
-    remedy = f"see on {node} why it cannot be read, then verify again"
+    remedy = f"find out on {node} why it cannot be read, then verify again"
     return Verdict(id, "unknown", node, f"{what}: {fact.reason}", remedy=remedy)
 
 

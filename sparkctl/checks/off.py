@@ -16,5 +16,5 @@ def off(view: View) -> Iterator[Verdict]:
         if why is None:
             yield Verdict(NODE_OFF, "pass", node, "the node", "answers", "an answer")
         else:
-            remedy = f"switch {node} on, or mend its management network, then run this again"
+            remedy = f"switch {node} on, or repair its management network, then run this again"
             yield Verdict(NODE_OFF, "fail", node, why, "off", "an answer", remedy)

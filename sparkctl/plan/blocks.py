@@ -33,7 +33,7 @@ class Block:
 def off(silent: Mapping[str, str]) -> Iterator[Block]:
     """Nodes that did not answer."""
     for node, why in silent.items():
-        remedy = f"switch {node} on, or mend its management network, then run this again"
+        remedy = f"switch {node} on, or repair its management network, then run this again"
         yield Block(ALL, node, f"does not answer: {why}", remedy)
 
 

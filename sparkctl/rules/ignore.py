@@ -65,7 +65,7 @@ def _complaint(comment: _Comment, hits: Mapping[tuple[int, str], Severity], comp
             remedy = f"did you mean {guess}?" if guess else "`sparkctl explain` lists all rules"
             return _finding(comment, f"{quoted(id)} is not the id of a rule", remedy)
         if hits.get((comment.place.line, id)) == "error":
-            return _finding(comment, f"{id} is an error here, and errors cannot be ignored", "mend it")
+            return _finding(comment, f"{id} is an error here, and errors cannot be ignored", "fix it")
     idle = [id for id in comment.ids if (comment.place.line, id) not in hits]
     if not idle or not complete:
         return None

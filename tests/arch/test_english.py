@@ -22,6 +22,7 @@ CLUMSY = (
     r"(?<!there )\b(?:is|are|was|were) no (?!longer|more\b)[a-z]+",
     r"\b(?:has|have) not (?:the|a|an|its|their)\b",
     r"\bput (?:this|that|it|the cause) right\b|\bputs it right\b",
+    r"\bmend (?:this|that|it|its|these)\b",
     r"see `do:` above",
     r"\b(?:close|closed) (?:its|the|their) book\b",
     r"\bTimeoutError\b",
@@ -140,7 +141,7 @@ def test_the_checkers_see_what_they_look_for() -> None:
     assert pythonic(ast.parse('f"no {x!r}"')) and pythonic(ast.parse("repr(x)")) and not pythonic(ast.parse('f"{x}"'))
     joined = ast.parse('f"{len(nodes)} nodes"').body[0]
     assert isinstance(joined, ast.Expr) and uncounted(joined.value) == ["len(nodes)"]
-    said = ("star is no topology", "it has not the memory", "put this right", "2 node(s) are")
+    said = ("star is no topology", "it has not the memory", "put this right", "mend it", "2 node(s) are")
     assert all(any(re.search(kind, text) for kind in CLUMSY) for text in said)
     assert not any(re.search(kind, "there is no node x; no longer") for kind in CLUMSY)
 
