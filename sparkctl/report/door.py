@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 from sparkctl.inventory.words import visible
@@ -86,9 +86,10 @@ def undisturbed() -> Iterator[None]:
 def settle() -> None:
     """Take that line away."""
     while _passing:
-        file = _passing.pop().file
-        file.write("\r\x1b[2K")
-        file.flush()
+        with suppress(OSError, ValueError):  # a terminal that was closed shows nothing any more
+            file = _passing.pop().file
+            file.write("\r\x1b[2K")
+            file.flush()
 
 
 def emit(text: str, end: str = "\n") -> None:

@@ -123,6 +123,14 @@ def test_whatever_is_said_takes_the_line_away(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out == "said\n"
 
 
+def test_a_terminal_that_was_closed_is_left_alone() -> None:
+    terminal = Terminal()
+    door.passing(Console(file=terminal, width=80, force_terminal=True, color_system=None), "goes on")
+    terminal.close()
+    door.settle()
+    assert door._passing == []
+
+
 def test_a_question_is_not_written_over() -> None:
     terminal = Terminal()
     console = Console(file=terminal, width=80, force_terminal=True, color_system=None)
