@@ -10,7 +10,9 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from sparkctl.checks import View, judge
-from sparkctl.outcome import Absent, Known, Unknown
+from sparkctl.execute.read_facts import questions
+from sparkctl.facts.snapshot import snapshot
+from sparkctl.outcome import Absent, Known
 from sparkctl.report.status import print_nodes
 from tests.unit.healthy import SHIPPED, healthy
 
@@ -47,8 +49,7 @@ def test_a_cable_that_is_out_and_a_node_that_is_off_are_seen_in_their_cells() ->
     at = head.index("p1 RAIL A")
     assert first[at:].startswith("no link") and first[head.index("p1 RAIL B") :].startswith("ok")
 
-    why = Unknown("off")
-    gone = replace(view.facts["spark-2"], system=why, netdevs=why, unit=why)
+    gone = snapshot("spark-2", questions(view.cluster, view.fabric)["spark-2"], "")  # as of a node that said nothing
     off = replace(view, facts={**view.facts, "spark-2": gone}, silent={"spark-2": "no answer within 10 s"})
     headline, _, _, second = table(off)
     assert "DEGRADED" in headline and second.split() == ["spark-2", "1", "off", "?", "?", "?", "?"]
