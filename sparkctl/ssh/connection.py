@@ -158,7 +158,7 @@ class SshTransport:
         return Ok(stdout, stderr) if channel.exit_status == 0 else Failed(channel.exit_status, stdout, stderr)
 
     def _knows_documents(self) -> bool:
-        """The login shell is asked what it is after the first command, while its answer is read: many verbs have but one."""
+        """The login shell is asked what it is after the first command, beside its answer: many verbs have but one."""
         return self._bash is not None and self._bash.done() and self._bash.result()
 
     def _as_root(self, program: str, password: str | None = None) -> str:
