@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 T = TypeVar("T", covariant=True)
@@ -13,9 +13,10 @@ State = Literal["pass", "warn", "fail", "skipped", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class Known(Generic[T]):
-    """A fact that was read."""
+    """A fact that was read. `unread`: why each row of it that is not in `value` could not be."""
 
     value: T
+    unread: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

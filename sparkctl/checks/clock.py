@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from sparkctl.checks.base import View, check
 from sparkctl.checks.hosts import STAGE, skipped, unreadable
+from sparkctl.checks.thresholds import Thresholds
 from sparkctl.outcome import Absent, Unknown, Verdict
 
 ID = "clock-skew"
@@ -28,11 +29,16 @@ def skew(view: View) -> Iterator[Verdict]:
             message = "its clock differs from the others'"
             yield Verdict(ID, "fail", node, message, ahead(bounds), _expected(limit), _remedy(node))
         elif odd or not _apart(read, limit):
-            yield _agreeing(node, bounds, limit)
+            yield _agreeing(node, bounds, view.thresholds)
 
 
-def _agreeing(node: str, bounds: Bounds, limit: float) -> Verdict:
-    """Unknown where the answer took so long that it could hide more than the limit."""
+def _agreeing(node: str, bounds: Bounds, limits: Thresholds) -> Verdict:
+    """Unknown where the answer took so long that it could hide more than the limit; all may be wrong alike."""
+    limit = limits.clock_skew
+    if differ(bounds, (0.0, 0.0), limits.clock_wrong):
+        said = "the nodes agree, but not with this machine: one of the two is wrong"
+        expected = f"at most {limits.clock_wrong:g} s from this machine's clock"
+        return Verdict(ID, "warn", node, said, ahead(bounds), expected, f"{_remedy(node)}, here as well")
     if bounds[1] - bounds[0] > limit:
         reason = f"the answer took {bounds[1] - bounds[0]:.1f} s: too long to tell {limit:g} s"
         return Verdict(ID, "unknown", node, reason, remedy="verify again when the node and the network are less busy")

@@ -73,6 +73,9 @@ def growth(load: Load, node: str, device: str) -> Fact[dict[str, int]]:
     if not isinstance(before, Known) or not isinstance(after, Known):
         odd = next((fact for fact in (before, after) if isinstance(fact, Absent | Unknown)), None)
         return Unknown(odd.reason if odd else "the counters were not read")
+    unread = next((row for row in (*before.unread, *after.unread) if row.startswith(f"./{device}/")), "")
+    if unread:
+        return Unknown(unread)
     old, new = before.value.get(device), after.value.get(device)
     if old is None or new is None or not any(name in new for names in MOVED.values() for name in names):
         return Unknown(f"{device} has no counters of bytes or packets")

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from sparkctl.checks.base import TCP_REASON, View, check, end, netdev_of, rail, see, state, unreadable
 from sparkctl.checks.ports import ethernet_of
 from sparkctl.fabric.model import Attachment
+from sparkctl.facts.base import entry
 from sparkctl.facts.system import RdmaDevice
-from sparkctl.outcome import Absent, Cause, Known, Verdict
+from sparkctl.outcome import Absent, Cause, Known, Unknown, Verdict
 
 ID = "roce-device"
 
@@ -17,13 +18,13 @@ ID = "roce-device"
 def device(view: View) -> Iterator[Verdict]:
     """The RDMA device of each rail is active on Ethernet."""
     for here in view.fabric.attachments:
-        devices = view.facts[here.node].rdma
+        found = entry(view.facts[here.node].rdma, here.half.rdma, "absent")
         if view.cluster.fabric.transport == "tcp":
             yield Verdict(ID, "skipped", rail(here), TCP_REASON, ends=(end(here),))
-        elif not isinstance(devices, Known):
-            yield from unreadable(ID, rail(here), devices, (end(here),))
+        elif isinstance(found, Unknown) or not isinstance(view.facts[here.node].rdma, Known):
+            yield from unreadable(ID, rail(here), found, (end(here),))
         else:
-            yield _judged(view, here, devices.value.get(here.half.rdma))
+            yield _judged(view, here, found.value if isinstance(found, Known) else None)
 
 
 def _judged(view: View, here: Attachment, found: RdmaDevice | None) -> Verdict:

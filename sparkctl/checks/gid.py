@@ -24,10 +24,10 @@ def gid(view: View) -> Iterator[Verdict]:
         elif not isinstance(table, Known):
             yield from unreadable(ID, rail(here), table, (end(here),))
         else:
-            yield _judged(view, here, tuple(g for g in table.value if g.device == here.half.rdma))
+            yield _judged(view, here, tuple(g for g in table.value if g.device == here.half.rdma), table.unread)
 
 
-def _judged(view: View, here: Attachment, table: tuple[Gid, ...]) -> Verdict:
+def _judged(view: View, here: Attachment, table: tuple[Gid, ...], unread: tuple[str, ...]) -> Verdict:
     usable = [g for g in table if g.type == V2 and g.address is not None]
     planned = [g for g in usable if g.address == here.address.ip]
     right = [g for g in planned if g.netdev == here.netdev]
@@ -39,6 +39,9 @@ def _judged(view: View, here: Attachment, table: tuple[Gid, ...]) -> Verdict:
         return see(ID, rail(here), measured, cause, (end(here),))
     if len(right) == 1 and not stray:
         return Verdict(ID, "pass", rail(here), here.half.rdma, measured, expected, ends=(end(here),))
+    if not right and unread:
+        (said,) = unreadable(ID, rail(here), Unknown(unread[0]), (end(here),))
+        return said
     if not right:
         remedy = _absent(here, table, planned)
         return Verdict(ID, "fail", rail(here), here.half.rdma, measured, expected, remedy, (end(here),))

@@ -50,7 +50,9 @@ def listen(view: View) -> Heard:
 
 
 def _deafness(survey: Survey) -> str:
-    return "" if isinstance(survey.hellos, Known) else survey.hellos.reason or "no calls"
+    if isinstance(survey.hellos, Known):
+        return "; ".join(survey.hellos.unread)
+    return survey.hellos.reason or "no calls"
 
 
 def _pairs(view: View, node: str) -> Iterator[tuple[Port, Port]]:

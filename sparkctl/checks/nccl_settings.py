@@ -8,7 +8,7 @@ from dataclasses import replace
 from sparkctl.checks.base import View, check
 from sparkctl.checks.hosts import NO_ENGINE, STAGE, at_rest, skipped, unreadable
 from sparkctl.checks.nccl import libraries
-from sparkctl.facts.nccl import NcclSetting
+from sparkctl.facts.nccl import Nccl, NcclSetting
 from sparkctl.outcome import Fact, Finding, Known, State, Unknown, Verdict
 from sparkctl.rules import rules
 
@@ -24,7 +24,7 @@ def settings(view: View) -> Iterator[Verdict]:
         yield skipped(ID, "cluster", NO_ENGINE)
         return
     for node, fact in libraries(view).items():
-        yield from _judged(view, node, fact.value.settings) if isinstance(fact, Known) else _unseen(view, node, fact)
+        yield from _judged(view, node, fact) if isinstance(fact, Known) else _unseen(view, node, fact)
 
 
 def _unseen(view: View, node: str, fact: Fact[object]) -> Iterator[Verdict]:
@@ -35,7 +35,8 @@ def _unseen(view: View, node: str, fact: Fact[object]) -> Iterator[Verdict]:
         yield skipped(ID, node, f"{getattr(fact, 'reason', '') or 'no libnccl'}: {later}")
 
 
-def _judged(view: View, node: str, found: tuple[NcclSetting, ...]) -> Iterator[Verdict]:
+def _judged(view: View, node: str, fact: Known[Nccl]) -> Iterator[Verdict]:
+    found = fact.value.settings
     engine = view.rendering[node].engine
     ours = engine.env if engine is not None else {}
     acting = {setting.name: setting for setting in reversed(found) if setting.name not in ours}
@@ -46,7 +47,9 @@ def _judged(view: View, node: str, found: tuple[NcclSetting, ...]) -> Iterator[V
         said = f"{setting.place} says {setting.name}={setting.value}: {finding.message} ({finding.id})"
         state: State = "fail" if finding.severity == "error" else "warn"
         yield Verdict(ID, state, node, said, shown, "none that does harm", remedy)
-    if not faults:
+    if fact.unread:
+        yield unreadable(ID, node, "a conf file of NCCL", Unknown(fact.unread[0]))
+    elif not faults:
         yield Verdict(ID, "pass", node, "variables besides sparkctl's", shown, "none that does harm")
 
 

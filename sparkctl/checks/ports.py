@@ -7,8 +7,9 @@ from dataclasses import replace
 from sparkctl.checks.base import View
 from sparkctl.fabric.model import Attachment
 from sparkctl.fabric.ports import half
+from sparkctl.facts.base import entry
 from sparkctl.facts.netdevs import Ethernet
-from sparkctl.outcome import Absent, Fact, Known
+from sparkctl.outcome import Fact
 
 CAGE = {"p0": "the cage next to the RJ45 jack", "p1": "the outer cage"}
 
@@ -21,7 +22,4 @@ def twin(attachment: Attachment) -> Attachment:
 def ethernet_of(view: View, attachment: Attachment) -> Fact[Ethernet]:
     """What sysfs and ethtool say of an attachment's netdev; Absent where there is no such netdev."""
     fact = view.facts[attachment.node].survey.ethernet
-    if not isinstance(fact, Known):
-        return fact
-    found = fact.value.get(attachment.netdev)
-    return Known(found) if found else Absent(f"no netdev {attachment.netdev}")
+    return entry(fact, attachment.netdev, f"no netdev {attachment.netdev}")

@@ -8,6 +8,7 @@ from sparkctl.checks.addresses import LINK_LOCAL, interface
 from sparkctl.checks.base import View, check, end, netdev_of, rail, see, state, unreadable
 from sparkctl.commands.shell import quote
 from sparkctl.fabric.model import Attachment
+from sparkctl.facts.base import entry
 from sparkctl.facts.paths import Way
 from sparkctl.facts.routes import ANYWHERE, Route
 from sparkctl.outcome import Cause, Known, Unknown, Verdict
@@ -72,11 +73,11 @@ def path(view: View) -> Iterator[Verdict]:
     for here in view.fabric.attachments:
         ways = view.facts[here.node].survey.ways
         for peer in view.fabric.peers(here):
-            where = f"{rail(here)} -> {peer.node}"
-            if not isinstance(ways, Known):
-                yield from unreadable(PATH, where, ways, (end(here),))
+            way = entry(ways, str(peer.address.ip), "no route")
+            if isinstance(way, Unknown) or not isinstance(ways, Known):
+                yield from unreadable(PATH, f"{rail(here)} -> {peer.node}", way, (end(here),))
             else:
-                yield _way(view, here, peer, ways.value.get(str(peer.address.ip)))
+                yield _way(view, here, peer, way.value if isinstance(way, Known) else None)
 
 
 def _way(view: View, here: Attachment, peer: Attachment, way: Way | None) -> Verdict:

@@ -43,6 +43,7 @@ class Thresholds:
     memory_floor: float = limit(8, "GiB", "our choice: what system, page cache and desktop live on; none: facts ff6")
     memory_last: float = limit(2, "GiB", "our choice: the engine's next allocation may be the freeze of facts ff6")
     clock_skew: float = limit(5, "s", "our choice: NTP keeps 0.1 s; beyond it two nodes' logs do not match")
+    clock_wrong: float = limit(300, "s", "MIT Kerberos refuses tickets from here (krb5.conf, clockskew)")
     disk_floor: float = limit(50, "GiB", "facts ff41: images of 20 to 35 GB, unpacked beside the packed ones")
     earlyoom_floor: float = limit(5, "%", "facts ff32: the default of 10 % kills an engine that fills its memory")
     clock_floor: float = limit(

@@ -11,7 +11,7 @@ from sparkctl.checks.hosts import NO_ENGINE, STAGE, known, said, short, skipped,
 from sparkctl.checks.kernel import struck
 from sparkctl.facts.host import Gpu, Release
 from sparkctl.inventory.words import listed
-from sparkctl.outcome import Absent, Fact, Known, Verdict
+from sparkctl.outcome import Absent, Fact, Known, Unknown, Verdict
 
 PULL = "docker pull NAME@sha256:... on every node, and write NAME@sha256:... into engine.runtime.docker"
 APART = "the nodes keep images in different stores (Docker's own, containerd's), and not all were pulled"
@@ -79,7 +79,7 @@ def _firmware(view: View, node: str) -> Fact[str] | None:
     # The version alone: behind it stands the board's id, and boards of several makers fit together.
     versions = {it.firmware.split()[0] for it in ours if it.firmware.strip().lower() not in _NO_FIRMWARE}
     if not ours:
-        return None
+        return Unknown(ethernet.unread[0]) if ethernet.unread else None
     drivers = sorted({it.driver for it in ours if it.driver})
     none = f"the driver {listed(drivers)} names no firmware" if drivers else "a virtual netdev has no firmware"
     return Known(", ".join(sorted(versions))) if versions else Absent(none)

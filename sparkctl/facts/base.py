@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Literal, TypeAlias, TypeVar
+from typing import Generic, Literal, TypeAlias, TypeVar
 
 from sparkctl.commands.base import Command, Effect, Words, functions
 from sparkctl.commands.shell import quote, quote_word
@@ -17,11 +17,14 @@ from sparkctl.outcome import Absent, Fact, Known, Unknown
 
 S = TypeVar("S")
 T = TypeVar("T")
+U = TypeVar("U")
+K = TypeVar("K")
 _HEAD = re.compile(rb"([!-~]{1,4096}) (\d{1,3}) (\d{1,8})\n")
 MOST_ANSWERS = 1000
 """In one batch: ten times as many as any asks for."""
 MOST_ANSWERED = 2**20
 """Bytes of one answer. Our choice of 2026-11-27: a file that is shown (64 KiB) comes as 87 KB of base64."""
+MOST_UNREAD = 20  # rows of one answer; where more cannot be read, none of it is to be trusted
 LONGEST = 255  # characters: an LLDP name has no more, a netdev's has 15
 DIGITS = 20  # of the largest 64-bit number
 QUICK, PATIENCE = 30.0, 90.0
@@ -129,11 +132,50 @@ def number(text: str) -> int:
     return int(text)
 
 
-def parsed(answer: Fact[S], parser: Callable[[S], T]) -> Fact[T]:
+@dataclass(frozen=True)
+class Rows(Generic[T]):
+    """What the rows that could be read make, and why each of the others could not be."""
+
+    value: T
+    unread: tuple[str, ...]
+
+
+def each(rows: Iterable[S], read: Callable[[S], U], make: Callable[[Iterable[U]], T]) -> T | Rows[T]:
+    """What `make` makes of all `rows`: one that cannot be read costs no other. Its error where none can be, or too many."""
+    found: list[U] = []
+    odd: list[tuple[S, Exception]] = []
+    for row in rows:
+        try:
+            found.append(read(row))
+        except Exception as error:
+            odd.append((row, error))
+            if len(odd) > MOST_UNREAD:
+                break
+    if odd and (not found or len(odd) > MOST_UNREAD):
+        raise odd[0][1]
+    unread = (visible(f"{' '.join(str(row).split()):.80}: {_why(error)}") for row, error in odd)
+    return Rows(make(found), tuple(unread)) if odd else make(found)
+
+
+def _why(error: Exception) -> str:
+    return visible(" ".join(str(error).split()))[:300]
+
+
+def parsed(answer: Fact[S], parser: Callable[[S], T | Rows[T]]) -> Fact[T]:
     """`parser` applied to what is known; text that it cannot read is Unknown, whatever it makes of it."""
     if not isinstance(answer, Known):
         return answer
     try:
-        return Known(parser(answer.value))
+        made = parser(answer.value)
     except Exception as error:
-        return Unknown(f"unreadable answer: {visible(' '.join(str(error).split()))[:300]}")
+        return Unknown(f"unreadable answer: {_why(error)}")
+    return Known(made.value, made.unread) if isinstance(made, Rows) else Known(made)
+
+
+def entry(fact: Fact[Mapping[K, U]], key: K, missing: str) -> Fact[U]:
+    """What a table has at `key`; where it has nothing Absent, or Unknown: it may be in a row that was not read."""
+    if not isinstance(fact, Known):
+        return fact
+    if key in fact.value:
+        return Known(fact.value[key])
+    return Unknown(fact.unread[0]) if fact.unread else Absent(missing)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
-from sparkctl.facts.base import Probe, number, word
+from sparkctl.facts.base import Probe, Rows, each, number, word
 
 PROBE = Probe("counters", ("rdma_counters",), ("facts/survey.sh",))
 _SETTING = "lifespan"  # of the kernel's cache in milliseconds: a file beside the counters that counts nothing
@@ -15,12 +15,20 @@ Counters: TypeAlias = Mapping[str, Mapping[str, int]]
 """By device, by the kernel's name of the counter (`port_xmit_data` counts 4-byte words; `packet_seq_err` packets)."""
 
 
-def parse(text: str) -> Counters:
-    """Lines `./DEVICE/.../NAME:VALUE`; ValueError for any other. A later line of the same name prevails."""
+def parse(text: str) -> Counters | Rows[Counters]:
+    """Lines `./DEVICE/.../NAME:VALUE`; a later line of the same name prevails."""
+    return each(text.splitlines(), _counter, _by_device)
+
+
+def _counter(line: str) -> tuple[str, str, int | None]:
+    path, value = line.removeprefix("./").split(":", 1)
+    device, *_, name = path.split("/")
+    return word(device), word(name), None if name == _SETTING or value == _UNCOUNTED else number(value)
+
+
+def _by_device(rows: Iterable[tuple[str, str, int | None]]) -> Counters:
     found: dict[str, dict[str, int]] = {}
-    for line in text.splitlines():
-        path, value = line.removeprefix("./").split(":", 1)
-        device, *_, name = path.split("/")
-        if name != _SETTING and value != _UNCOUNTED:
-            found.setdefault(word(device), {})[word(name)] = number(value)
+    for device, name, value in rows:
+        if value is not None:
+            found.setdefault(device, {})[name] = value
     return found

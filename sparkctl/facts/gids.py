@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
-from sparkctl.facts.base import Probe, number, word
+from sparkctl.facts.base import Probe, Rows, each, number, word
 from sparkctl.inventory.words import visible
 
 V2 = "RoCE v2"
@@ -24,9 +24,9 @@ class Gid:
     address: IPv4Address | None
 
 
-def parse(text: str) -> tuple[Gid, ...]:
+def parse(text: str) -> tuple[Gid, ...] | Rows[tuple[Gid, ...]]:
     """By device and index; ValueError where a line is not the five columns of `rdma_gids`."""
-    return tuple(sorted(map(_gid, text.splitlines()), key=lambda gid: (gid.device, gid.index)))
+    return each(text.splitlines(), _gid, lambda g: tuple(sorted(g, key=lambda gid: (gid.device, gid.index))))
 
 
 def _gid(line: str) -> Gid:

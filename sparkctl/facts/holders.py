@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sparkctl.facts.base import Probe, number
+from sparkctl.facts.base import Probe, Rows, each, number
 from sparkctl.inventory.words import quoted, visible
 
 _HOLDER = re.compile(r'users:\(\("(.{1,100}?)",pid=(\d{1,10}),')
@@ -29,9 +29,9 @@ def probe(ports: Iterable[int]) -> Probe:
     return Probe("holders", ("ss", "-Hltnp", " or ".join(f"sport = :{port}" for port in ports)))
 
 
-def parse(text: str) -> tuple[Holder, ...]:
+def parse(text: str) -> tuple[Holder, ...] | Rows[tuple[Holder, ...]]:
     """One socket a line: state, two queues, own and peer's address, processes; ValueError for any other line."""
-    return tuple(_holder(line) for line in text.splitlines() if line.strip())
+    return each(filter(str.strip, text.splitlines()), _holder, tuple)
 
 
 def _holder(line: str) -> Holder:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from sparkctl.facts.base import Probe
+from sparkctl.facts.base import Probe, Rows, each
 from sparkctl.inventory.words import visible
 
 SOURCES = ("facts/host.sh",)
@@ -147,12 +147,11 @@ def _assignments(text: str) -> Iterator[tuple[str, str]]:
             yield key, value
 
 
-def parse_gpus(text: str) -> tuple[Gpu, ...]:
+def parse_gpus(text: str) -> tuple[Gpu, ...] | Rows[tuple[Gpu, ...]]:
     """One line of seven columns per GPU; a name may hold commas, nothing else does."""
-    found = tuple(_gpu(line) for line in text.splitlines() if line.strip())
-    if not found:
+    if not text.strip():
         raise ValueError("no GPU")
-    return found
+    return each(filter(str.strip, text.splitlines()), _gpu, tuple)
 
 
 def _gpu(line: str) -> Gpu:
@@ -196,13 +195,16 @@ def space_probe(folders: Iterable[str]) -> Probe:
     return Probe("space", ("space_state", *dict.fromkeys(folders)), SOURCES)
 
 
-def parse_space(text: str) -> tuple[Space, ...]:
+def parse_space(text: str) -> tuple[Space, ...] | Rows[tuple[Space, ...]]:
     """`KiB path` lines, each path once, `?` for no answer; ValueError where df gave no number."""
-    rows = [line.split(" ", 1) for line in text.splitlines() if line]
-    if not rows:
+    if not text.strip():
         raise ValueError("no folder")
-    free = {path: None if said == "?" else bounded(int(said)) for said, path in rows}
-    return tuple(Space(visible(path[:1000]), kib) for path, kib in free.items())
+    return each(filter(None, text.splitlines()), _space, lambda found: tuple({it.path: it for it in found}.values()))
+
+
+def _space(line: str) -> Space:
+    said, path = line.split(" ", 1)
+    return Space(visible(path[:1000]), None if said == "?" else bounded(int(said)))
 
 
 def parse_earlyoom(text: str) -> Earlyoom:

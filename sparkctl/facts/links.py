@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from sparkctl.facts.base import Probe, number, word
+from sparkctl.facts.base import Probe, Rows, each, number, word
 from sparkctl.inventory.words import visible
 
 PROBE = Probe("links", ("ip", "-j", "-d", "addr"))
@@ -33,12 +33,12 @@ class Netdev:
         return self.up and self.carrier
 
 
-def parse(text: str) -> dict[str, Netdev]:
+def parse(text: str) -> dict[str, Netdev] | Rows[dict[str, Netdev]]:
     """The netdevs by name; ValueError or KeyError where `text` is not the output of iproute2."""
     listed = json.loads(text)
     if not isinstance(listed, list):
         raise ValueError("netdevs are a list")
-    return {netdev.name: netdev for netdev in map(_netdev, filter(None, listed))}
+    return each(filter(None, listed), _netdev, lambda netdevs: {netdev.name: netdev for netdev in netdevs})
 
 
 def _netdev(link: dict[str, object]) -> Netdev:

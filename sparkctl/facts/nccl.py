@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sparkctl.facts.base import Probe
+from sparkctl.facts.base import MOST_UNREAD, Probe, Rows
 from sparkctl.inventory.words import visible
 
 SOURCES = ("facts/host.sh", "facts/nccl.py")
@@ -44,8 +44,8 @@ def probe(*, image: str | None = None, venv: str | None = None, naming: tuple[st
     return Probe("nccl", ("nccl_library", *where), SOURCES, "early")
 
 
-def parse(text: str) -> Nccl:
-    """The JSON of facts/nccl.py; ValueError with the reason where it could not be found out."""
+def parse(text: str) -> Nccl | Rows[Nccl]:
+    """The JSON of facts/nccl.py; ValueError with the reason where it could not be found out. A row: a conf file."""
     said = json.loads(text)
     if "why" in said:
         raise ValueError(visible(str(said["why"])[:300]))
@@ -53,4 +53,6 @@ def parse(text: str) -> Nccl:
     if not re.fullmatch(r"\d{1,3}\.\d{1,4}\.\d{1,4}", version, re.ASCII) or not re.fullmatch(r"[0-9a-f]{64}", digest):
         raise ValueError("no version or no digest")
     settings = tuple(NcclSetting(*(visible(str(part)[:300]) for part in row)) for row in said.get("settings", ())[:200])
-    return Nccl(visible(path[:1000]), version, digest, settings)
+    found = Nccl(visible(path[:1000]), version, digest, settings)
+    unread = tuple(visible(str(why)[:300]) for why in said.get("unread", ())[:MOST_UNREAD])
+    return Rows(found, unread) if unread else found

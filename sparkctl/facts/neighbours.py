@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sparkctl.facts.base import Probe, word
+from sparkctl.facts.base import Probe, Rows, each, word
 
 SECONDS = 5.0
 """How long to call where a peer stays silent: a busy node begins seconds after another. Who is heard ends at once."""
@@ -39,26 +39,30 @@ def probe(token: str, node: str, ears: Mapping[str, Iterable[str]], seconds: flo
     return Probe("hellos", ("call_hello", token, node, str(seconds), *words), sources, "early")
 
 
-def parse(text: str) -> tuple[Hello, ...]:
-    """One JSON object per line; ValueError with the reason where a netdev could not be listened on."""
-    said = [json.loads(line) for line in text.splitlines()]
-    reasons = [str(entry["why"]) for entry in said if "why" in entry]
-    if reasons:
-        raise ValueError("; ".join(reasons[:4]))
-    return tuple(Hello(**{key: word(value) for key, value in entry.items()}) for entry in said)
+def parse(text: str) -> tuple[Hello, ...] | Rows[tuple[Hello, ...]]:
+    """One JSON object per line; a row with the reason where a netdev could not be listened on."""
+    return each(text.splitlines(), _hello, tuple)
 
 
-def parse_lldp(text: str) -> tuple[Lldp, ...]:
+def _hello(line: str) -> Hello:
+    said = json.loads(line)
+    if "why" in said:
+        raise ValueError(said["why"])
+    return Hello(**{key: word(value) for key, value in said.items()})
+
+
+def parse_lldp(text: str) -> tuple[Lldp, ...] | Rows[tuple[Lldp, ...]]:
     """`lldpctl -f json`: what is one and what are many differ in shape at every level."""
     found = json.loads(text)["lldp"].get("interface", {})
-    return tuple(_neighbour(netdev, said) for entry in _many(found) for netdev, said in entry.items())
+    return each((pair for entry in _many(found) for pair in entry.items()), _neighbour, tuple)
 
 
 def _many(found: Any) -> Iterator[dict[str, Any]]:
     yield from found if isinstance(found, list) else [found]
 
 
-def _neighbour(netdev: str, said: dict[str, Any]) -> Lldp:
+def _neighbour(pair: tuple[str, dict[str, Any]]) -> Lldp:
+    netdev, said = pair
     chassis, port = said["chassis"], said["port"]
     named = next((name for name, value in chassis.items() if isinstance(value, dict) and "id" in value), None)
     id = port["id"]

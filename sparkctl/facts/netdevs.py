@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from sparkctl.facts.base import Probe, number, word
+from sparkctl.facts.base import Probe, Rows, each, number, word
 from sparkctl.inventory.words import quoted, visible
 
 SOURCE = "facts/survey.sh"
@@ -37,9 +37,9 @@ class Ethernet:
     rdma: str | None
 
 
-def parse(text: str) -> dict[str, Ethernet]:
+def parse(text: str) -> dict[str, Ethernet] | Rows[dict[str, Ethernet]]:
     """By name; ValueError where a line is not the fourteen columns of `ethernet_netdevs`."""
-    return {netdev.netdev: netdev for netdev in map(_ethernet, text.splitlines())}
+    return each(text.splitlines(), _ethernet, lambda netdevs: {netdev.netdev: netdev for netdev in netdevs})
 
 
 def _ethernet(line: str) -> Ethernet:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sparkctl.facts.base import Probe, word
+from sparkctl.facts.base import Probe, Rows, each, word
 
 _SPACE = re.compile(r"\s*")
 
@@ -28,13 +28,11 @@ def probe(pairs: Sequence[tuple[str, str]]) -> Probe:
     return Probe("ways", ("peer_ways", *(f"{own}={peer}" for own, peer in pairs)), ("facts/survey.sh",))
 
 
-def parse(text: str) -> dict[str, Way]:
+def parse(text: str) -> dict[str, Way] | Rows[dict[str, Way]]:
     """By the peer's address; a peer that the kernel has no way to is not in it. From our own address comes first."""
-    found: dict[str, Way] = {}
-    for entry in sorted(_entries(text), key=lambda entry: "from" in entry):
-        if "dev" in entry and entry.get("type", "unicast") in ("unicast", "local"):
-            found[entry["dst"]] = _way(entry)
-    return found
+    ordered = sorted(_entries(text), key=lambda entry: "from" in entry)
+    usable = (e for e in ordered if "dev" in e and e.get("type", "unicast") in ("unicast", "local"))
+    return each(usable, _way, lambda ways: {way.peer: way for way in ways})
 
 
 def _entries(text: str) -> Iterator[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from ipaddress import IPv4Address
 
-from sparkctl.facts.base import Probe, number, word
+from sparkctl.facts.base import Probe, Rows, each, number, word
 
 HEADERS = 28
 """Bytes of IPv4 and ICMP header that the MTU holds beside the payload."""
@@ -17,12 +17,12 @@ def probe(mtu: int, rails: Sequence[tuple[str, str]]) -> Probe:
     return Probe("pings", ("ping_answers", *ways), begin=("ping_rails", str(mtu - HEADERS), *ways))
 
 
-def parse(text: str) -> dict[tuple[str, str], bool]:
+def parse(text: str) -> dict[tuple[str, str], bool] | Rows[dict[tuple[str, str], bool]]:
     """Whether (netdev, peer address) answered."""
-    rows = (line.split() for line in text.splitlines() if line)
-    return {_rail(where): number(status) == 0 for where, status in rows}
+    return each(filter(None, text.splitlines()), _answer, dict)
 
 
-def _rail(where: str) -> tuple[str, str]:
+def _answer(line: str) -> tuple[tuple[str, str], bool]:
+    where, status = line.split()
     netdev, peer = where.split("=")
-    return word(netdev), str(IPv4Address(peer))
+    return (word(netdev), str(IPv4Address(peer))), number(status) == 0

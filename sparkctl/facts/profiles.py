@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from sparkctl.facts.base import Probe
+from sparkctl.facts.base import Probe, Rows, each
 from sparkctl.inventory.words import visible
 
 PROBE = Probe("profiles", ("network_profiles",), ("facts/host.sh",))
@@ -24,9 +24,9 @@ class Profile:
     method: str
 
 
-def parse(text: str) -> tuple[Profile, ...]:
+def parse(text: str) -> tuple[Profile, ...] | Rows[tuple[Profile, ...]]:
     """Ethernet profiles as `key:value` lines with an empty line between; a profile that is not active has no device."""
-    return tuple(_profile(block) for block in re.split(r"\n{2,}", text.strip("\n")) if block)
+    return each(filter(None, re.split(r"\n{2,}", text.strip("\n"))), _profile, tuple)
 
 
 def _profile(block: str) -> Profile:

@@ -6,9 +6,10 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
+from itertools import chain
 from typing import Any
 
-from sparkctl.facts.base import Probe, word
+from sparkctl.facts.base import Probe, Rows, each, word
 from sparkctl.inventory.words import visible
 
 PROBE = Probe("routes", ("ip", "-j", "-4", "route", "show", "table", "all"))
@@ -32,13 +33,17 @@ class Route:
         return f"{where}{through} dev {self.netdev}{table}"
 
 
-def parse(text: str) -> tuple[Route, ...]:
+def parse(text: str) -> tuple[Route, ...] | Rows[tuple[Route, ...]]:
     """The unicast routes; ValueError or KeyError where `text` is not the output of iproute2."""
     listed = json.loads(text)
-    return tuple(route for entry in listed if entry.get("type", "unicast") == "unicast" for route in _routes(entry))
+    return each(listed, _routes, lambda found: tuple(chain.from_iterable(found)))
 
 
-def _routes(entry: dict[str, Any]) -> Iterator[Route]:
+def _routes(entry: dict[str, Any]) -> tuple[Route, ...]:
+    return tuple(_hops(entry)) if entry.get("type", "unicast") == "unicast" else ()
+
+
+def _hops(entry: dict[str, Any]) -> Iterator[Route]:
     """One per next hop; one without a netdev (an object of `ip nexthop`) cannot be judged and is left out."""
     destination = ANYWHERE if entry["dst"] == "default" else IPv4Network(word(entry["dst"]))
     hops = entry.get("nexthops", [entry])

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sparkctl.fabric.ports import NETDEVS
 from sparkctl.facts import baseline as baseline_facts
 from sparkctl.facts import files as file_facts
 from sparkctl.facts import foreign as foreign_facts
@@ -15,7 +16,7 @@ from sparkctl.facts import holders, links, pings, survey, units
 from sparkctl.facts import record as record_facts
 from sparkctl.facts import routes as route_facts
 from sparkctl.facts import system as system_facts
-from sparkctl.facts.base import Probe, answers, parsed
+from sparkctl.facts.base import Probe, answers, entry, parsed
 from sparkctl.facts.survey import NOTHING, Inquiry, Survey
 from sparkctl.inventory.names import NETPLAN_FOLDER
 from sparkctl.outcome import Absent, Fact, Known, Unknown
@@ -105,10 +106,7 @@ class NodeFacts:
 
     def netdev(self, name: str) -> Fact[links.Netdev]:
         """One netdev; Absent when the node has none of that name."""
-        if not isinstance(self.netdevs, Known):
-            return self.netdevs
-        found = self.netdevs.value.get(name)
-        return Known(found) if found else Absent(f"no netdev {name}: no cable in that port, or the port is asleep")
+        return entry(self.netdevs, name, f"no netdev {name}: no cable in that port, or the port is asleep")
 
     def file(self, path: str) -> Fact[file_facts.FileState]:
         """One file that was asked about, or any below a netplan folder."""
@@ -122,7 +120,8 @@ class NodeFacts:
     def unknowns(self) -> Iterable[tuple[str, str]]:
         """(subject, reason) of whatever a plan rests on and could not be read: then none can be made."""
         rests: dict[str, Fact[Any]] = {rest.said: rest.fact(self) for rest in RESTS}
-        rests |= {"netdevs": self.netdevs, **self.files}
+        ours = (fact for name in NETDEVS if isinstance(fact := self.netdev(name), Unknown))
+        rests |= {"netdevs": next(ours, self.netdevs), **self.files}
         return ((name, fact.reason) for name, fact in rests.items() if isinstance(fact, Unknown))
 
     def fingerprint(self, netdevs: Iterable[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from sparkctl.facts.base import Probe, number
+from sparkctl.facts.base import Probe, Rows, each, number
 
 PROBE = Probe("system", ("system_state",))
 RDMA_PROBE = Probe("rdma", ("rdma_devices",))
@@ -58,7 +58,11 @@ def parse_tools(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-def parse_rdma(text: str) -> dict[str, RdmaDevice]:
+def parse_rdma(text: str) -> dict[str, RdmaDevice] | Rows[dict[str, RdmaDevice]]:
     """One `name|state|link layer` per line."""
-    rows = (line.split("|") for line in text.splitlines() if line)
-    return {name: RdmaDevice(state, layer) for name, state, layer in rows}
+    return each(filter(None, text.splitlines()), _rdma, dict)
+
+
+def _rdma(line: str) -> tuple[str, RdmaDevice]:
+    name, state, layer = line.split("|")
+    return name, RdmaDevice(state, layer)

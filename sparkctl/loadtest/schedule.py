@@ -10,6 +10,7 @@ from typing import TypeAlias
 from sparkctl.fabric.graph import both_ways
 from sparkctl.fabric.model import Attachment, Fabric
 from sparkctl.facts import gids
+from sparkctl.facts.base import entry
 from sparkctl.facts.snapshot import NodeFacts
 from sparkctl.facts.survey import NOTHING
 from sparkctl.inventory.model import LinkEnd
@@ -155,9 +156,10 @@ def _at_end(end: Attachment, facts: NodeFacts) -> str:
         return f"no netdev at {where}"
     if isinstance(netdev, Known) and not netdev.value.lit:
         return f"no carrier at {where}"
-    if isinstance(rdma, Known) and end.half.rdma not in rdma.value:
+    if isinstance(entry(rdma, end.half.rdma, ""), Absent) and isinstance(rdma, Known):
         return f"no RDMA device at {where}"
-    if isinstance(facts.survey.gids, Known) and gid_index(end, facts) is None:
+    table = facts.survey.gids
+    if isinstance(table, Known) and not table.unread and gid_index(end, facts) is None:
         return f"no RoCE v2 GID of {end.address.ip} at {where}"
     missing = facts.survey != NOTHING and isinstance(facts.survey.perftest, Absent)
     return f"perftest is not installed on {end.node}" if missing else ""

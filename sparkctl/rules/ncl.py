@@ -80,11 +80,13 @@ def devices_are_the_cabled_ones(cluster: Cluster, fabric: Fabric) -> Iterator[Hi
     setting = effective(cluster, "NCCL_IB_HCA")
     if not setting.value or cluster.fabric.transport != "roce":
         return
-    unknown = [] if "^" in setting.value else unpicked(setting.value, [half.rdma for half in HALVES])
+    unknown = unpicked(setting.value, [half.rdma for half in HALVES])
     if unknown:
         guess = nearest(unknown[0], [half.rdma for half in HALVES])
         remedy = f"did you mean `{guess}`?" if guess else "remove it: sparkctl names the cabled devices of each node"
-        yield Hit(setting.path, f"NCCL_IB_HCA names {quoted(unknown[0])}, which is not a device of a Spark", remedy)
+        excluded = "^" in setting.value
+        said = f"NCCL_IB_HCA {'excludes' if excluded else 'names'} {quoted(unknown[0])}, which is not a device of a Spark"
+        yield Hit(setting.path, said, remedy, "warning" if excluded else None)
         return
     for node in cluster.nodes:
         cabled = [attachment.half.rdma for attachment in fabric.of(node.name)]

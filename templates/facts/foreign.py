@@ -311,7 +311,9 @@ def says(stanza):
     words += ["routes to " + " ".join(map(shown, found))] if (found := routes(value)) else []
     keys = ("mtu", "gateway4", "gateway6", "macaddress", "set-name", "renderer", "activation-mode", "link")
     words += ["%s %s" % (key, shown(scalar(value, key))) for key in keys if scalar(value, key)]
-    return ", ".join(words)
+    told = {"match", "dhcp4", "dhcp6", "addresses", "routes", *(key for key in keys if scalar(value, key))}
+    others = sorted({shown(key) for key, _, _ in pairs(value)} - told)
+    return ", ".join(words + (["and " + " ".join(others)] if others else []))
 
 
 def routes(value):

@@ -216,14 +216,19 @@ def read(path):
 
 
 def settings(layers, variables, image):
-    """What sets NCCL's and its kin's variables besides the engine's own files: [where, name, value], the first wins."""
-    said = [["the image", *pair] for pair in sorted(image.items())]
+    """What sets NCCL's and its kin's variables besides the engine's own files: [where, name, value], the first wins.
+
+    And why each file that could not be read could not.
+    """
+    said, unread = [["the image", *pair] for pair in sorted(image.items())], []
     own = variables.get("NCCL_CONF_FILE") or variables.get("HOME", "/root") + "/.nccl.conf"
     for path in (own, "/etc/nccl.conf"):
-        found = layers.resolved(path.lstrip("/"))
-        for line in conf_lines(found[0]) if found else ():
-            said.append([path, *line.partition("=")[::2]])
-    return [[where, name, value[:LONGEST]] for where, name, value in said if SETTING.match(name)][:MOST]
+        try:
+            found = layers.resolved(path.lstrip("/"))
+            said += [[path, *line.partition("=")[::2]] for line in (conf_lines(found[0]) if found else ())]
+        except (Unknowable, OSError) as error:
+            unread.append("%s: %s" % (path, error))
+    return [[where, name, value[:LONGEST]] for where, name, value in said if SETTING.match(name)][:MOST], unread
 
 
 def conf_lines(path):
@@ -246,7 +251,7 @@ def main(kind, where, *words):
     found = described(layers, [*first, *usual]) or described(layers, layers.anywhere(below))
     if not found:
         sys.exit(ABSENT)
-    found["settings"] = settings(layers, variables, image)
+    found["settings"], found["unread"] = settings(layers, variables, image)
     print(json.dumps(found))
 
 

@@ -67,8 +67,8 @@ def test_a_limit_has_a_unit_a_source_and_a_check(name: str) -> None:
 @every_check
 @pytest.mark.parametrize("state", ["pass", "fail", "unknown"])
 def test_there_is_a_case_of_each_state(id: str, state: str) -> None:
-    if (id, state) in (("engine-canary", "unknown"), ("node-off", "unknown")):
-        return  # no token, and no answer, is a failure, whatever kept it away
+    if (id, state) in (("engine-canary", "unknown"), ("node-off", "unknown"), ("node-answer", "fail")):
+        return  # no token, and no answer, is a failure, whatever kept it away; a row that cannot be read proves none
     wanted = {"fail", "warn"} if state == "fail" else {state}
     assert states(id) & wanted, f"no case of {id} shows {state}"
 

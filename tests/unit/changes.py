@@ -5,6 +5,7 @@ is every one of them. The first step is a node, or a field of the view. Facts ar
   {path: P, to: VALUE}        the value, read as the type that stands there (a new key makes a new entry)
   {path: P, add: VALUE}       one more in a tuple
   {path: P, remove: true}     the key or position is gone
+  {path: P, unread: ROW}      one row of what is known could not be read
   {path: P, absent: REASON}   {path: P, unknown: REASON}    the fact is not known
 """
 
@@ -39,7 +40,7 @@ def _at(here: Any, kind: Any, path: str, change: Change) -> Any:
     if not path:
         return _end(here, kind, change)
     if isinstance(here, Known):
-        return Known(_at(here.value, _inside(kind), path, change))
+        return replace(here, value=_at(here.value, _inside(kind), path, change))
     if isinstance(here, Mapping):
         return _in_mapping(here, kind, path, change)
     if isinstance(here, tuple):
@@ -50,6 +51,8 @@ def _at(here: Any, kind: Any, path: str, change: Change) -> Any:
 def _end(here: Any, kind: Any, change: Change) -> Any:
     if "absent" in change:
         return Absent(str(change["absent"]))
+    if "unread" in change:
+        return replace(here, unread=(*here.unread, str(change["unread"])))
     if "unknown" in change:
         return Unknown(str(change["unknown"]))
     if "remove" in change:

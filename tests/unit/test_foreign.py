@@ -141,7 +141,7 @@ def test_a_profile_of_networkmanager_with_a_name(machine: Machine) -> None:
     machine.write("/etc/netplan/90-NM-14f.yaml", NM % "{name: enp1s0f1np1}")
     found = machine.only()
     assert (found.who, found.movable, found.after) == ("NetworkManager", True, "absent")
-    assert (found.stanzas[0].how, found.stanzas[0].says) == ("matches name enp1s0f1np1", "dhcp4, renderer NetworkManager")
+    assert (found.stanzas[0].how, found.stanzas[0].says) == ("matches name enp1s0f1np1", "dhcp4, renderer NetworkManager, and networkmanager")
 
 
 def test_a_profile_for_everything_says_how_to_bind_it(machine: Machine) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from sparkctl.commands.base import functions
 from sparkctl.facts import nccl
+from sparkctl.facts.base import Rows
 from sparkctl.facts.nccl import Nccl
 
 WHEEL = "usr/local/lib/python3.12/dist-packages/nvidia/nccl/lib/libnccl.so.2"
@@ -306,6 +307,15 @@ def test_what_an_image_and_its_conf_files_set(tmp_path: Path) -> None:
         *(("/conf/mine", "NCCL_DEBUG"), ("/conf/mine", "NCCL_X"), ("/etc/nccl.conf", "NCCL_ALGO")),
     ]
     assert given[2].value.isprintable() and len(given[3].value) == 300
+
+
+def test_a_conf_file_that_cannot_be_read_costs_what_it_says(tmp_path: Path) -> None:
+    image = Image(tmp_path)
+    library(image.layers[0], WHEEL)
+    image.about["Config"] = {"Env": ["NCCL_ALGO=Ring"]}
+    found = nccl.parse(image.search("NCCL_CONF_FILE=/conf/mem", "/conf=/proc/self")[1])
+    assert isinstance(found, Rows) and found.value.version and found.value.settings == (("the image", "NCCL_ALGO", "Ring"),)
+    assert [why.split(":")[0] for why in found.unread] == ["/conf/mem"]
 
 
 def test_the_conf_file_of_whoever_runs_a_venv(tmp_path: Path) -> None:

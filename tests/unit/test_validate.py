@@ -96,7 +96,7 @@ def test_github(tmp_path: Path) -> None:
     assert result.exit_code == 0
     line = 1 + WARNED[: WARNED.index("mtu: 1500")].count("\n")
     assert result.stdout.startswith(f"::warning file={path},line={line},col=3,title=MTU002::mtu 1500 instead of 9000")
-    assert "10 %25 of" in result.stdout
+    assert "21 %25 at" in result.stdout
 
 
 def test_github_annotations_cannot_be_forged() -> None:
