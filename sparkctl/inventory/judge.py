@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -25,7 +25,9 @@ from sparkctl.inventory.raw import (
     RawRuntime,
     RawSsh,
     RawSwitch,
+    layout,
 )
+from sparkctl.inventory.strangers import stranger
 from sparkctl.inventory.words import counted, described, listed, nearest, quoted
 from sparkctl.outcome import Finding
 
@@ -60,13 +62,31 @@ _EXPECTED = {
 
 def judge(parsed: Parsed, kinds: tuple[str, ...]) -> tuple[RawInventory | None, tuple[Finding, ...]]:
     """The raw inventory, or None and why; one finding per place, those of the parser first. `kinds`: of engines."""
+    strange = None if parsed.findings else stranger(parsed.document)
+    if strange is not None:
+        return None, (parsed.source.finding("INV001", "error", (), *strange),)
     try:
         return RawInventory.model_validate(parsed.document, context=kinds), parsed.findings
     except ValidationError as error:
         details = error.errors(include_url=False)[:FINDINGS]
-    seen = {finding.where for finding in parsed.findings}
-    found = [_finding(detail, parsed) for detail in details]
-    return None, (*parsed.findings, *(finding for finding in found if finding.where not in seen))
+    seen = {f.where for f in parsed.findings if f.id != "INV004" or f.where not in _worded(details, parsed)}
+    found = [_finding(detail, parsed) for detail in _once(details, parsed)]
+    kept = [finding for finding in parsed.findings if finding.where in seen]
+    return None, (*kept, *(finding for finding in found if finding.where not in seen))
+
+
+def _worded(details: Sequence[ErrorDetails], parsed: Parsed) -> set[str]:
+    """Places where one of some words belongs: which, is more than that YAML reads yes and no in two ways."""
+    kinds = ("literal_error", "bool_type")
+    return {where(_walk(detail, parsed.document)[0]) for detail in details if detail["type"] in kinds}
+
+
+def _once(details: Sequence[ErrorDetails], parsed: Parsed) -> Iterator[ErrorDetails]:
+    """Without the missing keys that an unknown key of their section was meant to be."""
+    places = {id(detail): _walk(detail, parsed.document)[0] for detail in details}
+    unknown = [places[id(detail)] for detail in details if detail["type"] == "extra_forbidden"]
+    meant = {(*path[:-1], nearest(str(path[-1]), _keys(path[:-1]))) for path in unknown}
+    yield from (d for d in details if d["type"] != "missing" or places[id(d)] not in meant)
 
 
 def _finding(detail: ErrorDetails, parsed: Parsed) -> Finding:
@@ -130,26 +150,46 @@ def _plain_words(detail: ErrorDetails, path: Path, value: object) -> tuple[str, 
     code, context = detail["type"], detail.get("ctx", {})
     if code == "missing":
         return f"`{path[-1]}` is missing", f"add `{path[-1]}:`{_hint(path)}"
+    key, meant = _name(path), _meant(code, path, value)
     if code in _EXPECTED:
         expected = _EXPECTED[code]
-        remedy = (
-            "put it in quotes"
-            if expected == "text" and isinstance(value, (int, float))
-            else f"write {expected}{_hint(path)}"
-        )
-        return f"expected {expected}, got {described(value)}", remedy
+        quotes = expected == "text" and isinstance(value, (int, float))
+        remedy = meant or ("put it in quotes" if quotes else f"write {expected}{_hint(path)}")
+        return f"{key}: expected {expected}, got {described(value)}", remedy
     if code == "literal_error":
-        return _choice(str(context["expected"]), value)
+        return _choice(key, str(context["expected"]), value)
     if code == "value_error":
-        return str(context["error"]), f"got {described(value)}{_hint(path)}"
-    return _limit(code, context, value), f"write another value{_hint(path)}"
+        got = "" if isinstance(value, (dict, list)) else f", got {described(value)}"
+        return f"{key}: {context['error']}{got}", meant or f"write another value{_hint(path)}"
+    return f"{key}: {_limit(code, context, value)}", meant or f"write another value{_hint(path)}"
 
 
-def _choice(expected: str, value: object) -> tuple[str, str]:
+def _name(path: Path) -> str:
+    """The key as people search it: with its section, where it has one."""
+    return f"`{where(path[-2:] if len(path) > 1 and isinstance(path[-2], str) else path)}`"
+
+
+def _meant(code: str, path: Path, value: object) -> str:
+    """What to write where the value tells what was meant; else nothing."""
+    text = str(value).strip()
+    percent = re.fullmatch(r"([0-9]{1,2}(?:\.[0-9]+)?|100) ?%?", text)
+    if path[-1:] == ("parallel",) and code in ("value_error", "string_type"):
+        spelt = f"TP{text}" if text.isdecimal() else re.sub(r"[^A-Z0-9]", "", text.upper())
+        return f"write `{spelt}`" if layout(spelt) else ""
+    if percent and code in ("less_than_equal", "float_type") and path[-1:] == ("gpu_memory_utilization",):
+        return f"it is a fraction: write {float(percent[1]) / 100:.2f}"
+    if code in ("int_type", "float_type") and isinstance(value, str):
+        found = re.fullmatch(r"([0-9]{1,9})([kK]?)", text)
+        return f"write {int(found[1]) * (1024 if found[2] else 1)}, without quotes" if found else ""
+    switched = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(text.lower())
+    return f"write {switched}" if code == "bool_type" and switched else ""
+
+
+def _choice(key: str, expected: str, value: object) -> tuple[str, str]:
     names = [name.strip(" '") for name in expected.replace(" or ", ",").split(",")]
     guess = nearest(value, names) if isinstance(value, str) else None
     remedy = f"did you mean `{guess}`?" if guess else f"write {listed((f'`{name}`' for name in names), last='or')}"
-    return f"expected {listed(names, last='or')}, got {described(value)}", remedy
+    return f"{key}: expected {listed(names, last='or')}, got {described(value)}", remedy
 
 
 def _limit(code: str, context: Mapping[str, Any], value: object) -> str:

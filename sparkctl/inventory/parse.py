@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sparkctl.inventory.compose import DEPTH, Leaf, Mark, Reference, Sequence, Table, Tree, Unreadable, compose
 from sparkctl.inventory.model import Path, Source, where
 from sparkctl.inventory.scalars import doubt, scalar
+from sparkctl.inventory.strangers import START, stranger
 from sparkctl.inventory.words import quoted
 from sparkctl.outcome import Finding, Location
 
@@ -67,11 +68,9 @@ def _place(before: str) -> Mark:
 
 def _mapping(walk: _Walk, tree: Tree | None) -> dict[str, object]:
     if tree is None or (isinstance(tree, Leaf) and tree.plain and scalar(tree.text) is None):
-        raise Unreadable((1, 1), "the file is empty", "start with `apiVersion: sparkctl/v1`; see inventories/dual.yaml")
+        raise Unreadable((1, 1), "the file is empty", START)
     if not isinstance(tree, Table):
-        raise Unreadable(
-            tree.mark, "not a YAML mapping", "start with `apiVersion: sparkctl/v1`; see inventories/dual.yaml"
-        )
+        raise Unreadable(tree.mark, *(stranger(walk.value(tree, ())) or ("not a YAML mapping", START)))
     return walk.table(tree, ())
 
 

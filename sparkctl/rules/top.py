@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from sparkctl.fabric.graph import Shape, both_ways, cable_kinds, components, shape, switch_groups
-from sparkctl.fabric.ports import PORTS
+from sparkctl.fabric.ports import HALVES, PORTS
 from sparkctl.inventory.model import Cluster, LinkEnd, Path
 from sparkctl.inventory.words import listed, nearest, quoted
 from sparkctl.rule import Hit, cable_ends, end_path, rule
@@ -34,6 +34,8 @@ def _switch_names(cluster: Cluster) -> set[str]:
 def cable_ends_exist(cluster: Cluster) -> Iterator[Hit]:
     """Every end is a known thing, and on a node a port that a Spark has."""
     nodes, switches = _node_names(cluster), _switch_names(cluster)
+    if len(nodes) < len(cluster.nodes):
+        return  # which node is meant is said by INV006 first
     for path, end in cable_ends(cluster):
         if end.owner not in nodes and end.owner not in switches:
             guess = nearest(end.owner, nodes | switches)
@@ -43,7 +45,15 @@ def cable_ends_exist(cluster: Cluster) -> Iterator[Hit]:
             yield Hit(path, f"{quoted(end.owner)} is neither a node nor a switch of this inventory", remedy)
         elif end.owner in nodes and end.port not in PORTS:
             said = f"node `{end.owner}` has no port {quoted(end.port)}; a Spark has p0 (next to the RJ45 jack) and p1"
-            yield Hit(path, said, f"write `{end.owner}:p0` or `{end.owner}:p1`")
+            meant = _meant(end.port)
+            yield Hit(path, said, f"write {listed((f'`{end.owner}:{port}`' for port in meant), 'or')}")
+
+
+def _meant(port: str) -> Sequence[str]:
+    """The port by the name of a netdev, a number or in capitals; else all."""
+    known = {half.netdev: half.port for half in HALVES} | {half.rdma: half.port for half in HALVES}
+    known |= {spelt: name for name in PORTS for spelt in (name.upper(), name[1:], f"port{name[1:]}")}
+    return (known[port],) if port in known else PORTS
 
 
 @rule(

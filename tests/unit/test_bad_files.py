@@ -61,7 +61,7 @@ BAD: dict[str, tuple[bytes, str, str, str]] = {
     "list-key": (b"[a, b]: x\n", "INV004", "1:1", "key"),
     "list-key-block": (b"? - a\n  - b\n: x\n", "INV004", "1:3", "key"),
     "wrong-type": (b"nodes: spark-1\n", "INV004", "1:1", "expected a list, got the text 'spark-1'"),
-    "yes": (b"kind: yes\n", "INV004", "1:7", "boolean"),
+    "yes": (b"fabric: {mtu: yes}\n", "INV004", "1:15", "boolean"),
     "octal": (b"fabric: {mtu: 0o10}\n", "INV004", "1:15", "number"),
     "underscores": (b"fabric: {mtu: 9_000}\n", "INV004", "1:15", "9_000"),
     "sexagesimal": (b"fabric: {mtu: 2:30}\n", "INV004", "1:15", "base of 60"),
@@ -152,7 +152,6 @@ def test_everything_of_a_layer_is_collected(tmp_path: Path) -> None:
     assert found == {
         ("INV005", "kind"),
         ("INV003", "metadata.nmae"),
-        ("INV004", "metadata.name"),
         ("INV004", "nodes"),
         ("INV004", "links"),
         ("INV004", "fabric.topology"),
