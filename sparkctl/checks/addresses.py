@@ -15,7 +15,7 @@ from sparkctl.outcome import Absent, Cause, Known, Unknown, Verdict
 
 ADDRESS, SUBNET = "rail-address", "rail-subnet"
 LINK_LOCAL = IPv4Network("169.254.0.0/16")
-UP = "sparkctl cluster plan shows the difference; sparkctl cluster up corrects it"
+UP = "`sparkctl cluster plan` shows the difference; `sparkctl cluster up` corrects it"
 
 
 def interface(text: str) -> IPv4Interface | None:
@@ -114,8 +114,8 @@ def _parted(here: Attachment, others: Mapping[str, str], source: str) -> str:
     """A fabric netdev loses the address; any other keeps its own, and the fabric goes elsewhere."""
     kept = [netdev for netdev in others if netdev not in NETDEVS]
     if kept:
-        return f"choose {source} that {', '.join(kept)} of {here.node} is not in, then sparkctl cluster up"
-    return f"on {here.node}: {_away(others.items())}then sparkctl cluster up sets the planned addresses"
+        return f"choose {source} that {', '.join(kept)} of {here.node} is not in, then `sparkctl cluster up`"
+    return f"on {here.node}: {_away(others.items())}then `sparkctl cluster up` sets the planned addresses"
 
 
 def _sharing(here: Attachment, netdevs: Mapping[str, Netdev]) -> dict[str, str]:

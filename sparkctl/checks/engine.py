@@ -28,7 +28,7 @@ def files(view: View) -> Iterator[Verdict]:
         wrong = [path for path in odd if path not in edited]
         verdict = "warn" if edited and not wrong else state(not wrong)
         said = [f"{', '.join(wrong)} differ"] * bool(wrong) + [f"{', '.join(edited)} edited on the node"] * bool(edited)
-        remedy = "sparkctl cluster diff shows the difference" if odd else ""
+        remedy = "`sparkctl cluster diff` shows the difference" if odd else ""
         measured = "; ".join(said) or f"{len(wanted)} as rendered"
         yield Verdict("files", verdict, node, "managed files", measured, "as rendered", remedy)
 
@@ -97,5 +97,5 @@ def canary(view: View) -> Iterator[Verdict]:
     elif view.silent:
         yield see("engine-canary", where, "no token", Cause(NODE_OFF, next(iter(view.silent))))
     else:
-        remedy = "sparkctl cluster status says which rank is down; journalctl -u sparkctl-engine says why"
+        remedy = "`journalctl -u sparkctl-engine` on the node whose rank is down says why"
         yield Verdict("engine-canary", "fail", where, fact.reason, "no token", "a token", remedy, nodes=about)

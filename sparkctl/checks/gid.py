@@ -73,7 +73,7 @@ def _cause(view: View, here: Attachment, right: bool, stray: list[Gid]) -> Cause
 
 def _absent(here: Attachment, table: tuple[Gid, ...], planned: list[Gid]) -> str:
     if planned:
-        return f"the address is on {planned[0].netdev}: sparkctl cluster up puts each address on its netdev"
+        return f"the address is on {planned[0].netdev}: `sparkctl cluster up` puts each address on its netdev"
     if any(g.address == here.address.ip for g in table):
         return f"it has RoCE v1 only: update DGX OS and the firmware of {here.node} (fwupdmgr update), then reboot"
-    return f"on {here.node}: ip link set {here.netdev} down, then up, makes the table anew; then sparkctl cluster up"
+    return f"on {here.node}: ip link set {here.netdev} down, then up, makes the table anew; then `sparkctl cluster up`"

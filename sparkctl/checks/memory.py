@@ -56,7 +56,7 @@ def _beside(view: View, node: str, it: Memory, measured: str) -> Verdict:
     free, limits = it.available / KIB_PER_GIB, view.thresholds
     odd: State = "fail" if free < limits.memory_last else "warn"
     right = free >= limits.memory_floor
-    remedy = "" if right else f"{_who(node)}; or lower gpu_memory_utilization, then sparkctl cluster up"
+    remedy = "" if right else f"{_who(node)}; or lower gpu_memory_utilization, then `sparkctl cluster up`"
     expected = f"at least {limits.memory_floor:g} GiB available, fails below {limits.memory_last:g}"
     return Verdict(ID, "pass" if right else odd, node, "memory", measured, expected, remedy)
 

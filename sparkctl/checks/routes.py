@@ -89,7 +89,7 @@ def _way(view: View, here: Attachment, peer: Attachment, way: Way | None) -> Ver
     if cause:
         return see(PATH, where, measured, cause, (end(here),))
     if way is None:
-        remedy = f"on {here.node}: ip route get {ip}; sparkctl cluster up puts the address back that makes the route"
+        remedy = f"on {here.node}: ip route get {ip}; `sparkctl cluster up` puts the address back that makes the route"
     else:
         remedy = f"on {here.node}: ip route get {ip} and ip rule show who sends it there; remove that route"
     return Verdict(PATH, "fail", where, f"packets to {ip}", measured, here.netdev, remedy, (end(here),))

@@ -49,11 +49,11 @@ def plan(
 
     Examples:
 
-      sparkctl cluster plan inventories/dual.yaml
+      sparkctl cluster plan
 
-      sparkctl cluster plan inventories/dual.yaml -o plan.json     review it, then: cluster up --plan plan.json
+      sparkctl cluster plan -o plan.json  # review it, then: cluster up --plan plan.json
 
-      sparkctl cluster plan inventories/dual.yaml --exit-code      10 when there are changes, for CI
+      sparkctl cluster plan --exit-code  # 10 when there are changes, for CI
     """
     from sparkctl.cli.opening import run
     from sparkctl.execute.plan_verbs import plan_up
@@ -89,13 +89,13 @@ def up(
 
     Examples:
 
-      sparkctl cluster up inventories/dual.yaml
+      sparkctl cluster up
 
-      sparkctl cluster up inventories/dual.yaml --dry-run           the plan, nothing else
+      sparkctl cluster up --dry-run  # the plan, nothing else
 
-      sparkctl cluster up inventories/dual.yaml --lab --yes         rehearse on emulated nodes
+      sparkctl cluster up --lab --yes  # rehearse on emulated nodes
 
-      sparkctl cluster up inventories/dual.yaml --only network      the fabric without the engine
+      sparkctl cluster up --only network  # the fabric without the engine
     """
     from sparkctl.cli.opening import run
 
@@ -133,33 +133,34 @@ def down(
 
     Examples:
 
-      sparkctl cluster down inventories/dual.yaml
+      sparkctl cluster down
 
-      sparkctl cluster down inventories/dual.yaml --dry-run
+      sparkctl cluster down --dry-run
 
-      sparkctl cluster down inventories/dual.yaml --accept-loss spark-2:/etc/netplan/95-sparkctl.yaml
+      sparkctl cluster down --accept-loss spark-2:/etc/netplan/95-sparkctl.yaml
     """
     from sparkctl.cli.opening import run
     from sparkctl.execute.apply import apply
     from sparkctl.execute.plan_verbs import plan_down
 
     async def work(site: Site) -> None:
-        again = (str(desk.inventory), *(("--lab",) if desk.lab else ()))
         given_up = accepted(accept_loss, (node.name for node in site.cluster.nodes))
         made = await plan_down(site, chosen(playbook, None, "down"), wished(force=force_path), given_up)
         show_plan(made, desk, diff)
         show_silent(made.silent, desk)
         if dry_run:
-            left_for_later(made.silent, made.left, inventory=again)
+            left_for_later(made.silent, made.left)
             return
         lost: tuple[str, ...] = ()
         if not made.plan.empty:
             agreed(f"put {', '.join(made.plan.changed_nodes)} back?", yes, desk)
             lost = (await apply(site, made)).lost
-        left_for_later(made.silent, made.left, lost, again)
+        left_for_later(made.silent, made.left, lost)
         if not made.plan.empty:
             but = " (but for what is noted above)" if made.plan.notes else ""
             say(desk.people, ("every node is as it was before sparkctl came", "green"), but)
+        if desk.lab:
+            say(desk.people, "end the lab:", " `sparkctl lab down`")
 
     run("down", desk, work)
 
@@ -171,9 +172,9 @@ def status(desk: Desk) -> None:
 
     Examples:
 
-      sparkctl cluster status inventories/dual.yaml
+      sparkctl cluster status
 
-      sparkctl cluster status inventories/dual.yaml --json
+      sparkctl cluster status --json
     """
     from sparkctl.cli.opening import run
     from sparkctl.execute.verify import status

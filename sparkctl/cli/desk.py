@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from sparkctl.cli import terminal
 from sparkctl.cli.options import Lab, Quiet, Verbose
-from sparkctl.cli.terminal import InventoryPath, Json, NoColor
+from sparkctl.cli.terminal import Json, NoColor
+from sparkctl.cli.typed import InventoryPath
+from sparkctl.report.hints import typed
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -64,15 +66,17 @@ def at_a_desk(verb: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(verb)
     def called(**given: Any) -> None:
         common = {f.name: given.pop(f.name) for f in fields(Desk) if f.name in _OPTIONS or f.name == "inventory"}
+        if common["lab"]:
+            typed.set(replace(typed.get(), lab=True))
         verb(Desk(**common), **given)
 
-    typed = [p.replace(annotation=hints[p.name], kind=p.KEYWORD_ONLY) for p in own]
+    with_types = [p.replace(annotation=hints[p.name], kind=p.KEYWORD_ONLY) for p in own]
     asked = inspect.Parameter("inventory", inspect.Parameter.KEYWORD_ONLY, annotation=InventoryPath)
     shared = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=kind)
         for name, kind in _OPTIONS.items()
     ]
-    parameters = [asked, *typed, *shared]
+    parameters = [asked, *with_types, *shared]
     vars(called)["__signature__"] = inspect.Signature(parameters)
     called.__annotations__ = {p.name: p.annotation for p in parameters}
     return called

@@ -23,9 +23,9 @@ def diff(desk: Desk) -> None:
 
     Examples:
 
-      sparkctl cluster diff inventories/dual.yaml
+      sparkctl cluster diff
 
-      sparkctl cluster diff inventories/dual.yaml --json | jq '.drift[] | [.node, .kind, .subject]'
+      sparkctl cluster diff --json | jq '.drift[] | [.node, .kind, .subject]'
     """
     from sparkctl.cli.opening import run
     from sparkctl.execute.plan_verbs import drifted

@@ -15,6 +15,7 @@ import typer
 
 from sparkctl.cli.options import Quiet, Verbose, asked
 from sparkctl.cli.terminal import Json, NoColor, console, reported
+from sparkctl.commands.shell import hint
 from sparkctl.errors import UsageError
 from sparkctl.inventory.words import counted, quoted
 from sparkctl.report.door import emit, say
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from sparkctl.discovery.inventory_text import Access, Draft
     from sparkctl.inventory.model import Cluster
     from sparkctl.ssh.login import Login
-    from sparkctl.ssh.passwords import Secrets
 
 Targets = Annotated[
     list[str] | None,
@@ -76,9 +76,9 @@ def discover(
 
       sparkctl inventory discover nvidia@192.0.2.11 nvidia@192.0.2.12 -o sparks.yaml
 
-      sparkctl inventory discover --topology ring spark-a spark-b spark-c spark-d      which plugs to move for a ring
+      sparkctl inventory discover --topology ring spark-a spark-b spark-c spark-d  # which plugs to move for a ring
 
-      sparkctl inventory discover --lab inventories/dual.yaml      what emulated nodes are cabled like
+      sparkctl inventory discover --lab sparkctl.yaml  # what emulated nodes are cabled like
     """
     with reported():
         import asyncio
@@ -97,26 +97,27 @@ def discover(
                 raise UsageError(f"{output} is there already, and is not overwritten", "name another file, or --force")
         twin = _cluster(lab) if lab else None
         asked = checked(topology, len(twin.nodes if twin else targets or ())) if topology else None
-        logins, access = _lab(twin) if twin else _logins(targets or [], known_hosts, identity, ask_sudo)
+        logins, access = _lab(twin) if twin else logins_of(targets or [], known_hosts, identity, ask_sudo)
         progress = console(stderr=True, no_color=no_color)
         seen = asyncio.run(listen(logins, ConsoleObserver(progress, verbose=verbose, quiet=quiet)))
         seen = _as_written(seen, twin) if twin else seen
         heard, place = found(seen), output or Path(f"{name}.yaml")
         made = draft(name, seen, heard, access, str(place), controller_of(place), asked)
         if output is not None:
-            _write(output, made.text, force)
+            write(output, made.text, force)
         if as_json:
             emit(json.dumps(_report(name, output, seen, heard, made), indent=1))
         elif output is None:
             emit(made.text, end="")
-        _tell(made, output, no_color)
+        tell(made, output, no_color)
         if not made.settled:
             raise typer.Exit(3)
 
 
-def _logins(
+def logins_of(
     targets: Sequence[str], known_hosts: Path | None, identity: Path | None, ask_sudo: bool
 ) -> tuple[list[Login], Access]:
+    """How to reach nodes that no inventory names yet, and what the inventory is to say of it."""
     from sparkctl.cli.asking import ask
     from sparkctl.discovery.inventory_text import Access
     from sparkctl.ssh.passwords import Secrets
@@ -128,9 +129,9 @@ def _logins(
     twice = {target for target in targets if targets.count(target) > 1}
     if twice:
         raise UsageError(f"{sorted(twice)[0]} is named twice", "name every node once")
-    secrets = Secrets(ask)
-    pins, key = _absolute(known_hosts), _absolute(identity)
-    logins = [_login(target, pins, key, ask_sudo, secrets) for target in targets]
+    pins, key, asks = _absolute(known_hosts), _absolute(identity), Secrets(ask)
+    common = {"known_hosts": pins, "identity_file": key, "sudo_asks": ask_sudo, "secrets": asks}
+    logins = [replace(login_of(target), **common) for target in targets]  # type: ignore[arg-type]
     return logins, Access(pins, key, ask_sudo)
 
 
@@ -138,18 +139,18 @@ def _absolute(path: Path | None) -> str | None:
     return str(path.expanduser().absolute()) if path is not None else None
 
 
-def _login(target: str, known_hosts: str | None, identity: str | None, ask_sudo: bool, secrets: Secrets) -> Login:
+def login_of(target: str) -> Login:
+    """`[USER@]HOST[:PORT]`; UsageError where it is not one."""
     from getpass import getuser
 
     from sparkctl.ssh.login import Login
 
     said = _TARGET.fullmatch(target)
     if said is None or int(said["port"] or 22) not in range(1, 65536):
-        raise UsageError(f"{quoted(target)} is not [USER@]HOST[:PORT]", "such as nvidia@192.0.2.11")
+        raise UsageError(f"{quoted(target)} is not [USER@]HOST[:PORT]", "such as nvidia@spark-a.lan")
     unsaid = frozenset(name for name in ("user", "port") if said[name] is None)
     host, port, user = said["six"] or said["host"], int(said["port"] or 22), said["user"] or getuser()
-    login = Login(target, host, port, user, known_hosts, identity, unsaid=unsaid)
-    return replace(login, sudo_asks=ask_sudo, secrets=secrets)
+    return Login(target, host, port, user, None, None, unsaid=unsaid)
 
 
 def _cluster(inventory: Path) -> Cluster:
@@ -157,7 +158,7 @@ def _cluster(inventory: Path) -> Cluster:
 
     cluster = study(inventory).cluster
     if cluster is None:
-        raise UsageError(f"{inventory} cannot be read", "sparkctl validate tells why")
+        raise UsageError(f"{inventory} cannot be read", f"{hint('validate', str(inventory))} tells why")
     return cluster
 
 
@@ -180,7 +181,7 @@ def _as_written(seen: Sequence[Seen], cluster: Cluster) -> tuple[Seen, ...]:
     return tuple(replace(one, address=node.address, port=node.port, user=node.user) for one, node in pairs)
 
 
-def _write(path: Path, text: str, force: bool) -> None:
+def write(path: Path, text: str, force: bool) -> None:
     """As a whole or not at all; a file that came to be there meanwhile is not written over either."""
     try:
         descriptor, fresh = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -202,7 +203,8 @@ def _write(path: Path, text: str, force: bool) -> None:
         raise UsageError(f"{path} cannot be written: {error.strerror}", "name another file") from None
 
 
-def _tell(made: Draft, output: Path | None, no_color: bool) -> None:
+def tell(made: Draft, output: Path | None, no_color: bool) -> None:
+    """What a person must check, what the rules say, and what comes next."""
     from sparkctl.inventory.words import visible
     from sparkctl.report.findings import print_findings
 
@@ -212,8 +214,8 @@ def _tell(made: Draft, output: Path | None, no_color: bool) -> None:
     if made.findings:
         print_findings(made.findings, out)
     if output is not None:
-        what = "next: read it, then sparkctl validate" if made.settled else "settle the errors above, then validate it"
-        say(out, f"wrote {output}; {what}", wrap=False)
+        what = "next: read it, then" if made.settled else "settle the errors above, then"
+        say(out, f"wrote {output}; {what} {hint('validate', str(output))}", wrap=False)
 
 
 def _report(name: str, output: Path | None, seen: Sequence[Seen], heard: Found, made: Draft) -> dict[str, object]:

@@ -25,15 +25,15 @@ def explain(id: Id = None, no_color: NoColor = False) -> None:
 
     Examples:
 
-      sparkctl explain               list all rules, checks and exit codes
+      sparkctl explain  # list all rules, checks and exit codes
 
-      sparkctl explain TOP003        one rule, with a wrong and a right example
+      sparkctl explain TOP003  # one rule, with a wrong and a right example
 
-      sparkctl explain rail-mtu      one check, with its threshold and what to try
+      sparkctl explain rail-mtu  # one check, with its threshold and what to try
 
-      sparkctl explain 5             one exit code
+      sparkctl explain 5  # one exit code
 
-      sparkctl explain ff20          one fact that rules and checks rest on
+      sparkctl explain ff20  # one fact that rules and checks rest on
     """
     with reported():
         text = _everything() if id is None else _page(id)

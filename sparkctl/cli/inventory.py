@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sparkctl.cli.discover import discover
+from sparkctl.cli.init import init
 from sparkctl.cli.options import Nodes, asked
-from sparkctl.cli.terminal import InventoryPath, Json, NoColor, console, reported
+from sparkctl.cli.terminal import Json, NoColor, console, reported
+from sparkctl.cli.typed import InventoryPath
 from sparkctl.errors import InventoryError, Refused, UsageError
 from sparkctl.inventory.words import visible
 from sparkctl.report.door import emit, say
@@ -24,16 +26,11 @@ if TYPE_CHECKING:
     from sparkctl.ssh.host_keys import Standing
 
 app = typer.Typer(help="Start or find an inventory, and pin the host keys of its nodes.", no_args_is_help=True)
+app.command("init")(init)
 app.command("discover")(discover)
 
 Expect = Annotated[list[str] | None, asked("--expect", "NODE=SHA256:...", "Pin without asking, if it is this key.")]
 Replace = Annotated[list[str] | None, asked("--replace", "NODE", "Its key may have changed; shows both.")]
-Target = Annotated[Path | None, typer.Argument(metavar="[FILE]", help="Left out: print it.", show_default=False)]
-Count = Annotated[int, typer.Option("--nodes", metavar="N", help="How many nodes.")]
-Topology = Annotated[
-    str | None, typer.Option("--topology", help="direct, mesh, ring or switch.", show_default="by the number of nodes")
-]
-Name = Annotated[str, typer.Option("--name", help="Name of the cluster.")]
 WORDS = {
     "pinned": ("pinned already", "green"),
     "new": ("not pinned yet", "yellow"),
@@ -41,42 +38,6 @@ WORDS = {
     "revoked": ("REVOKED", "bold red"),
     "authority": ("vouched for by a pinned authority", "green"),
 }
-
-
-@app.command("init")
-def init(file: Target = None, nodes: Count = 2, topology: Topology = None, name: Name = "sparks") -> None:
-    """Write a commented inventory to start from; a file that is there is never overwritten."""
-    with reported():
-        from sparkctl.inventory.starter import checked, starter, usual
-
-        chosen = checked(topology or usual(nodes), nodes)
-        text = starter(name, nodes, chosen, str(file or "sparks.yaml"))
-        _judge(text, file)
-        if file is None:
-            emit(text, end="")
-            return
-        _create(file, text)
-        say(console(stderr=True), f"wrote {file}; next: fill in the addresses, then sparkctl validate {file}")
-
-
-def _judge(text: str, file: Path | None) -> None:
-    """A name may be one that no inventory can have; then nothing is written."""
-    from sparkctl.study import controller_of, study_text
-
-    shown = file or Path("sparks.yaml")
-    found = study_text(text.encode(), str(shown), controller_of(shown))
-    if found.errors:
-        raise InventoryError(found.errors)
-
-
-def _create(file: Path, text: str) -> None:
-    try:
-        with file.open("x") as fresh:
-            fresh.write(text)
-    except FileExistsError:
-        raise UsageError(f"{file} is there already, and is not overwritten", "name another file") from None
-    except OSError as error:
-        raise UsageError(f"{file} cannot be written: {error.strerror}", "name another file") from None
 
 
 @app.command("trust")
@@ -96,11 +57,11 @@ def trust(
 
     Examples:
 
-      sparkctl inventory trust dual.yaml
+      sparkctl inventory trust
 
-      sparkctl inventory trust dual.yaml --node spark-2 --replace spark-2      it was reinstalled
+      sparkctl inventory trust --node spark-2 --replace spark-2  # it was reinstalled
 
-      sparkctl inventory trust dual.yaml --expect spark-1=SHA256:... --expect spark-2=SHA256:...      automation
+      sparkctl inventory trust --expect spark-1=SHA256:... --expect spark-2=SHA256:...  # automation
     """
     with reported():
         import asyncio
@@ -108,26 +69,27 @@ def trust(
         from sparkctl.ssh.host_keys import look, pin, to_pin
 
         cluster = _cluster(inventory)
-        names = _named(cluster, node, "--node") or [known.name for known in cluster.nodes]
-        expected, replaced = _expected(cluster, expect), _named(cluster, replace, "--replace")
+        known = [one.name for one in cluster.nodes]
+        names = _named(known, node, "--node") or known
+        wanted, replaced = expected(known, expect), _named(known, replace, "--replace")
         from sparkctl.cli.opening import logins_of
 
         logins = [login for login in logins_of(cluster) if login.node in names]
         out = console(stderr=as_json, no_color=no_color)
         standings = asyncio.run(look(logins))
-        _show(standings, out)
+        show(standings, out)
         pinned: tuple[Standing, ...] = ()
         try:
-            chosen = to_pin(standings, expected, replaced)
+            chosen = to_pin(standings, wanted, replaced)
             if chosen:
-                _agreed(chosen, expected, out, as_json)
+                agreed(chosen, wanted, out, as_json)
                 pin(chosen)
                 pinned = chosen
                 say(out, f"pinned: {', '.join(standing.node for standing in chosen)}")
         finally:
             if as_json:
                 emit(json.dumps(_report(cluster, standings, pinned), indent=1))
-        _silent(standings)
+        silent(standings)
         if not chosen:
             say(out, "every host key is pinned; nothing to do")
 
@@ -141,26 +103,27 @@ def _cluster(inventory: Path) -> Cluster:
     return found.cluster
 
 
-def _named(cluster: Cluster, names: list[str] | None, option: str) -> list[str]:
-    known = [node.name for node in cluster.nodes]
+def _named(known: Sequence[str], names: list[str] | None, option: str) -> list[str]:
     for name in names or []:
         if name not in known:
             raise UsageError(f"{option} {name}: there is no such node", f"one of: {', '.join(known)}")
     return names or []
 
 
-def _expected(cluster: Cluster, pairs: list[str] | None) -> dict[str, str]:
-    expected = {}
+def expected(known: Sequence[str], pairs: list[str] | None) -> dict[str, str]:
+    """Fingerprints by node, of NODE=SHA256:...; UsageError where that is none."""
+    found = {}
     for pair in pairs or []:
-        name, _, fingerprint = pair.partition("=")
-        if not fingerprint.startswith("SHA256:"):
+        name, _, fingerprint = pair.rpartition("=SHA256:")
+        if not name:
             raise UsageError(f"--expect {pair}: not NODE=SHA256:...", "as `ssh-keygen -lf` shows it on the node")
-        _named(cluster, [name], "--expect")
-        expected[name] = fingerprint
-    return expected
+        _named(known, [name], "--expect")
+        found[name] = f"SHA256:{fingerprint}"
+    return found
 
 
-def _show(standings: Sequence[Standing], out: Console) -> None:
+def show(standings: Sequence[Standing], out: Console) -> None:
+    """A line per node: where, its key, and what the pinned files say of it."""
     wide = max(len(standing.node) for standing in standings)
     for standing in standings:
         if standing.route is not None and standing.key is not None:
@@ -170,7 +133,7 @@ def _show(standings: Sequence[Standing], out: Console) -> None:
             say(out, f"{standing.node:<{wide}}  ", ("no key:", "bold red"), f" {standing.problem.message}")
 
 
-def _agreed(chosen: Sequence[Standing], expected: Mapping[str, str], out: Console, as_json: bool) -> None:
+def agreed(chosen: Sequence[Standing], expected: Mapping[str, str], out: Console, as_json: bool) -> None:
     """A person has seen every key, or has said what it is; Refused otherwise."""
     from sparkctl.ssh.connect import CONSOLE
     from sparkctl.ssh.host_keys import pinned_lines, target
@@ -195,7 +158,8 @@ def _agreed(chosen: Sequence[Standing], expected: Mapping[str, str], out: Consol
         raise Refused("not confirmed; nothing was pinned", "compare the fingerprints, then run it again")
 
 
-def _silent(standings: Sequence[Standing]) -> None:
+def silent(standings: Sequence[Standing]) -> None:
+    """AccessRefused where a node showed no key."""
     from sparkctl.errors import AccessRefused
 
     problems = [standing.problem for standing in standings if standing.problem is not None]

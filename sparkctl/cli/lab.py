@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar, get_args
 
 import typer
 
-from sparkctl.cli.terminal import InventoryPath, Json, console, reported
+from sparkctl.cli.terminal import Json, console, reported
+from sparkctl.cli.typed import InventoryPath, OnInventory
 from sparkctl.inventory.words import quoted
 from sparkctl.report.door import emit, say
 
@@ -50,9 +51,13 @@ def up(
 ) -> None:
     """Boot one emulated node per node of the inventory, cabled as it says (containers: as root).
 
-    With RDMA: sparkctl lab up INVENTORY --backend vm
+    Examples:
 
-    As on DGX OS: sparkctl lab up INVENTORY --renderer NetworkManager
+      sparkctl lab up
+
+      sparkctl lab up --backend vm  # with RDMA
+
+      sparkctl lab up --renderer NetworkManager  # as on DGX OS
     """
     with reported():
         from sparkctl.lab.life import up as lab_up
@@ -66,7 +71,7 @@ def up(
             emit(json.dumps(state.model_dump(mode="json"), indent=2))
             return
         _show(state, "" if booted else "the lab is up already")
-        say(console(), f"next: sparkctl cluster plan {inventory} --lab")
+        say(console(), "next:", " `sparkctl cluster up --lab`")
 
 
 @app.command("down")
@@ -100,9 +105,16 @@ def list_labs(as_json: Json = False) -> None:
             say(console(), "no lab runs")
 
 
-@app.command("ssh", context_settings={"allow_interspersed_args": False})
+@app.command("ssh", cls=OnInventory, context_settings={"allow_interspersed_args": False})
 def ssh(inventory: InventoryPath, node: NodeName, command: Words = None) -> None:
-    """A shell on an emulated node, or one command: sparkctl lab ssh INVENTORY NODE -- uptime"""
+    """A shell on an emulated node, or one command.
+
+    Examples:
+
+      sparkctl lab ssh spark-1
+
+      sparkctl lab ssh spark-1 -- uptime
+    """
     with reported():
         from sparkctl.lab.enter import enter, ssh_words
 
@@ -112,17 +124,19 @@ def ssh(inventory: InventoryPath, node: NodeName, command: Words = None) -> None
         os.execvp(words[0], words)
 
 
-@app.command("fault")
+@app.command("fault", cls=OnInventory)
 def fault(inventory: InventoryPath, verb: FaultVerb, subject: Subject) -> None:
     """Cut or mend a cable, take a node's power or give it back, isolate it (SSH dies without an error) or join it.
 
     Or exchange the plugs in two ports, or let a port of the cable or switch carry less than it should.
 
-    For example: sparkctl lab fault INVENTORY isolate spark-2
+    Examples:
 
-    sparkctl lab fault INVENTORY swap "spark-1:p0 spark-2:p1"
+      sparkctl lab fault isolate spark-2
 
-    sparkctl lab fault INVENTORY mtu spark-1:p1=1500
+      sparkctl lab fault swap "spark-1:p0 spark-2:p1"
+
+      sparkctl lab fault mtu spark-1:p1=1500
     """
     with reported():
         from sparkctl.lab.faults import possible

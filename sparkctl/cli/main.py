@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 from sparkctl import __version__
 from sparkctl.cli import terminal
 
-VERBS = ("validate", "render", "explain", "schema", "topology", "cluster", "inventory", "model", "lab")
+VERBS = ("validate", "render", "explain", "schema", "topology", "cluster", "inventory", "model", "lab", "doctor")
 """Each is a file of this package: its function of that name, or its `app` where it has verbs of its own."""
 OBJECTS = 300_000
 """More than a short command makes: what is imported stays, and looking for garbage in it was a tenth of `status`."""
@@ -52,7 +52,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="One inventory file to a proven RoCE fabric and a served token on a cluster of DGX Sparks.",
-    epilog="Start with: sparkctl validate inventories/dual.yaml",
+    epilog="Start with: sparkctl inventory init",
 )
 
 
@@ -66,11 +66,15 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def root(
+    ctx: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """See the Typer object's help."""
+    from sparkctl.cli.typed import remember
+
+    remember(ctx)
 
 
 def _named() -> None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sparkctl.cli.terminal import InventoryPath, Json, reported
+from sparkctl.cli.terminal import Json, reported
+from sparkctl.cli.typed import InventoryPath
 from sparkctl.report.door import emit
 
 if TYPE_CHECKING:
@@ -56,13 +57,13 @@ def fit(
 
     Examples:
 
-      sparkctl model fit inventories/dual.yaml                          the inventory's model
+      sparkctl model fit  # the inventory's model
 
-      sparkctl model fit inventories/dual.yaml --users 8 --context 32768
+      sparkctl model fit --users 8 --context 32768
 
-      sparkctl model fit inventories/dual.yaml --model /srv/models/mine     a folder on this machine
+      sparkctl model fit --model /srv/models/mine  # a folder on this machine
 
-      sparkctl model fit inventories/dual.yaml --memory 64              nodes with 64 GB
+      sparkctl model fit --memory 64  # nodes with 64 GB
     """
     with reported():
         asked = _asked(inventory, model, users, context, memory)
@@ -82,7 +83,7 @@ def _asked(inventory: Path, name: str | None, users: int, context: int | None, m
     cluster = _cluster(inventory)
     if cluster.engine is None:
         raise UsageError(
-            f"{inventory} has no engine section, so it has no model", "add one, as in inventories/dual.yaml"
+            f"{inventory} has no engine section, so it has no model", "add one: `sparkctl schema` has its keys"
         )
     if name is not None and present(Path(name) / "config.json"):
         name = str(Path(name).absolute())
@@ -114,6 +115,18 @@ def _answer(asked: Question, *, machine: bool) -> int:
         return 0
     emit(report.as_json(asked, judged) if machine else report.as_text(asked, judged))
     return DOES_NOT_FIT if judged.certain_no else 0
+
+
+def verdict_of(inventory: Path) -> str:
+    """Whether its model fits, in one line; empty where nothing is known of it."""
+    from sparkctl.models import ModelUnreadable
+    from sparkctl.report.fit import verdict
+
+    asked = _asked(inventory, None, 1, None, 128)
+    try:
+        return verdict(asked, _judged(asked.cluster, asked.intent, asked.installed))
+    except ModelUnreadable:
+        return ""
 
 
 def _judged(cluster: Cluster, intent: EngineIntent, installed: float) -> Fit:

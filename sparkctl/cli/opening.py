@@ -27,6 +27,7 @@ from sparkctl.report.door import emit, say, settle
 from sparkctl.report.findings import print_findings
 from sparkctl.ssh.connection import Login
 from sparkctl.ssh.fleet import Fleet
+from sparkctl.ssh.login import refuse_documentation
 from sparkctl.ssh.passwords import Secrets
 from sparkctl.study import study
 
@@ -130,6 +131,7 @@ def opened(desk: Desk) -> Site:
             say(desk.progress, ("lab:", "cyan"), f" {overlay}")
     observer = ConsoleObserver(desk.progress, verbose=desk.verbose, quiet=desk.quiet)
     logins = logins_of(cluster, lab=desk.lab)
+    asyncio.run(refuse_documentation(logins))
     owner = f"{getpass.getuser()}@{socket.gethostname()}"
     return Site(
         cluster,

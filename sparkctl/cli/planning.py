@@ -92,19 +92,20 @@ async def planned_up(
     if saved is None:
         return await plan_up(site, chosen(playbook, only, "up"), wishes)
     if playbook or only or wishes != PLAIN:
-        raise UsageError("a saved plan knows its options", "give --only, --playbook and the like to `cluster plan -o`")
+        remedy = "give --only, --playbook and the like to `sparkctl cluster plan -o plan.json`"
+        raise UsageError("a saved plan knows its options", remedy)
     return await accept(site, _receipt(saved))
 
 
 def _receipt(path: Path) -> Receipt:
     from sparkctl.errors import UsageError
-    from sparkctl.plan.receipt import LARGEST, read
+    from sparkctl.plan.receipt import LARGEST, MAKE, read
 
     try:
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}", "make one with `cluster plan -o`") from None
+        raise UsageError(f"{path}: cannot be read: {error.strerror}", MAKE) from None
     return read(content, str(path))
 
 
@@ -115,6 +116,8 @@ async def carry_out(site: Site, made: Planned, desk: Desk) -> None:
     found = await proven(site, made, await apply(site, made))
     desk.show(found.verdicts)
     show_completion(site, found.answer, desk)
+    if found.answer is not None:
+        show_way(site, desk)
 
 
 async def still_serving(site: Site, made: Planned, desk: Desk) -> None:
@@ -125,6 +128,7 @@ async def still_serving(site: Site, made: Planned, desk: Desk) -> None:
         found = await serving(site, made.facts)
         desk.show(found.verdicts)
         show_completion(site, found.answer, desk)
+        show_way(site, desk)
 
 
 def show_completion(site: Site, answer: Answer | None, desk: Desk) -> None:
@@ -135,6 +139,38 @@ def show_completion(site: Site, answer: Answer | None, desk: Desk) -> None:
     by = f"computed by {counted(len(site.cluster.nodes), 'node')}: '{visible(answer.text)}'"
     took = f" {counted(answer.tokens, 'token')} in {answer.seconds:.2f} s, {by}"
     say(desk.people, ("the engine answered:", "bold"), took)
+
+
+def show_way(site: Site, desk: Desk) -> None:
+    """How to use what is served, and what comes next."""
+    from dataclasses import asdict
+
+    from sparkctl.report.serving import way
+
+    intent = site.cluster.engine
+    if intent is not None:
+        found = way(site.cluster, intent, _near(intent.api_key_file), _inside(site) if desk.lab else ())
+        desk.fields["api"] = asdict(found)
+        say(desk.people, (f"{site.cluster.name} serves {found.model} at {found.url}", "bold"))
+        say(desk.people, f"  {found.curl}", wrap=False)
+        if found.key_file:
+            say(desk.people, f"  the key: {found.key_file}", wrap=False)
+    say(desk.people, "prove it:", " `sparkctl cluster verify`")
+    say(desk.people, "look at it:", " `sparkctl cluster status`")
+    say(desk.people, "put it back:", " `sparkctl cluster down`")
+
+
+def _near(path: str | None) -> str | None:
+    """Relative where it is below this folder."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if path and Path(path).is_relative_to(here) else path
+
+
+def _inside(site: Site) -> tuple[str, ...]:
+    from sparkctl.lab.enter import inside
+    from sparkctl.lab.state import find
+
+    return inside(find(site.cluster.name))
 
 
 def show_silent(silent: Mapping[str, str], desk: Desk) -> None:
@@ -161,10 +197,9 @@ def left_for_later(
     silent: Mapping[str, str],
     left: Mapping[str, Mapping[str, str]] = {},
     lost: tuple[str, ...] = (),
-    inventory: tuple[str, ...] = ("INVENTORY",),
 ) -> None:
     """Unfinished where a node did not answer, or something could not be put back."""
-    from sparkctl.commands.shell import quote
+    from sparkctl.commands.shell import hint
     from sparkctl.errors import Unfinished
 
     lines = [f"{node}: {path} is left as it is: {why}" for node, paths in left.items() for path, why in paths.items()]
@@ -173,8 +208,7 @@ def left_for_later(
     if left:
         given_up = [f"{node}:{path}" for node, paths in left.items() for path in paths]
         losses = [word for each in given_up for word in ("--accept-loss", each)]
-        command = quote(("sparkctl", "cluster", "down", *inventory, *losses))
-        remedies.append(f"fix the cause and run it again; or give these up: {command}")
+        remedies.append(f"fix the cause and run it again; or give these up: {hint('cluster', 'down', *losses)}")
     if lost:
         remedies.append("give these to `ip ... add` yourself")
     if silent:

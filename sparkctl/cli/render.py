@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sparkctl.cli.terminal import InventoryPath, console, reported
+from sparkctl.cli.terminal import console, reported
+from sparkctl.cli.typed import InventoryPath
+from sparkctl.commands.shell import hint
 from sparkctl.errors import InventoryError, UsageError
 from sparkctl.report.door import emit
 
@@ -53,19 +55,19 @@ def render(
 
     Examples:
 
-      sparkctl render inventories/dual.yaml                      print every file
+      sparkctl render  # print every file
 
-      sparkctl render inventories/dual.yaml --node spark-1       of one node
+      sparkctl render --node spark-1  # of one node
 
-      sparkctl render inventories/quad-switch.yaml --node sw1    of one switch
+      sparkctl render --node sw1  # of one switch
 
-      sparkctl render inventories/dual.yaml -o rendered          write them, to keep them in git
+      sparkctl render -o rendered  # write them, to keep them in git
 
-      sparkctl render inventories/dual.yaml --check rendered     exit 10 and a diff when they are out of date
+      sparkctl render --check rendered  # exit 10 and a diff when they are out of date
 
-      sparkctl render inventories/dual.yaml --format json        for programs
+      sparkctl render --format json  # for programs
 
-      sparkctl render inventories/dual.yaml --explain            which variables the engine gets, and from whom
+      sparkctl render --explain  # which variables the engine gets, and from whom
     """
     with reported():
         if sum((output is not None, check is not None, format is RenderFormat.json or explain)) > 1:
@@ -181,7 +183,7 @@ def _write(path: Path, file: Artifact) -> str:
 
 def _compare(rendering: Rendering, folder: Path, nodes: str) -> None:
     if not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder", f"make it with `sparkctl render INVENTORY -o {folder}`")
+        raise UsageError(f"{folder} is not a folder", f"make it with {hint('render', '-o', str(folder))}")
     difference = "".join(_differences(rendering, folder, nodes))
     emit(difference, end="")
     if difference:

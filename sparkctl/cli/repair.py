@@ -37,11 +37,11 @@ def recover(
 
     Examples:
 
-      sparkctl cluster recover inventories/dual.yaml
+      sparkctl cluster recover
 
-      sparkctl cluster recover inventories/dual.yaml --dry-run      say which way it would go
+      sparkctl cluster recover --dry-run  # say which way it would go
 
-      sparkctl cluster recover inventories/dual.yaml --break-lock   do not wait until the dead run's lease has ended
+      sparkctl cluster recover --break-lock  # do not wait until the dead run's lease has ended
     """
     from sparkctl.cli.opening import run
     from sparkctl.execute.recover import found as dead_run
@@ -105,9 +105,9 @@ def reprovision(
 
     Examples:
 
-      sparkctl cluster reprovision inventories/dual.yaml
+      sparkctl cluster reprovision
 
-      sparkctl cluster reprovision inventories/dual.yaml --node spark-2 --dry-run
+      sparkctl cluster reprovision --node spark-2 --dry-run
     """
     from sparkctl.cli.opening import run
     from sparkctl.execute.plan_verbs import plan_reprovision

@@ -25,7 +25,7 @@ def schema(which: Which = Subject.inventory) -> None:
 
     Examples:
 
-      sparkctl schema > inventory.schema.json              for `# yaml-language-server: $schema=inventory.schema.json`
+      sparkctl schema > inventory.schema.json  # for `# yaml-language-server: $schema=inventory.schema.json`
 
       sparkctl schema playbook
     """

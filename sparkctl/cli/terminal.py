@@ -8,7 +8,6 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
@@ -18,7 +17,6 @@ from sparkctl.errors import InventoryError, SparkctlError, UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
-InventoryPath = Annotated[Path, typer.Argument(metavar="INVENTORY", help="The inventory file.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
 NoColor = Annotated[bool, typer.Option("--no-color", help="Plain text, even on a terminal.")]
 

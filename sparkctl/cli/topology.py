@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sparkctl.cli.terminal import InventoryPath, NoColor, console, reported
+from sparkctl.cli.terminal import NoColor, console, reported
+from sparkctl.cli.typed import InventoryPath
 from sparkctl.errors import InventoryError, UsageError
 from sparkctl.report.door import emit, say
 
@@ -43,13 +44,13 @@ def topology(
 
     Examples:
 
-      sparkctl topology inventories/dual.yaml                            in the terminal
+      sparkctl topology  # in the terminal
 
-      sparkctl topology inventories/dual.yaml --format svg -o dual.svg   for a browser or a README, light and dark
+      sparkctl topology --format svg -o dual.svg  # for a browser or a README, light and dark
 
-      sparkctl topology inventories/dual.yaml --format mermaid           for Markdown on GitHub and GitLab
+      sparkctl topology --format mermaid  # for Markdown on GitHub and GitLab
 
-      sparkctl topology inventories/dual.yaml --format dot               for Graphviz
+      sparkctl topology --format dot  # for Graphviz
     """
     with reported():
         found, drawn = _sketched(inventory)

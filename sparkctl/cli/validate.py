@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sparkctl.cli.terminal import NoColor, console, reported
+from sparkctl.cli.typed import Inventories
 from sparkctl.report.door import emit
 
 if TYPE_CHECKING:
@@ -29,10 +30,6 @@ class FindingsFormat(StrEnum):
     junit = "junit"
 
 
-Inventories = Annotated[
-    list[Path],
-    typer.Argument(metavar="INVENTORY...", help="Files, or folders of *.yaml and *.yml.", show_default=False),
-]
 Format = Annotated[FindingsFormat, typer.Option("--format", help="For people, for programs, for CI services.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Warnings are errors.")]
 
@@ -49,15 +46,15 @@ def validate(
 
     Examples:
 
-      sparkctl validate inventories/dual.yaml              one file
+      sparkctl validate  # one file
 
-      sparkctl validate inventories/ --strict              a folder; warnings are errors
+      sparkctl validate . --strict  # a folder; warnings are errors
 
-      sparkctl validate inventories/ --format github       annotations on a pull request
+      sparkctl validate . --format github  # annotations on a pull request
 
-      sparkctl validate inventories/ --format sarif        for code scanning; junit: for GitLab and Jenkins
+      sparkctl validate . --format sarif  # for code scanning; junit: for GitLab and Jenkins
 
-      sparkctl validate my.yaml --format json              for programs
+      sparkctl validate --format json  # for programs
     """
     with reported():
         found = _found(inventories, strict)

@@ -39,19 +39,19 @@ def verify(
 
     Examples:
 
-      sparkctl cluster verify inventories/dual.yaml
+      sparkctl cluster verify
 
-      sparkctl cluster verify inventories/dual.yaml --load                        after every cabling change and update
+      sparkctl cluster verify --load  # after every cabling change and update
 
-      sparkctl cluster verify inventories/dual.yaml --load --save after-move      keep what was found, for later
+      sparkctl cluster verify --load --save after-move  # keep what was found, for later
 
-      sparkctl cluster verify inventories/dual.yaml --load --compare after-move   what changed since
+      sparkctl cluster verify --load --compare after-move  # what changed since
 
-      sparkctl cluster verify inventories/dual.yaml --html report.html            a page with the fabric drawn
+      sparkctl cluster verify --html report.html  # a page with the fabric drawn
 
-      sparkctl cluster verify inventories/dual.yaml --format junit                for GitLab and Jenkins
+      sparkctl cluster verify --format junit  # for GitLab and Jenkins
 
-      sparkctl cluster verify inventories/dual.yaml --load --threshold rail_pass=100
+      sparkctl cluster verify --load --threshold rail_pass=100
     """
     with reported():
         from sparkctl.cli.proving import Wish, prove

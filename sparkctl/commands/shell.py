@@ -23,3 +23,8 @@ def quote(words: Iterable[str]) -> str:
 def wrapped(groups: Sequence[Sequence[str]], indent: str = "  ") -> str:
     """One command over several lines, one group of words per line, for people to read."""
     return f" \\\n{indent}".join(quote(group) for group in groups)
+
+
+def hint(*words: str) -> str:
+    """A command of sparkctl for a message; what shows it names the inventory and --lab as they were typed."""
+    return f"`sparkctl {quote(words)}`"

@@ -16,7 +16,7 @@ from sparkctl.fabric.model import Fabric
 from sparkctl.fabric.ports import HALVES, NETDEVS, PORTS, half
 from sparkctl.inventory.model import TopologyName
 from sparkctl.inventory.resolve import Controller
-from sparkctl.inventory.starter import usual
+from sparkctl.inventory.starter import engine_section, usual
 from sparkctl.inventory.words import listed, visible
 from sparkctl.outcome import Finding
 from sparkctl.study import Study, study_text
@@ -67,6 +67,7 @@ class _Sketch:
     topology: TopologyName
     mtu: int
     about_mtu: str
+    engine: str
     kept: Mapping[Place, IPv4Interface] = field(default_factory=dict)
 
     def text(self, pool: IPv4Network, about: str, check: Iterable[str]) -> str:
@@ -82,10 +83,12 @@ def draft(
     path: str,
     controller: Controller,
     asked: TopologyName | None = None,
+    model: str = "",
 ) -> Draft:
     """The inventory `name`, to lie at `path`; `asked`: a topology to which the cables are to be moved."""
     topology = asked or _topology(found, len(seen))
-    sketch = _Sketch(name, seen, found, access, topology, *_mtu(found, seen))
+    engine = engine_section(len(seen), topology, model)
+    sketch = _Sketch(name, seen, found, access, topology, *_mtu(found, seen), engine)
 
     def studied(text: str) -> Study:
         return study_text(text.encode(), path, controller)
@@ -188,7 +191,7 @@ def _opening(sketch: _Sketch, check: Iterable[str]) -> str:
     lines = [
         f"# {count} DGX Sparks, as `sparkctl inventory discover` found them. Nothing was changed on them.",
         "# Cables are known by raw Ethernet hellos between the nodes, and by LLDP where it runs. A port that is down",
-        "# hears nothing. Read every line before you use this; then: sparkctl validate, and sparkctl cluster plan.",
+        "# hears nothing. Read every line before you use this; then: `sparkctl validate`, `sparkctl cluster plan`.",
     ]
     listed_checks = [f"#   * {visible(point)}" for point in check]
     lines += ["#", "# To be checked by a person:", *listed_checks] if listed_checks else []
@@ -262,8 +265,7 @@ fabric:
   mtu: {sketch.mtu} # {sketch.about_mtu}
   subnet_pool: {pool} # {about}
 
-# Left out: a fabric without an engine; inventories/dual.yaml explains what an engine section says.
-"""
+{sketch.engine}"""
 
 
 def _scalar(text: str, bare: re.Pattern[str] = _BARE) -> str:

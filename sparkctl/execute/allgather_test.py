@@ -152,7 +152,7 @@ def holders(facts: Mapping[str, NodeFacts]) -> str:
 
 def _missing(node: str, what: str, fact: Absent | Unknown) -> Absent | Unknown:
     if isinstance(fact, Absent):
-        return Absent(f"{what} is not on {node} yet: sparkctl cluster up brings it")
+        return Absent(f"{what} is not on {node} yet: `sparkctl cluster up` brings it")
     return Unknown(f"{node}: {what}: {fact.reason}")
 
 

@@ -96,7 +96,8 @@ class Recoverer:
         ours = {node: compiled.unlock(self.run) for node in self.asked if not _held(results[node])}
         await self.fleet.each("unlock", ours)
         lines = "\n  ".join(f"{node}: {problem(r)}" for node, r in wrong.items())
-        raise Locked(lines, "wait until the lease has ended; is that controller surely dead? then --break-lock")
+        dead = "is that controller surely dead? then `sparkctl cluster recover --break-lock`"
+        raise Locked(lines, f"wait until the lease has ended; {dead}")
 
     def _title(self) -> str:
         return "finish the run" if self.recovery.direction == "finish" else "put everything back"

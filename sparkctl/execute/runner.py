@@ -25,9 +25,9 @@ from sparkctl.ssh.fleet import Fleet, problem
 T = TypeVar("T")
 LOCKED_HELP = (
     "wait for the other run; if its controller is dead, the nodes put themselves back when its lease ends "
-    "(at once: sparkctl cluster recover --break-lock)"
+    "(at once: `sparkctl cluster recover --break-lock`)"
 )
-RECOVER = "afterwards, sparkctl cluster recover says whether anything is left, and ends it"
+RECOVER = "afterwards, `sparkctl cluster recover` says whether anything is left, and ends it"
 
 
 class StepFailed(SparkctlError):
@@ -225,7 +225,7 @@ class Runner:
         if wrong:
             lines = "".join(f"\n  {node}: {why}" for node, why in wrong.items())
             message = f"everything is as planned and confirmed, but a node could not record that the run ended:{lines}"
-            raise Unfinished(message, "fix the cause, then: sparkctl cluster recover")
+            raise Unfinished(message, "fix the cause, then: `sparkctl cluster recover`")
 
     async def _recorded(self, commands: Mapping[str, Command]) -> dict[str, str]:
         results = await self.fleet.each("record", commands)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+
 from sparkctl.errors import UsageError
 from sparkctl.inventory.model import TopologyName
 from sparkctl.inventory.words import listed, quoted, visible
 
+USUAL, KEY, MODEL = "sparkctl.yaml", "secrets/api.key", "openai/gpt-oss-120b"
 MOST = 64
 """More nodes than anybody has cabled; a longer list is written by a program of one's own."""
 LEAST: dict[TopologyName, int] = {"direct": 2, "mesh": 3, "ring": 4, "switch": 2}
@@ -24,24 +28,41 @@ def checked(topology: str, nodes: int) -> TopologyName:
     known = next((name for name in LEAST if name == topology), None)
     if known is None:
         raise UsageError(f"unknown topology {quoted(topology)}", f"choose {listed(LEAST, 'or')}")
-    if not LEAST[known] <= nodes <= MOST_OF[known]:
-        said = f"{topology} has {LEAST[known]} to {MOST_OF[known]} nodes, not {nodes}"
-        raise UsageError(said, "give another number of nodes, or another --topology")
+    if known not in possible(nodes):
+        few, many = LEAST[known], MOST_OF[known]
+        said = f"exactly {few} nodes" if few == many else f"{few} to {many} nodes"
+        ways = (f"--nodes {few}", *(f"--topology {name}" for name in possible(nodes)))
+        raise UsageError(f"the topology `{known}` has {said}, not {nodes}", f"use {listed(ways, 'or')}")
     return known
 
 
-def starter(name: str, nodes: int, topology: TopologyName, path: str) -> str:
-    """The text of an inventory; `path` is where its comments say that it lies."""
-    listed = "\n".join(f"  - {{name: spark-{n}, address: 192.0.2.{10 + n}}}" for n in range(1, nodes + 1))
+def possible(nodes: int) -> tuple[TopologyName, ...]:
+    """The topologies that so many nodes can make."""
+    return tuple(name for name in LEAST if LEAST[name] <= nodes <= MOST_OF[name])
+
+
+def documentation(nodes: int) -> tuple[str, ...]:
+    """Addresses that no machine has (RFC 5737), to be filled in, and good enough for a lab."""
+    return tuple(f"address: 192.0.2.{10 + n}" for n in range(1, nodes + 1))
+
+
+def starter(
+    name: str, nodes: int, topology: TopologyName, path: str, *, reached: Sequence[str] = (), model: str = ""
+) -> str:
+    """An inventory that lies at `path`, quoted; `reached`: `address: ...` of each node; no `model`: no engine."""
+    places = reached or documentation(nodes)
+    rows = "\n".join(f"  - {{name: spark-{n}, {place}}}" for n, place in enumerate(places, start=1))
     switches = _switches(nodes) if topology == "switch" else ""
-    path = visible(path)
+    path = "" if path == USUAL else f" {visible(path)}"
+    fill = "Check" if reached else "Fill in the addresses and check"
     return f"""\
-# {nodes} DGX Sparks. Fill in the addresses and check the cables, then:
+# {nodes} DGX Sparks. {fill} the cables, then:
 #
-#   sparkctl validate {path}                      is this file right? (no network)
-#   sparkctl inventory trust {path}               compare and pin the host keys of the nodes, once
-#   sparkctl cluster up {path} --lab --yes        rehearse it on emulated nodes
-#   sparkctl cluster up {path}                    for real: shows the plan, then asks
+#   sparkctl validate{path}  # is this file right? (no network)
+#   sparkctl lab up{path}  # rehearse it on emulated nodes (as root), with the addresses as they are:
+#   sparkctl cluster up{path} --lab
+#   sparkctl inventory trust{path}  # compare and pin the host keys of the nodes, once
+#   sparkctl cluster up{path}  # for real: shows the plan, then asks
 apiVersion: sparkctl/v1
 kind: Cluster
 metadata: {{name: {name}}}
@@ -53,7 +74,7 @@ ssh:
   sudo: passwordless # or prompt: asked once, kept in memory only
 
 nodes: # order is rank, the first is the head; `address` is where SSH answers, on the management network
-{listed}
+{rows}
 
 # One line per cable. p0 is the QSFP cage next to the RJ45 jack, p1 the outer one.
 links:
@@ -64,14 +85,24 @@ fabric:
   mtu: 9000
   subnet_pool: 10.20.0.0/16 # must not be in use anywhere in your network
 
-# Left out: a fabric without an engine.
-# engine:
-#   kind: vllm
-#   runtime: {{docker: "vllm/vllm-openai:v0.33.0"}}
-#   model: openai/gpt-oss-120b
-#   parallel: {_layout(nodes, topology)}
-#   api_key_file: secrets/api.key           # the key stays in its own file, mode 0600
+{engine_section(nodes, topology, model)}"""
+
+
+def engine_section(nodes: int, topology: TopologyName, model: str = "") -> str:
+    """The last part of an inventory; without a model it is all comments."""
+    text = f"""\
+engine:
+  kind: vllm
+  runtime: {{docker: "vllm/vllm-openai:v0.33.0"}}
+  model: {json.dumps(model or MODEL)}
+  parallel: {_layout(nodes, topology)}
+  # The key stays in its own file, mode 0600; `sparkctl explain SEC003` says what it protects.
+  api_key_file: {KEY} # sparkctl: ignore SEC003 (a network of our own; elsewhere a proxy stands in front)
 """
+    if model:
+        return text
+    marked = "".join(f"# {line.partition(' # sparkctl:')[0]}\n" for line in text.splitlines())
+    return f"# Left out: a fabric without an engine.\n{marked}"
 
 
 def _links(nodes: int, topology: TopologyName) -> str:

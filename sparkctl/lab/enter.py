@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from sparkctl.lab.backend import BACKENDS
 from sparkctl.lab.state import LabNode, LabState
 
@@ -9,6 +11,14 @@ from sparkctl.lab.state import LabNode, LabState
 def enter(state: LabState) -> None:
     """Move this program into the lab's network for the rest of its life. Call it before any thread is started."""
     BACKENDS[state.backend].enter(state)
+
+
+def inside(state: LabState) -> tuple[str, ...]:
+    """Words that run a program where the nodes of a lab answer."""
+    if state.backend == "vm":
+        return ()
+    root = ("sudo",) if "SUDO_UID" in os.environ else ()
+    return (*root, "nsenter", f"--net=/proc/{state.supervisor.pid}/ns/net")
 
 
 def ssh_words(node: LabNode, command: list[str]) -> list[str]:

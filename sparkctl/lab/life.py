@@ -46,15 +46,15 @@ def up(spec: LabSpec, say: Say) -> tuple[LabState, bool]:
 
 def _same(home: Path, spec: LabSpec) -> None:
     order = Order.model_validate_json((home / "order.json").read_bytes())
-    runs, anew = f"the lab of cluster {spec.cluster} runs,", f"sparkctl lab down {spec.inventory}, then sparkctl lab up"
+    runs, anew = f"the lab of cluster {spec.cluster} runs,", "`sparkctl lab down`, then"
     for option, what in (("backend", "its backend is"), ("renderer", "its nodes have")):
         has, wanted = getattr(order.spec, option), getattr(spec, option)
         if has != wanted:
             said = f"{runs} and {what} {has}, not {wanted}"
-            raise Refused(said, f"{anew} {spec.inventory} --{option} {wanted}")
+            raise Refused(said, f"{anew} `sparkctl lab up --{option} {wanted}`")
     if order.spec.model_copy(update={"inventory": spec.inventory}) != spec:
         said = f"{runs} and {spec.inventory} is not what it was started from"
-        raise Refused(said, f"{anew} {spec.inventory}")
+        raise Refused(said, f"{anew} `sparkctl lab up`")
 
 
 def _boot(order: Order, say: Say) -> LabState:
@@ -155,6 +155,6 @@ def fault(state: LabState, verb: str, subject: str) -> None:
             control.sendall(f"{verb} {subject}\n".encode())
             problem = control.recv(65536).decode().strip()
         except OSError as error:
-            raise Refused(f"the lab does not answer: {error}", "sparkctl lab down INVENTORY, then up again") from None
+            raise Refused(f"the lab does not answer: {error}", "`sparkctl lab down`, then `sparkctl lab up`") from None
     if problem:
-        raise Refused(f"{verb} {subject}: {problem}", "sparkctl lab list")
+        raise Refused(f"{verb} {subject}: {problem}", "`sparkctl lab list`")

@@ -53,7 +53,7 @@ def remedies(short: Iterable[tuple[Need, int, int, int]]) -> Iterator[str]:
     """A line to paste for each limit that can be set, with room for as many nodes again."""
     for need, wanted, _, used in short:
         if need.limit == MEMORY:
-            yield "end other programs or labs (sparkctl lab list), or write fewer nodes"
+            yield "end other programs or labs (`sparkctl lab list`), or write fewer nodes"
         else:
             yield f"sudo sysctl {need.limit}={1 << (used + 2 * wanted).bit_length()}"
 

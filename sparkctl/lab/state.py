@@ -136,7 +136,7 @@ def find(cluster: str) -> LabState:
     state = load(cluster)
     if state is None or not state.alive:
         crashed = " any more: it ended by itself" if state else ""
-        raise Refused(f"no lab runs for cluster {cluster}{crashed}", "sparkctl lab up INVENTORY")
+        raise Refused(f"no lab runs for cluster {cluster}{crashed}", "`sparkctl lab up`")
     if not state.ready:
         raise Refused(f"the lab of cluster {cluster} is still booting", "wait for `sparkctl lab up` to end")
     return state

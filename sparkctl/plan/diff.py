@@ -18,7 +18,7 @@ from sparkctl.outcome import Absent, Fact, Known, Unknown
 from sparkctl.plan.changes import ABSENT, FileChange, FileImage, ImageChange, NetdevTarget, NetworkChange, Stage
 from sparkctl.render.artifact import ENGINE_ENV, NCCL_ENV, NodeRendering
 
-INTERRUPTED = "sparkctl cluster recover finishes it or puts the node back"
+INTERRUPTED = "`sparkctl cluster recover` finishes it or puts the node back"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from sparkctl.commands.shell import hint
 from sparkctl.facts.files import FileState
 from sparkctl.facts.foreign import ForeignFile
 from sparkctl.facts.record import FileRecord
@@ -20,7 +21,7 @@ Kind = Literal[
     "unreadable", "no record", "other cluster", "interrupted", "edited", "outdated", "missing", "mode", "left over",
     "foreign", "netdev", "link", "mtu", "address", "stray address", "route", "stray route", "unit", "restarts", "image",
 ]  # fmt: skip
-UP = "sparkctl cluster up corrects it"
+UP = "`sparkctl cluster up` corrects it"
 LOOK = "look at the node by hand, then run this again"
 
 
@@ -56,7 +57,7 @@ def _node(cluster: str, node: str, desired: Desired, facts: NodeFacts) -> Iterat
     yield from _unread(node, facts)
     yield from (_foreign(node, file) for file in foreign(facts))
     if isinstance(facts.record, Absent):
-        remedy = f"sparkctl cluster up; if it was replaced: sparkctl cluster reprovision --node {node}"
+        remedy = f"`sparkctl cluster up`; if it was replaced: `sparkctl cluster reprovision --node {node}`"
         yield Drift(node, "record", "no record", f"a node of {cluster}", "nothing of sparkctl", remedy)
         yield from _leftovers(node, {}, facts)
         return
@@ -75,7 +76,7 @@ def _unread(node: str, facts: NodeFacts) -> Iterator[Drift]:
 def _foreign(node: str, file: ForeignFile) -> Drift:
     who = f" of {file.who}" if file.who else ""
     what = "; ".join(f"{s.id} {s.how}" + (f": {s.says}" if s.says else "") for s in file.stanzas)
-    remedy = "sparkctl cluster up --take-over moves this aside" if file.movable else file.why_not
+    remedy = "`sparkctl cluster up --take-over` moves this aside" if file.movable else file.why_not
     return Drift(node, file.path, "foreign", "no other definition of the fabric", f"a file{who}: {what}", remedy)
 
 
@@ -109,7 +110,7 @@ def _changed(node: str, path: str, now: FileState, old: FileRecord | None, conte
     if old is not None and old.digest == now.digest:
         found = "what an earlier inventory said"
         return Drift(node, path, "outdated", "what the inventory says", found, UP, lines)
-    remedy = f"put the edit into the inventory; sparkctl cluster up --force-path {path} overwrites it"
+    remedy = f"put the edit into the inventory; {hint('cluster', 'up', '--force-path', path)} overwrites it"
     found = "edited since sparkctl wrote it" if old else "written by somebody else"
     return Drift(node, path, "edited", "what the inventory says", found, remedy, lines)
 
@@ -145,7 +146,7 @@ def _aside(node: str, path: str, old: FileRecord, facts: NodeFacts) -> Iterator[
     now = fact.value.digest if isinstance(fact, Known) else ABSENT
     if now != old.digest and not isinstance(fact, Unknown):
         found = "removed" if now == ABSENT else "written again" if old.digest == ABSENT else "edited"
-        remedy = "it stays as it is: sparkctl cluster down then keeps the original beside it"
+        remedy = "it stays as it is: `sparkctl cluster down` then keeps the original beside it"
         yield Drift(node, path, "edited", "as sparkctl left it when it took it over", f"{found} since", remedy)
 
 
@@ -231,11 +232,11 @@ def _images(desired: Mapping[str, Desired], facts: Mapping[str, NodeFacts]) -> I
         if isinstance(known.image, Absent) and not isinstance(known.record, Absent):
             yield Drift(node, image, "image", "on the node", "not there", UP)
         elif ids[node] and ids[node] != same:
-            remedy = f"docker pull {image} on every node, then sparkctl cluster up"
+            remedy = f"docker pull {image} on every node, then `sparkctl cluster up`"
             yield Drift(node, image, "image", f"{same}, as on {first}", str(ids[node]), remedy)
         container = known.container
         if isinstance(container, Known) and ids[node] and container.value.image != ids[node]:
-            remedy = "sudo systemctl stop sparkctl-engine on every node, then sparkctl cluster up starts all ranks"
+            remedy = "sudo systemctl stop sparkctl-engine on every node, then `sparkctl cluster up` starts all ranks"
             yield Drift(node, "container", "image", str(ids[node]), container.value.image, remedy)
 
 

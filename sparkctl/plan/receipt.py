@@ -17,7 +17,8 @@ from sparkctl.plan.playbook import Playbook
 
 LARGEST = 16 << 20
 """Bytes that a saved plan may have; one of 16 nodes has about 200 KB (2026-11)."""
-AGAIN = "make a new one with `cluster plan -o`; nothing was changed"
+MAKE = "make one with `sparkctl cluster plan -o plan.json`"
+AGAIN = "make a new one with `sparkctl cluster plan -o plan.json`; nothing was changed"
 
 
 class Receipt(Frozen):
@@ -66,7 +67,7 @@ def read(content: bytes, name: str) -> Receipt:
         raise Refused(f"{name}: {place}: {first['msg']}", AGAIN) from None
     except (ValueError, RecursionError) as error:
         reason = str(error).partition("\n")[0]
-        raise UsageError(f"{name}: not a saved plan: {reason}", "make one with `cluster plan -o`") from None
+        raise UsageError(f"{name}: not a saved plan: {reason}", MAKE) from None
 
 
 def _seal(fields: dict[str, Any]) -> str:

@@ -103,7 +103,7 @@ def newcomers(facts: Mapping[str, NodeFacts]) -> frozenset[str]:
     """Nodes without a record in a cluster where others have one; Refused when it is not one of the two."""
     new = frozenset(node for node, known in facts.items() if not isinstance(known.record, Known))
     if new == set(facts):
-        raise Refused("no node of this cluster is set up yet", "sparkctl cluster up")
+        raise Refused("no node of this cluster is set up yet", "`sparkctl cluster up`")
     return new
 
 

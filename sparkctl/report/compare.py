@@ -85,7 +85,7 @@ def parse(text: str) -> Old:
     try:
         said = json.loads(text)
         if not isinstance(said, dict) or "verdicts" not in said:
-            raise ValueError("it holds no verdicts; write one with `sparkctl cluster verify --save` or `--json`")
+            raise ValueError("it holds no verdicts; write one with `sparkctl cluster verify --save DIR` or `--json`")
         verdicts = tuple(_verdict(one) for one in said["verdicts"])
         rows = None if said.get("load") is None else tuple(_row(one) for one in said["load"])
         expect = _text(said.get("expect", ""))

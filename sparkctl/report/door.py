@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 from sparkctl.inventory.words import visible
+from sparkctl.report.hints import pasteable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 Piece: TypeAlias = tuple[str, str]
 """Text and rich style."""
+HINT = "`sparkctl "
 NARROWEST = 40
 """Columns: below this nothing is indented."""
 _passing: list[Console] = []
@@ -34,10 +36,10 @@ def _tabbed(text: str) -> str:
 def say(console: Console, *said: str | Piece, end: str = "\n", wrap: bool = True) -> None:
     """Print texts, each as it is or in a style; a line that is too long goes on below, indented.
 
-    `wrap` False: no line is broken to fit.
+    `wrap` False: no line is broken to fit; nor is one with a hint, which is made a command to paste.
     """
     settle()
-    text = _text(console, said)
+    text, wrap = _text(console, said), wrap and not any(HINT in "".join(one) for one in said)
     if wrap and console.is_terminal and not console.soft_wrap and console.width >= NARROWEST:
         text = text.blank_copy("\n").join(_broken(line, console) for line in text.split("\n", allow_blank=True))
     console.print(text, end=end, soft_wrap=None if wrap else True)
@@ -47,7 +49,7 @@ def _text(console: Console, said: tuple[str | Piece, ...]) -> Text:
     text = console.render_str("", markup=False)
     for one in said:
         words, style = (one, "") if isinstance(one, str) else one
-        text.append(lines(words), style or None)
+        text.append(lines(pasteable(words)), style or None)
     return text
 
 

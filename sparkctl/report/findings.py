@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from linecache import getline
-from textwrap import wrap
 from typing import TYPE_CHECKING
 from unicodedata import east_asian_width
 
 from sparkctl.inventory.words import counted, visible
 from sparkctl.outcome import Finding, Severity
 from sparkctl.report.door import Piece, say
+from sparkctl.report.hints import pasteable, wrapped
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,7 +48,7 @@ def pieces(finding: Finding, width: int | None) -> Iterator[Piece]:
         yield from _excerpt(finding, min(_WIDTH, max(20, width - len(_MARGIN))))
     if finding.remedy:
         yield "    do: ", "bold"
-        yield f"{_wrapped(visible(finding.remedy), width, 8)}\n", ""
+        yield f"{_wrapped(visible(pasteable(finding.remedy)), width, 8)}\n", ""
 
 
 def _wrapped(text: str, width: int | None, taken: int) -> str:
@@ -56,7 +56,7 @@ def _wrapped(text: str, width: int | None, taken: int) -> str:
     if width is None:
         return text
     begun = "x" * (taken % width)  # a path longer than the line goes on in the next
-    return "\n".join(wrap(begun + text, max(width, 20), subsequent_indent="        "))[len(begun) :]
+    return "\n".join(wrapped(begun + text, max(width, 20), "        "))[len(begun) :]
 
 
 def _excerpt(finding: Finding, width: int) -> Iterator[Piece]:

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
-from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from sparkctl.checks import words
@@ -15,6 +14,7 @@ from sparkctl.errors import ChecksFailed
 from sparkctl.inventory.words import counted, listed, visible
 from sparkctl.outcome import State, Verdict
 from sparkctl.report.door import Piece, say
+from sparkctl.report.hints import pasteable, wrapped
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -134,7 +134,7 @@ def _remedy(said: Sequence[str], width: int | None) -> Iterator[Piece]:
     for number, step in enumerate(said, start=1):
         yield " " * _MARK + ("do: " if number == 1 else "    "), "bold"
         count = f"{number}. " if len(said) > 1 else ""
-        yield f"{_wrapped(count + step, width, _MARK + 4, len(count))}\n", ""
+        yield f"{_wrapped(pasteable(count + step), width, _MARK + 4, len(count))}\n", ""
 
 
 def _passed(verdicts: Sequence[Verdict], width: int | None) -> Iterator[Piece]:
@@ -210,7 +210,7 @@ def _wrapped(text: str, width: int | None, indent: int, hang: int = 0) -> str:
     if width is None:
         return text
     room = max(width, _NARROWEST) - indent
-    lines = wrap(text, room, subsequent_indent=" " * hang, drop_whitespace=True, break_on_hyphens=False)
+    lines = wrapped(text, room, " " * hang, hyphens=False)
     return f"\n{' ' * indent}".join(lines)
 
 

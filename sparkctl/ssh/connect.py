@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import asyncssh
 
+from sparkctl.commands.shell import hint
 from sparkctl.errors import AccessRefused, Unreachable
 from sparkctl.inventory.words import visible
 from sparkctl.outcome import LONGEST
@@ -168,7 +169,7 @@ def pin_remedy(route: ResolvedLogin) -> str:
     if "jump host" in route.node:
         return f"connect once with `ssh {route.written}`, compare the fingerprint, and accept it there"
     return (
-        "sparkctl inventory trust INVENTORY: compare the fingerprint that it shows with that of "
+        "`sparkctl inventory trust`: compare the fingerprint that it shows with that of "
         f"`{CONSOLE}` on the node's own console"
     )
 
@@ -210,8 +211,6 @@ def _key_refusal(route: ResolvedLogin, known: tuple[Pin, ...], where: str) -> Ac
     held = [pin for pin in known if pin.marker != "revoked" and not pin.loose]
     if held:
         message = f"{where}: its host key is not the one in {held[0].path}: another machine, or it was reinstalled"
-        return AccessRefused(
-            message, f"if it was reinstalled: sparkctl inventory trust INVENTORY --replace {route.node}"
-        )
+        return AccessRefused(message, f"if it was reinstalled: {hint('inventory', 'trust', '--replace', route.node)}")
     first = next(path for path in route.pins if path.is_file())
     return AccessRefused(f"{where}: no host key for it in {first}", pin_remedy(route))

@@ -13,7 +13,7 @@ import asyncssh
 from sparkctl.errors import AccessRefused, Refused, SparkctlError, UsageError
 from sparkctl.ssh.connect import CONNECT_SECONDS, hang_up, jump, reason
 from sparkctl.ssh.known_hosts import Pin, append, drop, line_of, pins
-from sparkctl.ssh.login import Login, ResolvedLogin, resolve
+from sparkctl.ssh.login import Login, ResolvedLogin, refuse_documentation, resolve
 
 KINDS = (
     "ssh-ed25519",
@@ -59,7 +59,9 @@ def described(key: asyncssh.SSHKey) -> str:
 
 async def look(logins: Iterable[Login]) -> tuple[Standing, ...]:
     """Ask every node at once; one that does not answer within the time to connect is silent. Nothing is written."""
-    return tuple(await asyncio.gather(*(_standing(login) for login in logins)))
+    asked = tuple(logins)
+    await refuse_documentation(asked)
+    return tuple(await asyncio.gather(*map(_standing, asked)))
 
 
 async def _standing(login: Login) -> Standing:

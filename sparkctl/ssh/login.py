@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
 import asyncssh
 
-from sparkctl.errors import AccessRefused
+from sparkctl.errors import AccessRefused, UsageError
+from sparkctl.inventory.words import listed
 from sparkctl.ssh.passwords import Secrets
 
 SSH_PORT = 22
+DOCUMENTATION = tuple(map(ip_network, ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")))
+"""Source: RFC 5737 and RFC 3849."""
 DEFAULT_FILES = ("id_ed25519", "id_ed25519_sk", "id_ecdsa", "id_ecdsa_sk", "id_rsa")
 """Tried where nobody names a key: the files that ssh(1) tries, newest kind first."""
 
@@ -88,6 +92,24 @@ async def resolve(login: Login) -> ResolvedLogin:
         proxy=("/bin/sh", "-c", f"exec 9>&2 2>/dev/null; exec {proxy}") if proxy else None,
         own_config=login.own_config,
     )
+
+
+async def refuse_documentation(logins: Iterable[Login]) -> None:
+    """UsageError, before anything is dialled, where an address is one that documents use and no machine has."""
+    written = [login for login in logins if login.own_config and _documentation(login.host)]
+    routes = await asyncio.gather(*map(resolve, written))  # ~/.ssh/config may lead elsewhere
+    unreal = list(dict.fromkeys(route.host for route in routes if _documentation(route.host)))
+    if unreal:
+        kind = "a documentation address" if len(unreal) == 1 else "documentation addresses"
+        said = f"{listed(unreal)}: {kind}, which no machine has. Nothing was dialled."
+        raise UsageError(said, "write the addresses of your nodes; to rehearse without nodes: `sparkctl lab up`")
+
+
+def _documentation(host: str) -> bool:
+    try:
+        return any(ip_address(host) in network for network in DOCUMENTATION)
+    except ValueError:  # a name
+        return False
 
 
 async def resolve_hop(hop: str, towards: ResolvedLogin) -> ResolvedLogin:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from sparkctl.engines import engine_of
 from sparkctl.errors import Refused
-from sparkctl.lab import engine, image
+from sparkctl.lab import engine, image, packages
 from sparkctl.lab.build import Say
 from sparkctl.lab.container import cgroups, networkmanager
 from sparkctl.lab.container.supervisor import CONTROL
@@ -23,9 +22,10 @@ from sparkctl.lab.state import LabState, group
 
 _SYS_RESOURCE = 24  # linux/capability.h
 # Program -> the Debian package that has it.
-_NEEDED = {
+NEEDED = {
     "chroot": "coreutils",
     "debootstrap": "debootstrap",
+    "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
     "ip": "iproute2",
     "mount": "mount",
     "nsenter": "util-linux",
@@ -60,10 +60,9 @@ class Containers:
         if sys.platform != "linux":
             raise Refused("the lab needs Linux: its nodes are namespaces", "run it on a Linux machine or in a Linux VM")
         if os.geteuid() != 0:
-            raise Refused("the lab needs root: it makes namespaces, mounts and netdevs of its own", "run it with sudo")
-        missing = sorted({package for program, package in _NEEDED.items() if shutil.which(program) is None})
-        if missing:
-            raise Refused(f"the lab needs the packages {', '.join(missing)}", f"apt-get install {' '.join(missing)}")
+            said = "the lab needs root: it makes namespaces, mounts and netdevs of its own"
+            raise Refused(said, "`sudo sparkctl ...`")
+        packages.require(NEEDED)
 
     def order(self, spec: LabSpec, home: Path, say: Say) -> Order:
         """As Backend.order."""
@@ -83,10 +82,10 @@ class Containers:
         try:
             join_network(state.supervisor.pid)
         except PermissionError:
-            raise Refused("the lab's network can only be entered by root", "run it as root (sudo)") from None
+            raise Refused("the lab's network can only be entered by root", "`sudo sparkctl ...`") from None
         except OSError as error:
             said = f"the lab's network cannot be entered: {error.strerror}"
-            raise Refused(said, "sparkctl lab up INVENTORY") from None
+            raise Refused(said, "`sparkctl lab up`") from None
 
     def connect(self, control: socket.socket, home: Path) -> None:
         """As Backend.connect; whoever calls it has entered."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import fcntl
 import os
 import platform
-import shutil
 import socket
 import time
 from contextlib import ExitStack
 from pathlib import Path
 
 from sparkctl.errors import Refused
+from sparkctl.lab import packages
 from sparkctl.lab.build import Say
 from sparkctl.lab.limits import MEMORY, Need
 from sparkctl.lab.order import LOOPBACK, Order
@@ -23,8 +23,8 @@ from sparkctl.lab.vm.machine import QEMU
 from sparkctl.lab.vm.supervisor import ALIVE, CONTROL
 
 # Program -> the Debian package that has it; the image is built by the second ones, as root.
-_NEEDED = {QEMU: "qemu-system-x86", "qemu-img": "qemu-utils", "ssh": "openssh-client"}
-_BUILDING = {"debootstrap": "debootstrap", "mke2fs": "e2fsprogs"}
+NEEDED = {QEMU: "qemu-system-x86", "qemu-img": "qemu-utils", "ssh": "openssh-client"}
+BUILDING = {"debootstrap": "debootstrap", "mke2fs": "e2fsprogs"}
 _ONCE = 'sudo XDG_CACHE_HOME="${XDG_CACHE_HOME:-$HOME/.cache}" XDG_STATE_HOME=/tmp/sparkctl-once'
 
 
@@ -43,16 +43,12 @@ class Machines:
             raise Refused("vm nodes are x86-64 machines, and this one is not", "use --backend container")
         if spec.renderer != "networkd":
             raise Refused(f"vm nodes have networkd, not {spec.renderer}", "use --backend container")
-        needed = _NEEDED if image.ready() else {**_NEEDED, **_BUILDING}
-        missing = sorted({package for program, package in needed.items() if shutil.which(program) is None})
-        if missing:
-            raise Refused(f"the lab needs the packages {', '.join(missing)}", f"apt-get install {' '.join(missing)}")
+        needed = NEEDED if image.ready() else {**NEEDED, **BUILDING}
+        packages.require(needed)
         if not image.ready() and os.geteuid() != 0:
-            up = f"sparkctl lab up {spec.inventory} --backend vm"
-            down = f"sparkctl lab down {spec.inventory}"
             raise Refused(
                 "the disk of the vm nodes is not built yet; only that needs root (debootstrap), running them does not",
-                f"once: {_ONCE} {up}; the same with {down}; then try again",
+                f"once: `{_ONCE} sparkctl lab up --backend vm`; then `{_ONCE} sparkctl lab down`; then try again",
             )
 
     def require_end(self) -> None:
