@@ -17,7 +17,8 @@ REVIEWED = {
     "cli/asking.py": {"os.write"},  # a question on a terminal, made visible
     "cli/discover.py": {".write"},  # the inventory, into a file
     "cli/explain.py": {".print", "rich.markdown", "sys.stdout"},  # our own pages, on a terminal
-    "cli/inventory.py": {".write", "typer.confirm"},  # the starter, into a file; a question, made visible
+    "cli/init.py": {"typer.confirm", "typer.prompt"},  # questions, made visible
+    "cli/inventory.py": {"typer.confirm"},  # a question, made visible
     "cli/main.py": {"sys.stdout", "sys.stderr"},  # written out at the end; closed when nobody reads
     "cli/places.py": {".write"},  # reports, into files
     "cli/render.py": {".write"},  # what nodes should hold, into files

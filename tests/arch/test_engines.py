@@ -16,7 +16,7 @@ ENGINES_FOLDER = ROOT / "sparkctl" / "engines"
 SHOWN = {
     "sparkctl/engines/__init__.py": ['_FOLDERS = ("vllm",)', '_LATER = ("vllm-ray", "sglang", "trtllm", "torchrun")'],
     "sparkctl/inventory/raw.py": ['examples=["vllm/vllm-openai:v0.33.0"]', 'examples=["/opt/vllm"]'],
-    "sparkctl/inventory/starter.py": ["#   kind: vllm", '#   runtime: {{docker: "vllm/vllm-openai:v0.33.0"}}'],
+    "sparkctl/inventory/starter.py": ["  kind: vllm", '  runtime: {{docker: "vllm/vllm-openai:v0.33.0"}}'],
     "sparkctl/models/known.json": ["the model's recipe in vLLM's list of recipes"],
     "sparkctl/rules/inv.py": ["an image name such as vllm/vllm-openai:v0.33.0"],
     "sparkctl/rules/sec.py": ["eugr/spark-vllm-docker#51"],

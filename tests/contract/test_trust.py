@@ -354,7 +354,7 @@ def test_the_answer_of_a_key_is_compared_with_its_like(servers: tuple[Sshd, Sshd
 @pytest.mark.parametrize("topology", ["direct", "mesh", "ring", "switch", None])
 def test_a_first_inventory_has_nothing_wrong_with_it(nodes: int, topology: str | None, tmp_path: Path) -> None:
     file = tmp_path / "first.yaml"
-    words = ["inventory", "init", str(file), "--nodes", str(nodes), *(["--topology", topology] if topology else [])]
+    words = ["inventory", "init", str(file), "--lab", "--model", "none", "--nodes", str(nodes), *(["--topology", topology] if topology else [])]
     ran = CliRunner().invoke(app, words)
     fits = {"direct": nodes == 2, "mesh": nodes == 3, "ring": nodes >= 4}.get(topology or "", True)
     assert ran.exit_code == (0 if fits else 2), ran.output
@@ -385,6 +385,6 @@ def test_a_file_that_is_there_is_never_overwritten(tmp_path: Path) -> None:
 
 def test_a_name_that_no_inventory_can_have_writes_nothing(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
-    words = [SPARKCTL, "inventory", "init", str(file), "--name", "Not A Name"]
+    words = [SPARKCTL, "inventory", "init", str(file), "--lab", "--name", "Not A Name"]
     ran = subprocess.run(words, capture_output=True, text=True, timeout=60)
     assert ran.returncode == 3 and "Traceback" not in ran.stderr and not file.exists()

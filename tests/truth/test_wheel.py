@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import tomllib
 import venv
@@ -10,18 +9,11 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.wheel import PIP, ROOT, built, run
+
 INVENTORY = ROOT / "inventories" / "dual.yaml"
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 SHIPPED = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
-
-
-def run(*words: str | Path, cwd: Path) -> str:
-    """Standard output of a program that must succeed."""
-    command = [str(word) for word in words]
-    ran = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
-    assert ran.returncode == 0, f"{' '.join(command)}\n{ran.stdout}{ran.stderr}"
-    return ran.stdout
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -34,11 +26,9 @@ def files(folder: Path) -> dict[str, bytes]:
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A virtual environment with nothing but the wheel and what a user's lock has, which must be all that it asks for."""
     home = tmp_path_factory.mktemp("made")
-    pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
-    run(*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", home / "dist", ROOT, cwd=home)
+    wheel = built(home)
     venv.create(home / "venv")
-    (wheel,) = (home / "dist").glob("*.whl")
-    there = (*pip, "--python", home / "venv")
+    there = (*PIP, "--python", home / "venv")
     locked = ("--only-binary=:all:", "--requirement", ROOT / ".ci/lock/run.txt")
     run(*there, "install", "--require-hashes", *locked, cwd=home)
     run(*there, "install", "--no-deps", wheel, cwd=home)

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from sparkctl.cli.discover import _login, _write
+from sparkctl.cli.discover import login_of, write
 from sparkctl.cli.main import app
 from sparkctl.discovery.cabling import Found, Seen, found, names_of
 from sparkctl.discovery.inventory_text import Access, Draft, draft
@@ -25,7 +25,6 @@ from sparkctl.facts.neighbours import Hello, Lldp
 from sparkctl.inventory.model import Cluster, TopologyName
 from sparkctl.inventory.resolve import Controller
 from sparkctl.outcome import Absent, Known, Unknown
-from sparkctl.ssh.passwords import Secrets
 from sparkctl.study import study_text
 from tests.unit.healthy import SHIPPED, healthy
 
@@ -277,7 +276,7 @@ def told(one: Seen) -> Seen:
 
 def test_a_topology_that_so_many_nodes_cannot_make_is_refused() -> None:
     run = CliRunner().invoke(app, ["inventory", "discover", "--topology", "mesh", "a", "b"])
-    assert run.exit_code == 2 and "mesh has 3 to 3 nodes, not 2" in run.output
+    assert run.exit_code == 2 and "has exactly 3 nodes, not 2" in run.output
     run = CliRunner().invoke(app, ["inventory", "discover", "--topology", "star", "a", "b"])
     assert run.exit_code == 2 and "unknown topology 'star'" in run.output
 
@@ -370,12 +369,12 @@ def test_whatever_is_heard_makes_a_text_that_is_yaml(
     ],
 )
 def test_a_target(target: str, user: str, host: str, port: int) -> None:
-    login = _login(target, "/pins", None, False, Secrets())
-    assert (login.user, login.host, login.port, login.known_hosts) == (user, host, port, "/pins")
+    login = login_of(target)
+    assert (login.user, login.host, login.port) == (user, host, port)
 
 
 def test_what_a_target_leaves_out_is_left_to_ssh() -> None:
-    assert _login("spark-1", None, None, False, Secrets()).unsaid == {"user", "port"}
+    assert login_of("spark-1").unsaid == {"user", "port"}
 
 
 @pytest.mark.parametrize(
@@ -383,20 +382,20 @@ def test_what_a_target_leaves_out_is_left_to_ssh() -> None:
 )
 def test_no_target(target: str) -> None:
     with pytest.raises(UsageError):
-        _login(target, None, None, False, Secrets())
+        login_of(target)
 
 
 def test_a_file_is_written_once_and_overwritten_only_by_force(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
-    _write(path, "one", False)
+    write(path, "one", False)
     with pytest.raises(UsageError):
-        _write(path, "two", False)
+        write(path, "two", False)
     assert path.read_text() == "one"
-    _write(path, "three", True)
+    write(path, "three", True)
     assert path.read_text() == "three"
     assert [left.name for left in tmp_path.iterdir()] == ["x.yaml"]
     with pytest.raises(UsageError):
-        _write(tmp_path / "no/x.yaml", "", False)
+        write(tmp_path / "no/x.yaml", "", False)
 
 
 def test_json_has_everything(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -155,7 +155,7 @@ PEOPLE: dict[str, Callable[[str], Callable[[Console], object]]] = {
     "recovery": lambda s: at_desk(lambda d: repair._show(header(flat(s)), d)),
     "completion": lambda s: at_desk(lambda d: planning.show_completion(SimpleNamespace(cluster=SimpleNamespace(nodes=[1])), replace_text(s), d)),  # type: ignore[arg-type]
     "silent": lambda s: at_desk(lambda d: planning.show_silent({WORD: flat(s)}, d)),
-    "host keys": lambda s: lambda c: inventory._show([Standing(WORD, "silent", problem=SparkctlError(flat(s)))], c),
+    "host keys": lambda s: lambda c: inventory.show([Standing(WORD, "silent", problem=SparkctlError(flat(s)))], c),
 }
 """Where one line of ours is shown as one line; what comes from a node in one of several lines has no newline of its own."""
 

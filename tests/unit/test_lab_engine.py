@@ -118,7 +118,7 @@ def test_missing_packages_are_named(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None if name in ("debootstrap", "nsenter", "unshare") else "/x")
     with pytest.raises(Refused, match="debootstrap, util-linux") as raised:
         backend.Containers().require_end()
-    assert raised.value.remedy == "apt-get install debootstrap util-linux"
+    assert raised.value.remedy == "sudo apt-get install --no-install-recommends debootstrap util-linux"
 
 
 def test_without_root_it_is_refused(monkeypatch):

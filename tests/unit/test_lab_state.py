@@ -59,7 +59,7 @@ def test_a_running_lab_is_found():
 def test_no_lab_is_refused_with_the_way_to_one():
     with pytest.raises(Refused, match="no lab runs for cluster demo") as raised:
         state.find("demo")
-    assert raised.value.remedy == "sparkctl lab up INVENTORY"
+    assert raised.value.remedy == "`sparkctl lab up`"
 
 
 def test_a_program_that_has_the_pid_of_a_dead_supervisor_is_not_it():

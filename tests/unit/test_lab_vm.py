@@ -355,7 +355,7 @@ def test_ports_are_different():
 def test_who_may_not_build_the_disk_is_told_how(monkeypatch):
     monkeypatch.setattr(backend.image, "ready", lambda: False)
     monkeypatch.setattr(backend.platform, "machine", lambda: "x86_64")
-    monkeypatch.setattr(backend.shutil, "which", lambda program: program)
+    monkeypatch.setattr(backend.packages.shutil, "which", lambda program: program)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(Refused, match="only that needs root"):
         backend.Machines().require(direct())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -98,3 +100,31 @@ def test_a_host_key_that_nobody_pinned_is_refused_with_its_fingerprint(rig: Rig,
         rig.root(one.name, UP)
     ended = inside(rig, *targets, "--known-hosts", node.known_hosts, "-i", node.identity_file, "-q")
     assert ended.returncode == 0, ended.stderr
+
+
+def test_init_asks_the_nodes_and_writes_what_they_say(rig: Rig, tmp_path: Path) -> None:
+    """Told everything by options, over SSH as a user has it: ~/.ssh/config, no pinned key, no terminal."""
+    for node in rig.state.nodes:
+        rig.root(node.name, UP)
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh/config").write_text(f"Host *\n IdentityFile {rig.state.nodes[0].identity_file}\n")
+    home = {**os.environ, "HOME": str(tmp_path)}
+    hosts = [f"{node.user}@{node.address}" for node in rig.state.nodes]
+
+    def init(*words: str) -> subprocess.CompletedProcess[str]:
+        inside = ["nsenter", f"--net=/proc/{rig.state.supervisor.pid}/ns/net", sys.executable, "-m", "sparkctl"]
+        reached = [word for host in hosts for word in ("--ssh", host)]
+        line = [*inside, "inventory", "init", "--model", "some/model", *reached, *words]
+        return subprocess.run(line, capture_output=True, text=True, timeout=300, env=home, cwd=tmp_path, stdin=subprocess.DEVNULL)
+
+    unseen = init()
+    assert unseen.returncode == 2 and "--expect" in unseen.stderr and not (tmp_path / "sparkctl.yaml").exists()
+    keys = dict(re.findall(r"^(\S+) .*(SHA256:\S+)", unseen.stderr, re.MULTILINE))
+    assert list(keys) == hosts
+    made = init(*(word for host in hosts for word in ("--expect", f"{host}={keys[host]}")))
+    assert made.returncode == 0, made.stderr
+    found = meant(tmp_path / "sparkctl.yaml")
+    assert cables(found) == cables(meant(rig.inventory)) and found.engine is not None and found.engine.model == "some/model"
+    assert len((tmp_path / "known_hosts").read_text().splitlines()) == len(hosts)
+    assert (tmp_path / "secrets/api.key").stat().st_mode & 0o777 == 0o600
+    assert re.search(r"^next: sparkctl cluster up$", made.stderr, re.MULTILINE), made.stderr
