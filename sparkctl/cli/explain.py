@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sparkctl.cli.completion import IDS
 from sparkctl.cli.terminal import NoColor, console, reported
 from sparkctl.report.door import emit
 
@@ -17,7 +18,14 @@ if TYPE_CHECKING:
 EXIT_CODES = "exit-codes"
 _WIDTH = 100  # columns: longer lines of prose are hard to read
 
-Id = Annotated[str | None, typer.Argument(metavar="[ID]", help="A rule, check, exit code or fact; none: a list.")]
+Id = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[ID|WORD]",
+        help="A rule, check, exit code or fact; a word: the pages that say it; left out: a list.",
+        autocompletion=IDS,
+    ),
+]
 
 
 def explain(id: Id = None, no_color: NoColor = False) -> None:
@@ -34,6 +42,8 @@ def explain(id: Id = None, no_color: NoColor = False) -> None:
       sparkctl explain 5  # one exit code
 
       sparkctl explain ff20  # one fact that rules and checks rest on
+
+      sparkctl explain jumbo  # every page that says this word
     """
     with reported():
         text = _everything() if id is None else _page(id)
@@ -53,17 +63,33 @@ def _show(text: str, no_color: bool) -> None:
 def _page(id: str) -> str:
     from sparkctl.errors import UsageError
     from sparkctl.inventory.words import nearest, quoted
+
+    known = kinds()
+    spelt = {name.lower(): name for name in known}.get(id.lower())
+    if spelt is not None:
+        return known[spelt]
+    found = [f"{name}: {_title(text)}" for name, text in known.items() if id.lower() in text.lower()]
+    found = found if re.search("[A-Za-z]{3}", id) else []
+    if found:
+        return f"# Pages that say {quoted(id)}\n\n{_bullets(found)}\n"
+    guess = nearest(id, known)
+    remedy = f"did you mean {guess}?" if guess else "`sparkctl explain` lists all rules, checks and exit codes"
+    raise UsageError(f"there is no rule, check, exit code or fact {quoted(id)}", remedy)
+
+
+def kinds() -> dict[str, str]:
+    """The text of every rule, check, exit code and fact by its id."""
     from sparkctl.resources import page
     from sparkctl.rules import rules
 
-    parts = _exit_codes() | _facts()
-    kinds = {rule.id: "rules" for rule in rules()} | dict.fromkeys(_checks(), "checks") | dict.fromkeys(parts, "")
-    spelt = {name.lower(): name for name in kinds}.get(id.lower())
-    if spelt is not None:
-        return parts[spelt] if spelt in parts else page(kinds[spelt], spelt)
-    guess = nearest(id, kinds)
-    remedy = f"did you mean {guess}?" if guess else "`sparkctl explain` lists all rules, checks and exit codes"
-    raise UsageError(f"there is no rule, check, exit code or fact {quoted(id)}", remedy)
+    pages = {rule.id: "rules" for rule in rules()} | dict.fromkeys(_checks(), "checks")
+    return {id: page(kind, id) for id, kind in pages.items()} | _exit_codes() | _facts()
+
+
+def _title(text: str) -> str:
+    """The first line of a page, without its id."""
+    line = text.strip().partition("\n")[0].lstrip("# ")
+    return line.partition(": ")[2] or line
 
 
 def _everything() -> str:

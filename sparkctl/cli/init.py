@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sparkctl.cli.completion import TOPOLOGIES
 from sparkctl.cli.options import asked
 from sparkctl.cli.terminal import console, reported
 from sparkctl.commands.shell import quote_word
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 NO_MODEL = "none"
 Target = Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it; - prints it.")]
 Count = Annotated[int | None, asked("--nodes", "N", "How many Sparks.")]
-Topology = Annotated[str | None, asked("--topology", "NAME", "How they are cabled: direct, mesh, ring or switch.")]
+Topology = Annotated[str | None, asked("--topology", "NAME", "How cabled: direct, mesh, ring or switch.", TOPOLOGIES)]
 Hosts = Annotated[
     list[str] | None, asked("--ssh", "[USER@]HOST[:PORT]", "How SSH reaches a node; once per node, the head first.")
 ]

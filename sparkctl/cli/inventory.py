@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sparkctl.cli.completion import NODE_NAMES
 from sparkctl.cli.discover import discover
 from sparkctl.cli.init import init
 from sparkctl.cli.options import Nodes, asked
@@ -30,7 +31,7 @@ app.command("init")(init)
 app.command("discover")(discover)
 
 Expect = Annotated[list[str] | None, asked("--expect", "NODE=SHA256:...", "Pin without asking, if it is this key.")]
-Replace = Annotated[list[str] | None, asked("--replace", "NODE", "Its key may have changed; shows both.")]
+Replace = Annotated[list[str] | None, asked("--replace", "NODE", "Its key may have changed; shows both.", NODE_NAMES)]
 WORDS = {
     "pinned": ("pinned already", "green"),
     "new": ("not pinned yet", "yellow"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar, get_args
 
 import typer
 
+from sparkctl.cli.completion import NODE_NAMES
 from sparkctl.cli.terminal import Json, console, reported
 from sparkctl.cli.typed import InventoryPath, OnInventory
 from sparkctl.inventory.words import quoted
@@ -27,7 +28,12 @@ BackendOption = Annotated[
 RendererName = Annotated[
     str, typer.Option(metavar="NAME", help="What netplan gives netdevs to: networkd, NetworkManager.")
 ]
-NodeName = Annotated[str, typer.Argument(metavar="NODE", help="A node of the inventory.", show_default=False)]
+NodeName = Annotated[
+    str,
+    typer.Argument(
+        metavar="NODE", help="A node of the inventory.", show_default=False, autocompletion=NODE_NAMES
+    ),
+]
 Words = Annotated[list[str] | None, typer.Argument(metavar="[-- COMMAND...]", help="Run this instead of a shell.")]
 FaultVerb = Annotated[
     str,

@@ -8,10 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
+from sparkctl.cli.completion import CHECK_IDS, NODE_NAMES, STAGES, Completer
 
-def asked(names: str, metavar: str, help: str) -> Any:
+
+def asked(names: str, metavar: str, help: str, complete: Completer | None = None) -> Any:
     """An option with a value of its own, and no default to show."""
-    return typer.Option(*names.split(), metavar=metavar, help=help, show_default=False)
+    return typer.Option(*names.split(), metavar=metavar, help=help, show_default=False, autocompletion=complete)
 
 
 Lab = Annotated[bool, typer.Option("--lab", help="Talk to the emulated twin (see `sparkctl lab up`).")]
@@ -20,7 +22,7 @@ Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Every step on every node, every log line, every line of a plan.")
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-Only = Annotated[str | None, asked("--only", "STAGE", "Only one stage: network or engine.")]
+Only = Annotated[str | None, asked("--only", "STAGE", "Only one stage: network or engine.", STAGES)]
 PlaybookPath = Annotated[
     Path | None, asked("--playbook", "FILE", "A playbook of your own instead of the built-in one.")
 ]
@@ -39,7 +41,7 @@ AcceptLoss = Annotated[
     list[str] | None,
     asked("--accept-loss", "NODE:PATH", "Give up a file that was here before and cannot be put back; repeatable."),
 ]
-Nodes = Annotated[list[str] | None, asked("--node", "NAME", "Only this node; repeatable.")]
+Nodes = Annotated[list[str] | None, asked("--node", "NAME", "Only this node; repeatable.", NODE_NAMES)]
 
 
 class Expect(StrEnum):
@@ -70,4 +72,4 @@ Format = Annotated[VerdictsFormat, typer.Option("--format", help="For people, fo
 HtmlFile = Annotated[Path | None, asked("--html", "FILE", "Also write a page with the fabric drawn.")]
 SaveFolder = Annotated[Path | None, asked("--save", "DIR", "Keep report and raw answers, without secrets.")]
 CompareWith = Annotated[Path | None, asked("--compare", "OLD", "What changed since this JSON or --save folder.")]
-OnlyChecks = Annotated[list[str] | None, asked("--only", "ID", "Only this check; repeatable.")]
+OnlyChecks = Annotated[list[str] | None, asked("--only", "ID", "Only this check; repeatable.", CHECK_IDS)]

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sparkctl.cli.completion import NODE_NAMES
+from sparkctl.cli.options import asked
 from sparkctl.cli.terminal import console, reported
 from sparkctl.cli.typed import InventoryPath
 from sparkctl.commands.shell import hint
@@ -40,7 +42,7 @@ Output = Annotated[
 Check = Annotated[Path | None, typer.Option(metavar="DIR", help="Compare with DIR as -o writes it; 10 if it differs.")]
 Format = Annotated[RenderFormat, typer.Option("--format", help="What to print.")]
 Explain = Annotated[bool, typer.Option("--explain", help="Every variable that the engine gets, and who says it.")]
-OneNode = Annotated[str | None, typer.Option("--node", metavar="NAME", help="Only the files of this node or switch.")]
+OneNode = Annotated[str | None, asked("--node", "NAME", "Only the files of this node or switch.", NODE_NAMES)]
 
 
 def render(

@@ -25,6 +25,8 @@ Given = TypeVar("Given", Path, list[Path])
 
 def remembered(ctx: typer.Context, param: Any, given: Given) -> Given:
     """The inventory that a verb works on, for the hints of its messages; UsageError's exit code where there is none."""
+    if ctx.resilient_parsing:  # a shell that completes
+        return given
     first, source = given[0] if isinstance(given, list) else given, ctx.get_parameter_source(param.name)
     whence = {"DEFAULT": "folder", "ENVIRONMENT": "environment"}.get(source.name if source else "", "")
     if whence == "folder" and not first.exists():
