@@ -19,6 +19,8 @@ from sparkctl.loadtest.results import Load
 from sparkctl.outcome import Absent, Fact, Known, Unknown, Verdict
 from sparkctl.render.artifact import API_KEY, UNIT_NAME
 
+FABRIC = ("network", "host")
+NOT_UP = Absent("only the network was brought up: `sparkctl cluster up` brings the engine")
 SHOWN_TOKENS = 16
 """Length of the completion that `up` shows to people; a canary needs one token only."""
 
@@ -51,20 +53,37 @@ async def verify(
     `expect`: how to judge, where it is not as the site itself: an emulated node keeps an emulator's time for its tests.
     """
     facts, silent = await gather_all(site.fleet, questions(site.cluster, site.fabric, pings=pings, survey=True))
-    asked = await canary(site, facts, silent)
+    partial = only_network(facts, silent)
+    asked = NOT_UP if partial else await canary(site, facts, silent)
     judged = expect or site.expect
     emulated, level = "lab" in (site.expect, judged), "none" if silent else load
     found = await measured(site.fleet, site.cluster, site.fabric, facts, level, emulated=emulated)
-    seen = site.view(facts, asked, silent=silent)
+    seen = site.view(facts, asked, FABRIC if partial else (), silent)
     verdicts = judge(replace(seen, load=found, thresholds=thresholds, expect=judged))
-    return Verified(verdicts, _answer(asked), facts, found)
+    return Verified((*verdicts, *_left_out(site, partial)), _answer(asked), facts, found)
 
 
 async def status(site: Site, *, pings: bool = False, tokens: int = 1) -> Verified:
     """Every check that needs no survey: facts (with pings, if asked for) in one round trip, the canary in a second."""
     facts, silent = await gather_all(site.fleet, questions(site.cluster, site.fabric, pings=pings))
-    asked = await canary(site, facts, silent, tokens)
-    return Verified(judge(site.view(facts, asked, silent=silent)), _answer(asked), facts)
+    partial = only_network(facts, silent)
+    asked = NOT_UP if partial else await canary(site, facts, silent, tokens)
+    verdicts = judge(site.view(facts, asked, FABRIC if partial else (), silent))
+    return Verified((*verdicts, *_left_out(site, partial)), _answer(asked), facts)
+
+
+def only_network(facts: Mapping[str, NodeFacts], silent: Container[str] = ()) -> bool:
+    """Whether the record of every node that answers says that the network was brought up, and no engine."""
+    records = [known.record for node, known in facts.items() if node not in silent]
+    held = [record.value for record in records if isinstance(record, Known) and record.value.files]
+    engine = any(one.unit or any(file.stage == "engine" for file in one.files.values()) for one in held)
+    return bool(held) and len(held) == len(records) and not engine
+
+
+def _left_out(site: Site, partial: bool) -> tuple[Verdict, ...]:
+    """That no engine was judged, where there is to be one."""
+    skipped = Verdict("engine-unit", "skipped", f"cluster {site.cluster.name}", NOT_UP.reason)
+    return (skipped,) if partial and site.cluster.engine is not None else ()
 
 
 async def serving(site: Site, facts: Mapping[str, NodeFacts]) -> Verified:
