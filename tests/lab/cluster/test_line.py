@@ -61,3 +61,15 @@ def test_up_verify_again_status_down(serving: Rig) -> None:
     assert down.code == 0, down.err
     same(before, serving.capture())
     assert json.loads(serving.cluster("plan", "--json").out)["plan"]["steps"], "down means down"
+
+
+def test_the_network_alone_is_verified_green_until_the_engine_is_brought_up(serving: Rig) -> None:
+    up = serving.cluster("up", "--only", "network", "--yes")
+    assert up.code == 0, up.err
+    for verb in ("verify", "status"):
+        seen = serving.cluster(verb, "--json")
+        assert seen.code == 0, seen.out
+        assert states(seen.json, "rail-address") == {"pass"} and states(seen.json, "engine-unit") == {"skipped"}
+        assert states(seen.json, "engine-canary") == set()
+    down = serving.cluster("down", "--yes")
+    assert down.code == 0, down.err
