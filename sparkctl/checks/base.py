@@ -60,6 +60,8 @@ CHECKS: dict[str, Check] = {}
 STAGES: dict[str, str] = {}
 AFTER: dict[str, tuple[str, ...]] = {}
 """The checks whose failure at the same end of a rail explains a fault that this check finds there."""
+ANYWHERE: dict[str, tuple[str, ...]] = {}
+"""The checks whose failure anywhere explains it, for all ranks work as one."""
 SLOWED: dict[str, tuple[str, ...]] = {}
 """Those of them that explain a number, too: what keeps a test from running makes none slow."""
 SURVEYING: set[str] = set()
@@ -79,6 +81,7 @@ def check(
     stage: str,
     *,
     after: tuple[str, ...] = (),
+    anywhere: tuple[str, ...] = (),
     slowed: tuple[str, ...] = (),
     survey: bool = False,
     load: Literal["no", "needed", "measured"] = "no",
@@ -89,7 +92,7 @@ def check(
     """
 
     def register(function: Check) -> Check:
-        CHECKS[id], STAGES[id], AFTER[id], SLOWED[id] = function, stage, after, slowed
+        CHECKS[id], STAGES[id], AFTER[id], SLOWED[id], ANYWHERE[id] = function, stage, after, slowed, anywhere
         if survey or load != "no":
             SURVEYING.add(id)
         if load != "no":
@@ -162,7 +165,8 @@ def root(verdict: Verdict, failed: tuple[Verdict, ...]) -> Verdict:
         for cause in failed:
             if cause.id == id and set(cause.ends) & set(verdict.ends):
                 return root(cause, failed)
-    return verdict
+    whole = (cause for id in ANYWHERE.get(verdict.id, ()) for cause in failed if cause.id == id)
+    return next((root(cause, failed) for cause in whole), verdict)
 
 
 def see(id: str, where: str, said: str, cause: Cause, ends: tuple[RailEnd, ...] = ()) -> Verdict:

@@ -44,7 +44,7 @@ def _edited(facts: NodeFacts, path: str) -> bool:
     return old is not None and isinstance(now, Known) and now.value.digest != old.digest
 
 
-@check("engine-unit", "engine")
+@check("engine-unit", "engine", anywhere=("rail-carrier",))
 def unit(view: View) -> Iterator[Verdict]:
     """Every rank's unit is active, enabled, and was not restarted behind our back."""
     if view.cluster.engine is None:
@@ -82,7 +82,7 @@ def image(view: View) -> Iterator[Verdict]:
             yield Verdict("engine-image", "unknown", where, fact.reason, remedy=remedy, nodes=about)
 
 
-@check("engine-canary", "engine")
+@check("engine-canary", "engine", anywhere=("engine-image", "engine-unit", "rail-carrier"))
 def canary(view: View) -> Iterator[Verdict]:
     """The head answers with a real token: /health stays 200 with a dead rank (facts A10)."""
     if view.cluster.engine is None:
