@@ -15,7 +15,7 @@ from sparkctl.cli.terminal import console, reported
 from sparkctl.commands.shell import quote_word
 from sparkctl.errors import InventoryError, Refused, UsageError
 from sparkctl.inventory.starter import KEY, MODEL, MOST, USUAL, checked, possible, starter, usual
-from sparkctl.inventory.words import listed, visible
+from sparkctl.inventory.words import counted, listed, visible
 from sparkctl.report.door import emit, say
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def _agreed(question: str, default: bool) -> bool:
 
 def _matching(hosts: Sequence[str], count: int) -> Sequence[str]:
     if len(hosts) != count:
-        raise UsageError(f"--nodes {count}, and --ssh was given {len(hosts)} times.", "give --ssh once for each node")
+        raise UsageError(f"--nodes {count}, and --ssh was given {counted(len(hosts), 'time')}", "give --ssh once for each node")
     return hosts
 
 

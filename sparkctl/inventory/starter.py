@@ -53,16 +53,11 @@ def starter(
     places = reached or documentation(nodes)
     rows = "\n".join(f"  - {{name: spark-{n}, {place}}}" for n, place in enumerate(places, start=1))
     switches = _switches(nodes) if topology == "switch" else ""
-    path = "" if path == USUAL else f" {visible(path)}"
     fill = "Check" if reached else "Fill in the addresses and check"
     return f"""\
 # {nodes} DGX Sparks. {fill} the cables, then:
 #
-#   sparkctl validate{path}  # is this file right? (no network)
-#   sparkctl lab up{path}  # rehearse it on emulated nodes (as root), with the addresses as they are:
-#   sparkctl cluster up{path} --lab
-#   sparkctl inventory trust{path}  # compare and pin the host keys of the nodes, once
-#   sparkctl cluster up{path}  # for real: shows the plan, then asks
+{_steps("" if path == USUAL else f" {visible(path)}")}
 apiVersion: sparkctl/v1
 kind: Cluster
 metadata: {{name: {name}}}
@@ -86,6 +81,18 @@ fabric:
   subnet_pool: 10.20.0.0/16 # must not be in use anywhere in your network
 
 {engine_section(nodes, topology, model)}"""
+
+
+def _steps(path: str) -> str:
+    """What to type next, with what it does."""
+    steps = (
+        ("validate", "", "is this file right? (no network)"),
+        ("lab up", "", "rehearse it on emulated nodes (as root), with the addresses as they are:"),
+        ("cluster up", " --lab", "on them"),
+        ("inventory trust", "", "compare and pin the host keys of the nodes, once"),
+        ("cluster up", "", "for real: shows the plan, then asks"),
+    )
+    return "\n".join(f"#   sparkctl {verb}{path}{option}  # {note}" for verb, option, note in steps)
 
 
 def engine_section(nodes: int, topology: TopologyName, model: str = "") -> str:
