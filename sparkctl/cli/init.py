@@ -136,7 +136,8 @@ def _agreed(question: str, default: bool) -> bool:
 
 def _matching(hosts: Sequence[str], count: int) -> Sequence[str]:
     if len(hosts) != count:
-        raise UsageError(f"--nodes {count}, and --ssh was given {counted(len(hosts), 'time')}", "give --ssh once for each node")
+        said = f"--nodes {count}, and --ssh was given {counted(len(hosts), 'time')}"
+        raise UsageError(said, "give --ssh once for each node")
     return hosts
 
 

@@ -84,6 +84,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "sparkctl.yaml").write_text((ROOT / "inventories/dual.yaml").read_text())
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(calling.ENVIRONMENT, raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))  # no lab of anybody
     return tmp_path
 
 
