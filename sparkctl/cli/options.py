@@ -31,7 +31,7 @@ Output = Annotated[Path | None, asked("--output -o", "FILE", "Save the plan as J
 Diff = Annotated[bool, typer.Option("--diff", help="Show every line of every file that changes.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")]
 TakeOver = Annotated[
-    bool, typer.Option("--take-over", help="Move fabric stanzas of other tools' netplan files aside until teardown.")
+    bool, typer.Option("--take-over", help="Move what others have for the fabric's netdevs aside until teardown.")
 ]
 Force = Annotated[
     list[str] | None,

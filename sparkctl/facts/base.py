@@ -29,6 +29,8 @@ LONGEST = 255  # characters: an LLDP name has no more, a netdev's has 15
 DIGITS = 20  # of the largest 64-bit number
 QUICK, PATIENCE = 30.0, 90.0
 """Seconds: a survey took an emulated node 30 s while three others kept the same two cores busy (measured)."""
+ALWAYS = ("facts/foreign.py", "facts/owners.py")
+"""Programs of probe.sh."""
 NOT_THERE = 44
 NO_TOOL = 127
 
@@ -58,11 +60,11 @@ def batch(probes: Iterable[Probe]) -> Command:
     at: dict[Moment, list[Probe]] = {"early": [], "then": [], "last": []}
     for probe in asked:
         at[probe.moment].append(probe)
-    sources = ("facts/foreign.py", *dict.fromkeys(source for probe in asked for source in probe.sources))
+    sources = (*ALWAYS, *dict.fromkeys(source for probe in asked for source in probe.sources))
     begun = "".join(quote(probe.begin) + "\n" for probe in asked if probe.begin)
     body = _beside(at["early"], begun + _calls(at["then"])) + _calls(at["last"])
     script = functions("facts/probe.sh") + "".join(map(_source, sources)) + "{\n" + body + "} | base64 -w0\n"
-    return Command("read facts", script, Effect.READ, timeout=PATIENCE if len(sources) > 1 else QUICK)
+    return Command("read facts", script, Effect.READ, timeout=PATIENCE if len(sources) > len(ALWAYS) else QUICK)
 
 
 def _source(path: str) -> str:

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 
 from sparkctl.fabric.ports import NETDEVS
 from sparkctl.facts.base import LONGEST, Probe, number
-from sparkctl.inventory.names import ONLY, may_change
+from sparkctl.inventory.names import ONLY, is_owner, may_change
 from sparkctl.inventory.words import visible
 
 ROOT = "/var/lib/sparkctl"
@@ -63,7 +63,7 @@ class Record(Frozen):
     def _ours(self) -> Record:
         """A record that names anything else was not written by sparkctl, and teardown would obey it."""
         for path, file in self.files.items():
-            if not may_change(path, file.mode, file.baseline or "x"):
+            if not may_change(path, file.mode, file.baseline or "x") or (is_owner(path) and not file.aside):
                 raise ValueError(f"{path} is not a file of sparkctl")
         if not set(self.netdevs) <= set(NETDEVS) or self.unit not in (None, ONLY.unit):
             raise ValueError("a netdev or unit that is none of sparkctl")

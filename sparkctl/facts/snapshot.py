@@ -12,13 +12,13 @@ from sparkctl.fabric.ports import NETDEVS
 from sparkctl.facts import baseline as baseline_facts
 from sparkctl.facts import files as file_facts
 from sparkctl.facts import foreign as foreign_facts
-from sparkctl.facts import holders, links, pings, survey, units
+from sparkctl.facts import holders, links, owners, pings, survey, units
 from sparkctl.facts import record as record_facts
 from sparkctl.facts import routes as route_facts
 from sparkctl.facts import system as system_facts
 from sparkctl.facts.base import Probe, answers, entry, parsed
 from sparkctl.facts.survey import NOTHING, Inquiry, Survey
-from sparkctl.inventory.names import NETPLAN_FOLDER
+from sparkctl.inventory.names import BESIDE
 from sparkctl.outcome import Absent, Fact, Known, Unknown
 
 NOT_ASKED = Absent("not asked")
@@ -56,6 +56,7 @@ class Questions:
         netplan = (
             foreign_facts.files_probe((*self.paths, *self.secrets)),
             foreign_facts.probe(self.netplan_path, self.netdevs),
+            owners.probe(self.netdevs),
         )
         engine = (units.image_probe(self.image), units.container_probe()) if self.image else ()
         tools = system_facts.tools_probe(("docker",) if self.image else ())
@@ -81,7 +82,10 @@ class NodeFacts:
     lock: Fact[str]
     journal: Fact[tuple[record_facts.Entry, ...]]
     foreign: Fact[tuple[foreign_facts.ForeignFile, ...]]
+    owners: Fact[tuple[foreign_facts.ForeignFile, ...]]
+    """Owners of fabric netdevs that are no netplan files."""
     netplan_files: Fact[dict[str, file_facts.FileState]]
+    """And those of the other folders of BESIDE."""
     missing_tools: Fact[tuple[str, ...]]
     rdma: Fact[dict[str, system_facts.RdmaDevice]]
     unit: Fact[units.UnitState]
@@ -109,13 +113,19 @@ class NodeFacts:
         return entry(self.netdevs, name, f"no netdev {name}: no cable in that port, or the port is asleep")
 
     def file(self, path: str) -> Fact[file_facts.FileState]:
-        """One file that was asked about, or any below a netplan folder."""
-        if path in self.files or not path.startswith(NETPLAN_FOLDER):
+        """One file that was asked about, or any below a folder of BESIDE."""
+        if path in self.files or not path.startswith(tuple(BESIDE)):
             return self.files.get(path, UNANSWERED)
         if not isinstance(self.netplan_files, Known):
             return self.netplan_files
         found = self.netplan_files.value.get(path)
         return Known(found) if found else Absent(f"no file {path}")
+
+    @property
+    def others(self) -> tuple[foreign_facts.ForeignFile, ...]:
+        """Whatever of somebody else has netdevs of the fabric, as far as it could be read."""
+        both = (self.foreign, self.owners)
+        return tuple(file for fact in both if isinstance(fact, Known) for file in fact.value)
 
     def unknowns(self) -> Iterable[tuple[str, str]]:
         """(subject, reason) of whatever a plan rests on and could not be read: then none can be made."""
@@ -146,6 +156,7 @@ def _unit(fact: Fact[units.UnitState]) -> object:
 
 
 NOTHING_MISSING = ""
+OWNERS = "owners of netdevs"
 
 
 def _missing(fact: Fact[tuple[str, ...]]) -> str:
@@ -170,6 +181,7 @@ RESTS = (
     Rest("record", "record", lambda facts: facts.record),
     Rest("run", "run", lambda facts: facts.run),
     Rest("foreign", "foreign netplan files", lambda facts: facts.foreign),
+    Rest("owners", OWNERS, lambda facts: facts.owners, owners.counts),
     Rest("netplan files", "netplan files", lambda facts: facts.netplan_files),
     Rest("tools", "tools", lambda facts: facts.missing_tools, _missing),
     Rest("unit", "unit", lambda facts: facts.unit, _unit),
@@ -196,6 +208,7 @@ def snapshot(node: str, questions: Questions, stdout: str) -> NodeFacts:
         lock=parsed(answer("lock"), record_facts.parse_lock),
         journal=parsed(answer("journal"), record_facts.parse_journal) if questions.journal else NOT_ASKED,
         foreign=parsed(answer("foreign"), foreign_facts.parse),
+        owners=parsed(answer("owners"), owners.parse),
         netplan_files=parsed(answer("netplan-files"), foreign_facts.parse_files),
         missing_tools=parsed(answer("tools"), system_facts.parse_tools),
         rdma=parsed(answer("rdma"), system_facts.parse_rdma),

@@ -10,9 +10,10 @@ from sparkctl.facts.baseline import ALL, Baseline
 from sparkctl.facts.files import SPECIAL, FileState
 from sparkctl.facts.foreign import ForeignFile, ForeignStanza
 from sparkctl.facts.links import Netdev
+from sparkctl.facts.owners import NEXT_BOOT, comes
 from sparkctl.facts.record import FileRecord
-from sparkctl.facts.snapshot import NodeFacts
-from sparkctl.inventory.names import NETPLAN_FOLDER
+from sparkctl.facts.snapshot import OWNERS, NodeFacts
+from sparkctl.inventory.names import BESIDE, NETPLAN_FOLDER, PROFILES, is_owner
 from sparkctl.inventory.words import quoted
 from sparkctl.outcome import Absent, Fact, Known, Unknown
 from sparkctl.plan.changes import ABSENT, FileChange, FileImage, ImageChange, NetdevTarget, NetworkChange, Stage
@@ -43,6 +44,12 @@ SPARED = ".before-sparkctl"
 """Suffix of what teardown cannot put back, because the file was edited since; netplan reads only *.yaml."""
 
 
+def beside(path: str) -> str:
+    """Where that is laid; NetworkManager reads every file of its folder but hidden ones."""
+    folder, _, name = path.rpartition("/")
+    return f"{folder}/{'.' if path.startswith(PROFILES) else ''}{name}{SPARED}"
+
+
 @dataclass(frozen=True)
 class Desired:
     """What one node should be: files, secrets by path with their digest, netdevs, the engine's image."""
@@ -57,7 +64,8 @@ def obstacles(
     cluster: str, facts: NodeFacts, attachments: tuple[Attachment, ...], wishes: Wishes = PLAIN
 ) -> Iterator[str]:
     """Why nothing may be planned for this node; none when all is well."""
-    yield from (f"{subject}: {reason}" for subject, reason in facts.unknowns())
+    # Teardown takes nothing over, so no owner is in its way.
+    yield from (f"{subject}: {reason}" for subject, reason in facts.unknowns() if attachments or subject != OWNERS)
     if isinstance(facts.baseline, Unknown):
         yield f"before-images: {facts.baseline.reason}"
     if isinstance(facts.run, Known):
@@ -66,7 +74,7 @@ def obstacles(
         yield f"the node belongs to cluster {quoted(facts.record.value.cluster)}; tear that down first"
     if isinstance(facts.missing_tools, Known) and facts.missing_tools.value:
         yield f"missing on the node: {', '.join(facts.missing_tools.value)}"
-    yield from (in_the_way(file) for file in foreign(facts) if attachments and not (wishes.take_over and file.movable))
+    yield from (in_the_way(file) for file in facts.others if attachments and not (wishes.take_over and file.movable))
     yield from _no_plain_files(facts, wishes) if attachments else ()
 
 
@@ -119,17 +127,14 @@ def _written(
     yield FileChange(stage=stage, path=path, before=before, after=after, reason=reason, source=source)
 
 
-def foreign(facts: NodeFacts) -> tuple[ForeignFile, ...]:
-    """Netplan files of somebody else that concern fabric netdevs."""
-    return facts.foreign.value if isinstance(facts.foreign, Known) else ()
-
-
 def in_the_way(file: ForeignFile) -> str:
     """Why a foreign file stops a plan, and what to do."""
     who = f" ({file.who})" if file.who else ""
     what = "; ".join(map(_stanza_words, file.stanzas)) or "what sparkctl's file does"
-    cure = "--take-over moves these stanzas aside until teardown" if file.movable else file.why_not
-    return f"{file.path}{who} also defines {what}. netplan would join both. {cure}"
+    whole = bool(file.stanzas) and file.stanzas[0].kind in NEXT_BOOT
+    verb, moved = ("has", "it") if whole else ("defines", "these stanzas")
+    cure = f"--take-over moves {moved} aside until teardown" if file.movable else file.why_not
+    return f"{file.path}{who} also {verb} {what}. {comes(file)} {cure}"
 
 
 def _stanza_words(stanza: ForeignStanza) -> str:
@@ -141,11 +146,12 @@ def _stanza_words(stanza: ForeignStanza) -> str:
 def set_aside(desired: Desired, facts: NodeFacts, wishes: Wishes) -> Iterator[FileChange]:
     """Foreign stanzas that go aside; the rest of their files is kept to the byte."""
     netdevs = tuple(a.netdev for a in desired.attachments)
-    for file in foreign(facts) if wishes.take_over else ():
+    for file in facts.others if wishes.take_over else ():
         before = FileImage(digest=file.digest, mode=file.mode, uid=file.uid, gid=file.gid)
         mode = file.mode & 0o777
         after = None if file.after == ABSENT else before.model_copy(update={"digest": file.after, "mode": mode})
-        reason = "it also defines " + ", ".join(dict.fromkeys(n for s in file.stanzas for n in s.netdevs))
+        verb = "has" if is_owner(file.path) else "defines"
+        reason = f"it also {verb} " + ", ".join(dict.fromkeys(n for s in file.stanzas for n in s.netdevs))
         yield FileChange(stage="network", path=file.path, before=before, after=after, reason=reason, aside=netdevs)
 
 
@@ -198,7 +204,8 @@ def given_back(
     if path in lost:
         old = old.model_copy(update={"baseline": None})
     before = image_of(facts.file(path))
-    if (_edited(path, facts) and path not in wishes.force) or (before is None and old.baseline is None):
+    nothing = (before is None or is_owner(path)) and old.baseline is None
+    if nothing or (_edited(path, facts) and path not in wishes.force):
         return
     stage: Stage = "engine" if old.stage == "engine" else "network"
     after = FileImage(digest=old.baseline_digest or "", mode=old.mode) if old.baseline else None
@@ -261,9 +268,9 @@ def network_change(desired: Desired, facts: NodeFacts, files: tuple[FileChange, 
     back = tuple(t for name in managed(facts) if name not in wanted for t in netdev_target(name, facts))
     there = facts.netdevs.value if isinstance(facts.netdevs, Known) else {}
     wrong = any(not _right(target, there[target.netdev]) for target in targets)
-    if not (wrong or back or any(change.path.startswith(NETPLAN_FOLDER) for change in files)):
+    if not (wrong or back or any(change.path.startswith(tuple(BESIDE)) for change in files)):
         return None
-    reason = "the kernel is not as the inventory says" if wrong or back else "a netplan file changes"
+    reason = "the kernel is not as the inventory says" if wrong or back else "a file of the network changes"
     return NetworkChange(netdevs=(*targets, *back), reason=reason)
 
 

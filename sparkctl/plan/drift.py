@@ -14,7 +14,7 @@ from sparkctl.facts.snapshot import NodeFacts
 from sparkctl.outcome import Absent, Fact, Known, Unknown
 from sparkctl.plan.changes import ABSENT
 from sparkctl.plan.changes.file import difference
-from sparkctl.plan.diff import INTERRUPTED, Desired, foreign, managed, recorded
+from sparkctl.plan.diff import INTERRUPTED, Desired, managed, recorded
 from sparkctl.render.artifact import ENGINE_UNIT, UNIT_NAME
 
 Kind = Literal[
@@ -55,7 +55,7 @@ def _node(cluster: str, node: str, desired: Desired, facts: NodeFacts) -> Iterat
         yield Drift(node, "record", "other cluster", cluster, other, f"tear cluster {other} down there first")
         return
     yield from _unread(node, facts)
-    yield from (_foreign(node, file) for file in foreign(facts))
+    yield from (_foreign(node, file) for file in facts.others)
     if isinstance(facts.record, Absent):
         remedy = f"`sparkctl cluster up`; if it was replaced: `sparkctl cluster reprovision --node {node}`"
         yield Drift(node, "record", "no record", f"a node of {cluster}", "nothing of sparkctl", remedy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -16,10 +17,10 @@ from sparkctl.outcome import Absent, Known
 from sparkctl.plan.changes import ABSENT, Change, FileChange, FileImage, ImageChange, NetworkChange, Stage, UnitChange
 from sparkctl.plan.diff import (
     PLAIN,
-    SPARED,
     VARIABLES,
     Desired,
     Wishes,
+    beside,
     edits,
     file_changes,
     given_back,
@@ -264,7 +265,7 @@ def _baseline(path: str, before: FileImage | None) -> tuple[str | None, str | No
     """Name, one of its own for each content (what was kept once is never replaced), and digest of a before-image."""
     if before is None:
         return None, None
-    return f"{path.strip('/').replace('/', '_')}.{before.digest[:12]}", before.digest
+    return f"{re.sub(r'[/ ()]', '_', path.strip('/'))}.{before.digest[:12]}", before.digest
 
 
 def plan_down(
@@ -307,7 +308,7 @@ def _record_of(old: Record, left: Mapping[str, str]) -> Record | None:
 
 def _lost_notes(lost: Mapping[str, Iterable[str]]) -> Iterator[str]:
     pairs = ((node, path) for node, paths in lost.items() for path in paths)
-    yield from (f"{node}: {path} does not come back; what is kept of it: {path}{SPARED}" for node, path in pairs)
+    yield from (f"{node}: {path} does not come back; what is kept of it: {beside(path)}" for node, path in pairs)
 
 
 def _left_notes(left: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
@@ -331,7 +332,7 @@ def _kept(facts: Mapping[str, NodeFacts], wishes: Wishes, *, removed: bool) -> I
             if path in wishes.force or (gone and not removed):
                 continue
             spared = removed and recorded(known)[path].baseline is not None
-            kept = f"; what was there before sparkctl is kept as {path}{SPARED}" if spared else ""
+            kept = f"; what was there before sparkctl is kept as {beside(path)}" if spared else ""
             yield f"{node}: {path} was {'removed' if gone else 'edited'} since sparkctl wrote it: left alone{kept}"
 
 

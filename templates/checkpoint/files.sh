@@ -6,10 +6,14 @@ ours() { # PATH [MODE]
   case ${2:-0600} in 0[0-7][0-7][0-7]) ;; *) err "$1: no file of sparkctl has mode $2"; return 78 ;; esac
   case $1 in
     */../* | */./* | *//*) ;;
-    /etc/netplan/*/* | /etc/sparkctl/*/*/*/*) ;;
+    /etc/netplan/*/* | /etc/sparkctl/*/*/*/* | /etc/NetworkManager/system-connections/*/* | /etc/systemd/network/*/*) ;;
     /etc/netplan/*.yaml | /etc/sparkctl/* | "$UNITS"/sparkctl-*.service)
       roots "${1%/*}"
       return
+      ;;
+    # Others' files: they go and come back, and are never written.
+    /etc/NetworkManager/system-connections/[!.]* | /etc/systemd/network/[!.]*.network)
+      [ $# != 1 ] || { roots "${1%/*}"; return; }
       ;;
   esac
   err "$1 is no file of sparkctl"

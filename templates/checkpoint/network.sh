@@ -387,9 +387,9 @@ undo_runtime() { # DEV SAVED
   done
 }
 
-# Renderers set the broadcast address; `ip` does so only when told.
+# Renderers set the broadcast address; `ip` does so only when told. A renderer may come first: then nothing is added.
 add_address() { # DEV ADDRESS ADDRESSES-WITH-BROADCAST
-  if printf '%s\n' "$3" | grep -qxF "$2"; then ip addr add "$2" broadcast + dev "$1"; else ip addr add "$2" dev "$1"; fi
+  if printf '%s\n' "$3" | grep -qxF "$2"; then ip addr replace "$2" broadcast + dev "$1"; else ip addr replace "$2" dev "$1"; fi
 }
 
 undo_sysctls() { # DEV SAVED

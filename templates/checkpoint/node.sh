@@ -256,9 +256,12 @@ keep() { # IMAGE NAME (IMAGE below run/before, NAME below baseline)
 }
 
 # Teardown leaves an edited file alone; what was there before sparkctl goes beside it, never over anything.
+# NetworkManager reads every file of its folder but hidden ones.
 spare() { # PATH NAME
-  if [ ! -e "$S/baseline/$2" ] || [ -e "$1.before-sparkctl" ]; then return 0; fi
-  cp -a "$S/baseline/$2" "$1.before-sparkctl" && sync "$1.before-sparkctl" "${1%/*}"
+  beside=$1.before-sparkctl
+  case $1 in /etc/NetworkManager/*) beside=${1%/*}/.${1##*/}.before-sparkctl ;; esac
+  if [ ! -e "$S/baseline/$2" ] || [ -e "$beside" ]; then return 0; fi
+  cp -a "$S/baseline/$2" "$beside" && sync "$beside" "${1%/*}"
 }
 
 # A netdev that is as it was before sparkctl came: its next history begins anew.

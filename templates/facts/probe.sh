@@ -12,7 +12,7 @@ probe() { # NAME COMMAND...
   asked=$1 out=
   shift
   case $1 in
-  system_state | read_file | run_state | file_state | netplan_files | foreign_netplan | unit_state | tools | rdma_devices | ssh_arrival | ping_answers)
+  system_state | read_file | run_state | file_state | netplan_files | foreign_netplan | foreign_owners | unit_state | tools | rdma_devices | ssh_arrival | ping_answers)
     "$@" 2>/dev/null
     out=${out}x$?
     ;;
@@ -89,25 +89,53 @@ foreign_netplan() { # OURS NETDEV...
   [ -z "$out" ] || out=$out$nl
 }
 
-# Of every netplan file: `link PATH`, or `state MODE UID GID PATH` and `digest SHA256  PATH`.
+# The same for owners that are no netplan files; OWNERS is the program facts/owners.py: profiles hold secrets, too.
+foreign_owners() { # NETDEV...
+  others_on "$@" || return 0
+  out=$(python3 -c "$OWNERS" "$FOREIGN" "$@") || return 1
+  [ -z "$out" ] || out=$out$nl
+}
+
+others_on() { # NETDEV...: whether anything is there that could be one
+  for dev in "$@"; do [ ! -e "/sys/class/net/$dev/master" ] || return 0; done
+  for dir in /etc /run /usr/lib; do
+    for file in "$dir"/NetworkManager/system-connections/* "$dir"/systemd/network/*.network* /usr/local/lib/systemd/network/*.network*; do
+      case $file in */\* | */\*.network\* | /run/*/netplan-* | /run/*/10-netplan-*.network | /usr/lib/systemd/network/[2-9a-zA-Z]*) ;; *) return 0 ;; esac
+    done
+  done
+  if [ -d /etc/NetworkManager ]; then
+    naming=$(grep -lsE '^[[:space:]]*(unmanaged-devices|\[device)' /etc/NetworkManager/NetworkManager.conf
+      grep -lsE '^[[:space:]]*(unmanaged-devices|managed)[[:space:]]*[-+]?=' /etc/NetworkManager/conf.d/*.conf /run/NetworkManager/conf.d/*.conf /usr/lib/NetworkManager/conf.d/*.conf)
+    for file in $naming; do
+      case $file in */10-globally-managed-devices.conf | /run/*/netplan.conf) ;; *) return 0 ;; esac
+    done
+  fi
+  [ -e /etc/network/interfaces ] && grep -hsE '^[[:space:]]*(iface|auto|allow-|mapping|source)' /etc/network/interfaces /etc/network/interfaces.d/* |
+    grep -qvE '[[:space:]]lo([[:space:]]|$)|/etc/network/interfaces\.d'
+}
+
+# Of every netplan file, and every file of the folders of other owners: `link PATH`, or `state MODE UID GID PATH` and
+# `digest SHA256  PATH`.
 netplan_files() { # PATH...: other files that will be asked about
   for file in "$@"; do
     shift
     case $file in /etc/netplan/*.yaml) continue ;; esac
     if [ -f "$file" ] && [ ! -L "$file" ]; then set -- "$@" "$file"; fi
   done
-  for file in /etc/netplan/*.yaml /run/netplan/*.yaml /lib/netplan/*.yaml; do
+  for file in /etc/netplan/*.yaml /run/netplan/*.yaml /lib/netplan/*.yaml /etc/NetworkManager/system-connections/* /etc/systemd/network/*.network; do
+    # Those of other names cannot be moved.
+    case $file in /etc/NetworkManager/*[!A-Za-z0-9_.@+:/\ \(\)-]* | /etc/systemd/*[!A-Za-z0-9_.@+:/\ \(\)-]*) continue ;; esac
     if [ -L "$file" ]; then out="${out}link $file$nl"; elif [ -f "$file" ]; then set -- "$@" "$file"; fi
   done
   [ $# = 0 ] && return
   look_at "$@" || return 1
   while read -r _ state; do
-    case $state in */netplan/*.yaml) out="${out}state $state$nl" ;; esac
+    case $state in */netplan/*.yaml | */system-connections/* | */systemd/network/*) out="${out}state $state$nl" ;; esac
   done <<END
 $states
 END
   while read -r digest file; do
-    case $file in */netplan/*.yaml) out="${out}digest $digest  $file$nl" ;; esac
+    case $file in */netplan/*.yaml | */system-connections/* | */systemd/network/*) out="${out}digest $digest  $file$nl" ;; esac
   done <<END
 $sums
 END

@@ -11,7 +11,7 @@ from pydantic import model_validator
 from sparkctl.commands import files
 from sparkctl.commands.base import Words, functions
 from sparkctl.facts.record import Frozen, Record
-from sparkctl.inventory.names import NETPLAN, may_change
+from sparkctl.inventory.names import NETPLAN, is_owner, may_change
 from sparkctl.plan.changes.base import ABSENT, ChangeKind, Undoing
 
 _UNENDED = "\\ No newline at end of file"
@@ -46,7 +46,14 @@ class FileChange(ChangeKind):
     def _ours(self) -> FileChange:
         if not may_change(self.path, self.after.mode if self.after else 0, self.baseline or "x"):
             raise ValueError(f"{self.path} is not a file of sparkctl, or has a mode that none of them has")
+        if is_owner(self.path) and not (self.after is None if self.aside else self.baseline):
+            raise ValueError(f"{self.path} is somebody else's: it goes aside and comes back, and is never written")
         return self
+
+    @property
+    def _cut(self) -> bool:
+        """Whether the node makes what is left: of a netplan file. An owner of another kind goes whole."""
+        return bool(self.aside) and not is_owner(self.path)
 
     @property
     def summary(self) -> str:
@@ -54,7 +61,7 @@ class FileChange(ChangeKind):
         if self.aside:
             return f"move {'all' if self.after is None else 'the fabric stanzas'} of {self.path} aside"
         verb = "create" if self.before is None else "remove" if self.after is None else "change"
-        mode = f" ({self.after.mode:04o})" if self.after else ""
+        mode = f" ({self.after.mode:04o})" if self.after and self.after.mode else ""
         return f"{verb} {self.path}{mode}{f' from {self.source}' if self.source else ''}"
 
     def details(self) -> Iterator[str]:
@@ -71,7 +78,7 @@ class FileChange(ChangeKind):
 
     def members(self, number: int, secrets: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
         """Its content, or the program that makes it there."""
-        if self.aside:
+        if self._cut:
             yield "foreign.py", functions("facts/foreign.py").encode()
             yield f"after/{number}", b""
         elif self.after is not None and self.baseline is None:
@@ -84,7 +91,7 @@ class FileChange(ChangeKind):
 
     def drafts(self, number: int) -> Iterator[Words]:
         """As ChangeKind.drafts."""
-        if self.aside:
+        if self._cut:
             yield files.set_aside(self.path, number, _digest(self.after), NETPLAN, self.aside)
 
     def blob(self, number: int) -> str:
