@@ -15,6 +15,7 @@ from tests.lab.labs import PATIENCE, Labs, booting
 
 LONGEST_FIRST = (
     "test_foreign.py",
+    "test_owners.py",
     "test_hardship.py",
     "test_networkmanager.py",
     "test_faults.py",

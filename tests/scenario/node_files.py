@@ -9,6 +9,7 @@ NEW = "/etc/sparkctl/.sparkctl.new"
 HERE = RUN + f"mkdir /etc/sparkctl; echo old >{AT}; echo a >$R/after/0; echo a >$R/before/0; mkdir $S/baseline; echo a >$S/baseline/0\n"
 """A run with an image of each kind, and a file that is another one."""
 NOWHERE = HERE + "rm -r /etc/sparkctl\n"
+OWNERS = "/etc/NetworkManager/system-connections /etc/systemd/network"
 OLD = f"[ $(cat {AT}) = old ]"
 IS_A = f"[ $(cat {AT}) = a ]\n[ ! -e {NEW} ]"
 MODE = 'stat -c %u:%a'
@@ -19,6 +20,22 @@ FILES = (
         Case(f"not ours: {path}", "", f"ours {path}", 78)
         for path in ("/etc/netplan/a/b.yaml", "/etc/netplan/x", "/etc/sparkctl/a/../x", "/etc/sparkctl/./x", "/etc/sparkctl//x", "/etc/sparkctl/a/b/c/d", "$UNITS/ssh.service", "/etc/shadow")
     ),
+    *(Case(f"an owner: {path}", f"mkdir -p {OWNERS}", f"ours '{path}'") for path in ("/etc/NetworkManager/system-connections/cx7 (1).nmconnection", "/etc/systemd/network/05-x.network")),
+    *(
+        Case(f"no owner: {path}", f"mkdir -p {OWNERS}", f"ours '{path}' {mode}", 78)
+        for path, mode in (
+            ("/etc/NetworkManager/system-connections/x", "0600"),
+            ("/etc/systemd/network/x.network", "0644"),
+            ("/etc/NetworkManager/system-connections/a/x", ""),
+            ("/etc/NetworkManager/system-connections/.x", ""),
+            ("/etc/NetworkManager/conf.d/x.conf", ""),
+            ("/etc/systemd/network/a/x.network", ""),
+            ("/etc/systemd/network/x.link", ""),
+            ("/etc/systemd/network/../x.network", ""),
+        )
+    ),
+    Case("an owner below a link", "mkdir -p /tmp/x /etc/systemd; rm -rf /etc/systemd/network; ln -s /tmp/x /etc/systemd/network", "ours /etc/systemd/network/x.network", 78),
+    Case("an owner is never written", f"{RUN}mkdir -p {OWNERS}; echo a >$R/after/0", "dirty=; put_file /etc/systemd/network/x.network 0644 run/after/0", 78, "[ ! -e /etc/systemd/network/x.network ]"),
     *(Case(f"mode {mode}", "", f"ours {AT} {mode}", status) for mode, status in (("0644", 0), ("4755", 78), ("0800", 78), ("644", 78))),
     Case("below a link", "mkdir /tmp/x; ln -s /tmp/x /etc/sparkctl", f"ours {AT}", 78),
     Case("below a folder of another", "mkdir /etc/sparkctl; chown 5 /etc/sparkctl", f"ours {AT}", 78),

@@ -79,6 +79,7 @@ def node_facts(cluster: Cluster, fabric: Fabric, node: str, rendering: NodeRende
         lock=Absent("no lock"),
         journal=Absent("not asked"),
         foreign=Known(()),
+        owners=Known(()),
         netplan_files=Known({}),
         missing_tools=Known(()),
         rdma=Known({each.rdma: RdmaDevice(*rdma_state(fabric, node, each.port)) for each in HALVES}),

@@ -27,7 +27,7 @@ FOLDER = Path(__file__).parents[1] / "cases/checks"
 CASES = sorted(FOLDER.glob("*/*/case.yaml"))
 POINTER = re.compile(r": see ([a-z-]+)(?:,|$)")
 UNJUDGED = {
-    *("system", "record", "run", "lock", "journal", "foreign", "netplan_files", "missing_tools", "container", "raw"),
+    *("system", "record", "run", "lock", "journal", "netplan_files", "missing_tools", "container", "raw"),
     "pulled",  # asked with the image, and only where ids differ
     *("skew", "survey.clock", "survey.counters"),  # judged as View.skews and View.load
     *("survey.hellos", "survey.lldp"),  # what one end did not hear the other one may have heard

@@ -312,7 +312,7 @@ def test_another_cluster_and_an_interrupted_run() -> None:
 
 
 @pytest.mark.parametrize(
-    "fact", ["netdevs", "record", "run", "foreign", "netplan_files", "unit", "image", "routes", "container"]
+    "fact", ["netdevs", "record", "run", "foreign", "owners", "netplan_files", "unit", "image", "routes", "container"]
 )
 def test_what_cannot_be_read_is_said(fact: str) -> None:
     drifts = found(lambda facts: replace(facts, **{fact: Unknown("planted")}))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sparkctl.facts import baseline, files, foreign, links, listeners, pings, record, routes, system, units
+from sparkctl.facts import baseline, files, foreign, links, listeners, owners, pings, record, routes, system, units
 from sparkctl.facts.base import parsed
 from sparkctl.facts.survey import PARSERS as SURVEYED
 from sparkctl.loadtest import perftest_output
@@ -29,6 +29,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "lock": record.parse_lock,
     "netplan-files": foreign.parse_files,
     "perftest-report": perftest_output.parse,
+    "owners": owners.parse,
     "pings": pings.parse,
     "rdma": system.parse_rdma,
     "record": record.parse,

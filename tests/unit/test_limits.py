@@ -57,6 +57,7 @@ WORST = {
     "lldp": filled('{"a":'),
     "space": filled("1 /a\n"),
     "foreign": filled("{},", "[", "{}]"),
+    "owners": filled("{},", "[", "{}]"),
     "counters": filled(recorded("counters", "hostile-bytes")),
     "system": filled("9"),
 }
@@ -69,7 +70,7 @@ def whole(*names: str) -> bytes:
 
 BATCHES = {
     "slowest": whole("netplan-files", "gids", "gpus", "ways", "hellos", "links"),
-    "others": whole("release", "firewall", "lldp", "space", "foreign", "counters", "system"),
+    "others": whole("release", "firewall", "lldp", "space", "foreign", "owners", "counters", "system"),
     "headers": b"a 0 0\n\n" * (DECODED // 7),
     "names": b"".join(b"%06d 0 0\n\n" % n for n in range(DECODED // 12)),
     "one": framed("links", b"[" * (DECODED - 20)),

@@ -57,6 +57,7 @@ class FakeNode:
     enabled: bool = False
     image: str | None = "sha256:1"
     foreign: str = ""
+    owners: str = ""
     missing: str = ""
     broken: tuple[str, ...] = ()
     damaged: tuple[str, ...] = ()
@@ -85,6 +86,7 @@ class FakeNode:
             "rdma": "",
             "tools": self.missing,
             "foreign": self.foreign,
+            "owners": self.owners,
             "netplan-files": "",
             "unit": unit + f"UnitFileState={'enabled' if self.enabled else 'disabled'}\n",
             "image": self.image,
