@@ -19,6 +19,8 @@ from tests.scenario.node import (
     log_is,
 )
 
+NM = "/etc/NetworkManager/system-connections"
+
 LOCK = (
     Case("lock of a new node", "", "lock aa 120 me new", 0, '[ "$(stat -c %u:%a $S)" = 0:700 ]\nread -r on until run _ owner <$S/lock; [ "$on $until $run $owner" = "boot-1 1120 aa me" ]'),
     Case("a folder that others may read", "mkdir -m 0755 $S", "lock aa 120 me new", 78, "[ ! -e $S/lock ]"),
@@ -113,6 +115,7 @@ ENDS = (
     Case("keep that fails", RUN + "mkdir $S/baseline; : >$R/before/0; ln() { return 5; }", "dirty=; alike=; keep 0 x", 5),
     Case("spare", RUN + "mkdir $S/baseline; echo a >$S/baseline/x; echo b >/tmp/f\n" + SYNC, "spare /tmp/f x", 0, '[ "$(cat /tmp/f)" = b ]\n[ "$(cat /tmp/f.before-sparkctl)" = a ]\n' + log_is("sync /tmp/f.before-sparkctl /tmp")),
     Case("spare never over anything", RUN + "mkdir $S/baseline; echo a >$S/baseline/x; echo b >/tmp/f.before-sparkctl", "spare /tmp/f x", 0, '[ "$(cat /tmp/f.before-sparkctl)" = b ]'),
+    Case("spare of a profile", RUN + f"mkdir -p $S/baseline {NM}; echo a >$S/baseline/x; echo b >{NM}/f\n" + SYNC, f"spare {NM}/f x", 0, f'[ "$(ls -A {NM} | tr "\\n" ,)" = .f.before-sparkctl,f, ]\n' + log_is(f"sync {NM}/.f.before-sparkctl {NM}")),
     Case("spare of nothing", RUN, "spare /tmp/f x", 0, "[ ! -e /tmp/f.before-sparkctl ]"),
     Case("forget a netdev", RUN + "mkdir $S/baseline; : >$S/baseline/net.x", "forget_netdev x", 0, "[ ! -e $S/baseline/net.x ]"),
     Case("keep what was made", RUN + "mkdir $S/baseline; echo /a >$S/baseline/made; printf '/a\\n/b\\n' >$R/made; echo x >$R/before/net.x", 'dirty=; alike=" $R/before/net.x"; keep_made && echo "$dirty" >/tmp/dirty', 0, "[ \"$(tr '\\n' , <$S/baseline/made)\" = /a,/b, ]\n[ -e $S/baseline/net.x ]\n[ \"$(cat /tmp/dirty)\" = \" $S/baseline/made $S/baseline\" ]"),

@@ -170,6 +170,8 @@ NETDEV = (
     Case("save where nobody can say", RUN + "ip() { return 5; }", f"save_netdev {DEV}", 5),
     Case("save asks once", RUN + f"save_netdev {DEV}\nip() {{ return 5; }}", "save_netdev enp1s0f0np0", 0, "[ -e $R/before/net.enp1s0f0np0 ]"),
     Case("undo of a netdev", SAVED + CHANGED, UNDO, 0, f"{SHOW} | grep -q 10.99.0.1/24\n! {SHOW} | grep -q 10.98\n! {SHOW} | grep -q brd\n[ $(cat /sys/class/net/{DEV}/mtu) = 1600 ]\nip link show {DEV} | grep -q '[<,]UP'"),
+    Case("an address that a renderer has set meanwhile", "", f"add_address {DEV} 10.99.0.1/24 ''", 0, f"{SHOW} | grep -q 10.99.0.1/24"),
+    Case("an address with its broadcast that a renderer has set meanwhile", f"ip addr add 10.97.0.1/24 brd + dev {DEV}", f"add_address {DEV} 10.97.0.1/24 10.97.0.1/24", 0, f"{SHOW} | grep -q '10.97.0.1/24 brd'"),
     Case("undo of what is as it was", SAVED + "ip() { echo \"ip $*\" >>/tmp/log; command ip \"$@\"; }\n" + LOG, f"{UNDO} 2>/tmp/said", 0, "! grep -q 'addr del\\|addr replace\\| mtu ' /tmp/log\n[ ! -s /tmp/said ]"),
     Case("undo of what NetworkManager has", SAVED + "echo 'nm managed yes' >>/tmp/saved; undo_nm() { :; }\n" + says("undo_sysctls") + LOG, UNDO, 0, "[ ! -s /tmp/log ]"),
     Case("undo of an address that comes by itself", SAVED + "echo 'addr inet6 fd09::1/64' >>/tmp/saved\n" + says("add_address") + LOG, UNDO, 0, "[ ! -s /tmp/log ]"),
