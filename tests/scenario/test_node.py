@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenario import node_checkpoint, node_files, node_network
+from tests.scenario import node_checkpoint, node_files, node_network, node_probes
 from tests.scenario.node import Case
 from tests.scenario.rig import Rig, inventory
 from tests.scenario.test_safety import HEAD, made_rig
 from tests.scenario.world import folder
 
-CASES = (*node_checkpoint.CASES, *node_files.CASES, *node_network.CASES)
+CASES = (*node_checkpoint.CASES, *node_files.CASES, *node_network.CASES, *node_probes.CASES)
 SHORT = 5
 """Of so many cases `make test` plays one."""
 LEVELS = [pytest.param(case, id=case.name, marks=() if n % SHORT == 0 else pytest.mark.more) for n, case in enumerate(CASES)]

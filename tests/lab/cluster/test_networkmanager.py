@@ -114,7 +114,9 @@ def test_a_profile_of_the_user_comes_back(desktop: Rig) -> None:
     desktop.root("spark-2", added)
     try:
         before = capture(desktop)
-        assert desktop.cluster("up", "--yes").code == 0
+        asked = desktop.cluster("up", "--yes")
+        assert asked.code == 4 and "the profile mine of NetworkManager" in asked.err, asked.err
+        assert desktop.cluster("up", "--yes", "--take-over").code == 0
         assert of_port(desktop, "spark-2", "GENERAL.CONNECTION") == f"netplan-{RAILS[0]}"
         assert "10.99.0.2" not in desktop.root("spark-2", "ip -4 addr")
         assert desktop.cluster("down", "--yes").code == 0
