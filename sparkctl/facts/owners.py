@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from sparkctl.facts import foreign
 from sparkctl.facts.base import Probe
 from sparkctl.facts.foreign import ForeignFile
@@ -41,6 +43,5 @@ def comes(file: ForeignFile) -> str:
 
 def counts(fact: Fact[tuple[ForeignFile, ...]]) -> str:
     """What a plan rests on: not whether a profile is active at the moment. Empty where there is no owner."""
-    if not isinstance(fact, Known):
-        return type(fact).__name__
-    return repr([(file.path, file.digest, file.movable) for file in fact.value]) if fact.value else ""
+    found = fact.value if isinstance(fact, Known) else None
+    return "" if found == () else json.dumps(found and [(file.path, file.digest, file.movable) for file in found])
