@@ -11,10 +11,20 @@ import pytest
 
 from sparkctl.commands.checkpoint import REVERT_SECONDS
 from sparkctl.errors import AccessRefused, ApplyFailed, RollbackIncomplete, SparkctlError, StalePlan, Unreachable
-from sparkctl.execute.undo import ENDED_SECONDS, KNOCK_SECONDS, RETRY_SECONDS, Interrupted, Undo, _booted, _out
+from sparkctl.execute.undo import (
+    ENDED_SECONDS,
+    KNOCK_SECONDS,
+    RETRY_SECONDS,
+    Interrupted,
+    Undo,
+    _booted,
+    _out,
+    way_back,
+)
 from sparkctl.fabric.ports import NETDEVS
 from sparkctl.facts.snapshot import NodeFacts
 from sparkctl.outcome import Absent, Failed, Known, Lost, Unknown
+from sparkctl.render.artifact import ENGINE_SCRIPT
 from sparkctl.report.events import Event, Note, Phase
 from tests.unit.nodes import CONNECT, HEAD, READ, RUN, UNDO, WORKER, Answer, Nodes, both
 from tests.unit.test_plan import ASKED, FABRIC, FakeNode, pair, planned, settled
@@ -137,6 +147,29 @@ def test_what_held_a_node_once_is_forgotten_when_it_is_gone() -> None:
     found = undone(ends={(WORKER, READ): [REVERTING, OTHER]})
     assert type(found.error) is RollbackIncomplete and found.seconds == ENDED_SECONDS
     assert "cluster plan" in found.error.remedy
+
+
+def one_is_off(field: str, value: object) -> dict[str, FakeNode]:
+    """Both as a finished `up` leaves them, but for this of the worker."""
+    return {n: replace(node, **{field: value}) if n == WORKER else node for n, node in settled().items()}  # type: ignore[arg-type]
+
+
+def without_a_file() -> dict[str, FakeNode]:
+    """The same without a file of the worker's engine, so that one step changes a file and starts a rank."""
+    return one_is_off("files", {path: file for path, file in settled()[WORKER].files.items() if path != ENGINE_SCRIPT})
+
+
+WAYS: dict[str, tuple[dict[str, FakeNode], tuple[str, str]]] = {
+    "a first up": (pair(), (HEAD, WORKER)),
+    "a gang that ran": (one_is_off("mtu", 1500), (WORKER, HEAD)),
+    "a gang that ran without a file": (without_a_file(), (WORKER, HEAD)),
+}
+
+
+@pytest.mark.parametrize("kind", WAYS)
+def test_a_gang_starts_in_its_own_order_and_else_the_last_changed_goes_first(kind: str) -> None:
+    says, order = WAYS[kind]
+    assert way_back(planned(says)) == tuple((node,) for node in order), "and every node once"
 
 
 # --- nodes that are silent --------------------------------------------------------------------------------------

@@ -236,6 +236,8 @@ def test_the_ports_that_a_rank_opens_are_asked_of_it(monkeypatch: pytest.MonkeyP
     serves = CLUSTER.engine.port
     assert asked[WORKER].opens == ((7101,) if plan else None)
     assert asked[HEAD].opens is None or (asked[HEAD].opens[0], asked[HEAD].opens[-1]) == (7101, serves)
+    surveyed = questions(CLUSTER, FABRIC, survey=True)[HEAD].survey
+    assert surveyed is not None and 7101 in surveyed.lent[FABRIC.endpoints[WORKER].address], "peers call it there"
     bare = questions(replace(CLUSTER, engine=None), FABRIC, plan=plan)
     assert {one.opens for one in bare.values()} == {() if plan else None}
 
