@@ -227,7 +227,7 @@ def settings(layers, variables, image):
             found = layers.resolved(path.lstrip("/"))
             said += [[path, *line.partition("=")[::2]] for line in (conf_lines(found[0]) if found else ())]
         except (Unknowable, OSError) as error:
-            unread.append("%s: %s" % (path, error))
+            unread.append("%s: %s" % (path, getattr(error, "strerror", None) or error))
     return [[where, name, value[:LONGEST]] for where, name, value in said if SETTING.match(name)][:MOST], unread
 
 
@@ -259,4 +259,4 @@ if __name__ == "__main__":
     try:
         main(*sys.argv[1:])
     except (Unknowable, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        print(json.dumps({"why": str(error) if isinstance(error, Unknowable) else repr(error)}))
+        print(json.dumps({"why": getattr(error, "strerror", None) or str(error)}))
