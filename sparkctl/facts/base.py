@@ -143,7 +143,7 @@ class Rows(Generic[T]):
 
 
 def each(rows: Iterable[S], read: Callable[[S], U], make: Callable[[Iterable[U]], T]) -> T | Rows[T]:
-    """What `make` makes of all `rows`: one that cannot be read costs no other. Its error where none can be, or too many."""
+    """What `make` makes of all `rows`: one that cannot be read costs no other. Its error where all or too many are."""
     found: list[U] = []
     odd: list[tuple[S, Exception]] = []
     for row in rows:

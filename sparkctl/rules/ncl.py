@@ -85,7 +85,8 @@ def devices_are_the_cabled_ones(cluster: Cluster, fabric: Fabric) -> Iterator[Hi
         guess = nearest(unknown[0], [half.rdma for half in HALVES])
         remedy = f"did you mean `{guess}`?" if guess else "remove it: sparkctl names the cabled devices of each node"
         excluded = "^" in setting.value
-        said = f"NCCL_IB_HCA {'excludes' if excluded else 'names'} {quoted(unknown[0])}, which is not a device of a Spark"
+        does = "excludes" if excluded else "names"
+        said = f"NCCL_IB_HCA {does} {quoted(unknown[0])}, which is not a device of a Spark"
         yield Hit(setting.path, said, remedy, "warning" if excluded else None)
         return
     for node in cluster.nodes:
