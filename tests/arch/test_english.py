@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,7 @@ def pythonic(node: ast.AST) -> bool:
 def uncounted(node: ast.AST) -> list[str]:
     """Numbers before a plural that is always one."""
     values = node.values if isinstance(node, ast.JoinedStr) else []
-    pairs = [(a, b) for a, b in zip(values, values[1:], strict=False) if isinstance(a, ast.FormattedValue) and isinstance(b, ast.Constant)]
+    pairs = [(a, b) for a, b in pairwise(values) if isinstance(a, ast.FormattedValue) and isinstance(b, ast.Constant)]
     return [ast.unparse(a.value) for a, b in pairs if COUNT.match(ast.unparse(a.value)) and SEVERAL.match(str(b.value))]
 
 
