@@ -19,6 +19,7 @@ from sparkctl.inventory.names import NETPLAN
 from sparkctl.outcome import Absent, Fact, Known, Unknown
 from sparkctl.plan.changes import FileChange, FileImage, NetdevTarget, NetworkChange
 from sparkctl.plan.diff import (
+    INTERRUPTED,
     Wishes,
     edits,
     file_changes,
@@ -101,7 +102,7 @@ NOT_PLAIN = f"{NCCL_ENV} is not a plain file of root's (it or its folder is a li
         (
             replace(BLANK, run=Known(RunState("armed", (), None))),
             Wishes(),
-            ["an interrupted run is on this node (state armed): sparkctl cluster recover finishes it or puts the node back"],
+            [f"an interrupted run is on this node (state armed): {INTERRUPTED}"],
         ),
         (
             replace(BLANK, record=Known(Record(cluster="other"))),
