@@ -15,12 +15,14 @@ from sparkctl.errors import AccessRefused, Unreachable
 from sparkctl.execute import verify as verifying
 from sparkctl.execute.plan_verbs import desired, drifted, plan_down, plan_reprovision, plan_up
 from sparkctl.execute.read_facts import gather, questions
-from sparkctl.execute.verify import status, verify
+from sparkctl.execute.verify import only_network, status, verify
+from sparkctl.facts.record import FileRecord, Record
 from sparkctl.loadtest.results import Load
 from sparkctl.outcome import Absent, Failed, Known, Lost, Unknown
 from sparkctl.plan import renumbering
 from sparkctl.plan.diff import Wishes
 from sparkctl.plan.playbook import load
+from sparkctl.render.artifact import ENGINE_ENV, NCCL_ENV, UNIT_NAME
 from tests.unit.healthy import studied
 from tests.unit.nodes import HEAD, READ, TOKEN, WORKER, Answer, Nodes, both
 from tests.unit.test_blocks import TAKEN, Sick
@@ -241,3 +243,50 @@ def test_the_ports_that_a_rank_opens_are_asked_of_it(monkeypatch: pytest.MonkeyP
     bare = questions(replace(CLUSTER, engine=None), FABRIC, plan=plan)
     assert {one.opens for one in bare.values()} == {() if plan else None}
 
+
+
+# --- clusters whose network alone was brought up ----------------------------------------------------------------
+
+
+def recorded(*stages: str, unit: str | None = None) -> Known[Record]:
+    """A record with one file of each stage."""
+    paths = {"network": NCCL_ENV, "engine": ENGINE_ENV}
+    return Known(Record(cluster="dual", unit=unit, files={paths[s]: FileRecord(digest="d", mode=0o644, stage=s) for s in stages}))
+
+
+NETWORK, ENGINE = recorded("network"), recorded("network", "engine")
+
+
+@pytest.mark.parametrize(
+    ("head", "worker", "silent", "only"),
+    [
+        (NETWORK, NETWORK, (), True),
+        (NETWORK, ENGINE, (), False),
+        (NETWORK, recorded("network", unit=UNIT_NAME), (), False),
+        (NETWORK, Absent("no record"), (), False),
+        (NETWORK, Unknown("unreadable"), (), False),
+        (NETWORK, recorded(), (), False),
+        (NETWORK, Unknown("no answer"), (WORKER,), True),
+        (Absent("x"), Absent("x"), (), False),
+        (Absent("x"), Absent("x"), (HEAD, WORKER), False),
+    ],
+)
+def test_only_the_network_is_up_where_every_record_that_can_be_read_says_so(head: Any, worker: Any, silent: tuple[str, ...], only: bool) -> None:
+    facts = {HEAD: replace(FakeNode(HEAD).facts(), record=head), WORKER: replace(FakeNode(WORKER).facts(), record=worker)}
+    assert only_network(facts, silent) == only
+
+
+@pytest.mark.parametrize("engine", [True, False])
+@pytest.mark.parametrize("verb", [status, verify])
+def test_a_cluster_without_its_engine_yet_is_judged_by_its_fabric(monkeypatch: pytest.MonkeyPatch, verb: Any, engine: bool) -> None:
+    """No token is asked for, and what was not judged is said where there is to be an engine."""
+    seen: list[Any] = []
+    monkeypatch.setattr(verifying, "judge", lambda view: seen.append(view.stages) or ())
+    for record, partial in ((NETWORK, True), (ENGINE, False)):
+        nodes = Nodes({n: replace(node, record=record.value) for n, node in settled().items()}, {(HEAD, TOKEN): [said({"ready": READY})]})
+        site = nodes.place()
+        site = site if engine else replace(site, cluster=replace(CLUSTER, engine=None))
+        found: Any = nodes.play(lambda site=site: verb(site))  # type: ignore[misc]
+        assert seen.pop() == ({"network", "host"} if partial else {"network", "host", "engine"})
+        assert [(v.id, v.state) for v in found.verdicts] == ([("engine-unit", "skipped")] if partial and engine else [])
+        assert (f"{HEAD} {TOKEN}" in nodes.told) == (engine and not partial)
