@@ -52,7 +52,7 @@ CLOSED = (
 STAGES: dict[str, tuple[str, ...]] = {
     "plan": tuple(
         f"tests/unit/test_{name}.py"
-        for name in ("change_kinds", "diff", "steps", "compile", "plan", "blocks", "drift", "recover", "playbook", "moved_variables")
+        for name in ("change_kinds", "diff", "steps", "compile", "plan", "blocks", "drift", "recover", "playbook", "moved_variables", "owners")
     ),
     "memory": tuple(
         f"tests/unit/test_{name}.py"

@@ -216,6 +216,22 @@ def test_without_foreign_files_nothing_goes_aside() -> None:
     assert list(set_aside(desired()[HEAD], replace(BLANK, foreign=Absent()), OVER)) == []
 
 
+OWNED = "/etc/systemd/network/05-fabric.network"
+
+
+def test_an_owner_of_another_kind_is_named_goes_whole_and_comes_back_only_from_a_baseline() -> None:
+    owner = foreign(path=OWNED, who="", stanzas=(stanza(kind="network", says=""),))
+    assert f"{OWNED} also has {DEV}. " in in_the_way(owner) and "moves it aside" in in_the_way(owner)
+    (change,) = set_aside(desired()[HEAD], replace(BLANK, owners=Known((owner,))), OVER)
+    assert (change.after, change.reason) == (None, f"it also has {DEV}")
+    old = FileRecord(digest="d1", mode=0, stage="network", aside=True)
+    facts = recorded(OWNED, with_file(OWNED, replace(MINE, digest="d1")), **old.model_dump())
+    assert list(given_back(OWNED, old, facts, FORCED)) == []
+    old = old.model_copy(update={"baseline": "owner.d0", "baseline_digest": "d0"})
+    (back,) = given_back(OWNED, old, facts, FORCED)
+    assert (back.baseline, back.summary) == ("owner.d0", f"change {OWNED}")
+
+
 # --- variables ----------------------------------------------------------------------------------------------------
 
 
