@@ -65,6 +65,42 @@ class Finding:
         return (self.location.path, self.location.line, self.location.column, self.id, self.message)
 
 
+class Named(NamedTuple):
+    """What a remedy names: `of` what, the `value` that it is to have; empty: it goes.
+
+    inventory: of a place in the file; rename: of a key there, the other name. kernel: of a node, a word of its command
+    line. mtu: of `NODE NETDEV`. l2mtu: of a switch's port, the least. plug: of a port, the one that its plug goes to.
+    cable: of a port, the one to which a new cable goes. command, reboot: of a node.
+    """
+
+    kind: Literal["inventory", "rename", "kernel", "mtu", "l2mtu", "plug", "cable", "command", "reboot"]
+    value: str = ""
+    of: str = ""
+    """Empty until it is known where the remedy is given."""
+
+
+class Remedy(str):
+    """What to do, in words, with the values that they name."""
+
+    values: tuple[Named, ...]
+
+    def __new__(cls, words: str, *values: Named) -> Remedy:
+        """`words` as they are shown."""
+        made = super().__new__(cls, words)
+        made.values = values
+        return made
+
+    @classmethod
+    def again(cls, words: str, said: str, here: str) -> Remedy:
+        """`words` in the place of those of `said`, of which the values are of `here` where they do not say of what."""
+        return cls(words, *(value._replace(of=value.of or here) for value in values_of(said)))
+
+
+def values_of(remedy: str) -> tuple[Named, ...]:
+    """The values that a remedy names; none where it is words alone."""
+    return remedy.values if isinstance(remedy, Remedy) else ()
+
+
 class RailEnd(NamedTuple):
     """One end of a rail."""
 

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from sparkctl.fabric.model import Fabric
 from sparkctl.inventory.model import Cluster, EngineIntent, LinkEnd, Path
-from sparkctl.outcome import Finding, Severity
+from sparkctl.outcome import Finding, Named, Remedy, Severity
 
 MOST = 100  # findings of one rule: nobody reads more, and a generated file may give millions
 # In their order; an error in the names, the cables or the pool ends a study, as what follows would mean nothing.
@@ -22,6 +22,21 @@ class Hit(NamedTuple):
     message: str
     remedy: str
     severity: Severity | None = None
+
+
+def write(value: str, words: str = "") -> Remedy:
+    """To write `value` at the place of the hit; in other words than these, where they are given."""
+    return Remedy(words or f"write {value}", Named("inventory", value))
+
+
+def rename(name: str) -> Remedy:
+    """To give the key at the place of the hit another name."""
+    return Remedy(f"did you mean `{name}`?", Named("rename", name))
+
+
+def remove(words: str = "remove it") -> Remedy:
+    """To take out what is at the place of the hit."""
+    return Remedy(words, Named("inventory"))
 
 
 IntentCheck: TypeAlias = Callable[[Cluster], Iterator[Hit]]

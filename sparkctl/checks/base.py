@@ -16,7 +16,7 @@ from sparkctl.facts.survey import NOTHING
 from sparkctl.inventory.model import Cluster
 from sparkctl.inventory.words import visible
 from sparkctl.loadtest.results import Load
-from sparkctl.outcome import Absent, Cause, Fact, RailEnd, State, Verdict
+from sparkctl.outcome import Absent, Cause, Fact, RailEnd, Remedy, State, Verdict
 from sparkctl.render.artifact import NodeRendering
 
 NOT_ASKED = Absent("not asked")
@@ -136,7 +136,7 @@ def _legible(view: View, verdict: Verdict) -> Verdict:
         where=_bounded(verdict.where),
         message=_bounded(verdict.message),
         measured=_bounded(verdict.measured),
-        remedy=_bounded(verdict.remedy),
+        remedy=Remedy.again(_bounded(verdict.remedy), verdict.remedy, verdict.where),
     )
 
 

@@ -11,7 +11,7 @@ from sparkctl.fabric.moves import Alike, Pair, circle, fewest_moves, nowhere, of
 from sparkctl.fabric.switches import alike
 from sparkctl.inventory.model import Link
 from sparkctl.inventory.model import LinkEnd as Port
-from sparkctl.outcome import Cause, Known, RailEnd, Verdict
+from sparkctl.outcome import Cause, Known, Named, RailEnd, Remedy, Verdict
 
 ID = "cabling"
 
@@ -76,7 +76,8 @@ def _orders(view: View, heard: Heard) -> Mapping[Pair, str]:
     if orders and not heard.deaf and set(planned) == set(circle(order)):
         other, instead = relabelled([*right, *there], order, plan)
         saves = f"{offer(other, instead, plan.count)}; write `links` as the cables then lie" if other != order else ""
-        orders[next(iter(orders))] += saves
+        first = next(iter(orders))
+        orders[first] = Remedy.again(orders[first] + saves, orders[first], "")
     return orders
 
 
@@ -130,7 +131,8 @@ def _at(view: View, port: Port, leg: Port, legs: Alike) -> Port:
 
 
 def _lay(pair: Pair) -> str:
-    return f"lay a cable from {pair[0]} to {pair[1]}: none is left over for it"
+    said = f"lay a cable from {pair[0]} to {pair[1]}: none is left over for it"
+    return Remedy(said, Named("cable", str(pair[1]), str(pair[0])))
 
 
 def _switched(view: View, heard: Heard, cable: Link, port: Port, orders: Mapping[Pair, str]) -> Verdict:
@@ -151,7 +153,8 @@ def _switched(view: View, heard: Heard, cable: Link, port: Port, orders: Mapping
         f"the cable is in {astray}" if astray else measured if reached else f"nobody of this cluster{_lldp(view, port)}"
     )
     leg = cable.b if cable.a == port else cable.a
-    remedy = f"move the cable end from {astray} to {port}" if astray else orders.get((port, leg))
+    moved = Remedy(f"move the cable end from {astray} to {port}", Named("plug", str(port), str(astray)))
+    remedy = moved if astray else orders.get((port, leg))
     remedy = remedy or _switch_remedy(leg, port, reached)
     return Verdict(ID, "fail", _where(cable), "not with the others", said, expected, remedy, touched)
 

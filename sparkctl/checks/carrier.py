@@ -10,7 +10,7 @@ from sparkctl.checks.ports import CAGE, ethernet_of, twin
 from sparkctl.fabric.model import Attachment
 from sparkctl.facts.links import Netdev
 from sparkctl.inventory.words import counted
-from sparkctl.outcome import Absent, Cause, Fact, Known, State, Unknown, Verdict
+from sparkctl.outcome import Absent, Cause, Fact, Known, Named, Remedy, State, Unknown, Verdict
 
 ID = "rail-carrier"
 COUNTED = "every reboot of the other end counts too, and only a reboot of this node starts the count anew"
@@ -44,10 +44,9 @@ def _dark(view: View, here: Attachment, fact: Fact[Netdev]) -> Verdict:
     if isinstance(fact, Absent):
         message, remedy = _missing(view, here)
     elif isinstance(fact, Known) and not fact.value.up:
-        message, remedy = (
-            f"{here.netdev} is down",
-            f"on {here.node}: ip link set {here.netdev} up; then find who took it down",
-        )
+        up = f"ip link set {here.netdev} up"
+        said = f"on {here.node}: {up}; then find who took it down"
+        message, remedy = f"{here.netdev} is down", Remedy(said, Named("command", up, here.node))
     elif other is not None and _measured(netdev_of(view, other)) in ("down", "no netdev"):
         said = f"{here.netdev} has no carrier, and the other end is not up"
         return see(ID, rail(here), said, Cause(ID, rail(other)), (end(here),))
@@ -79,6 +78,11 @@ def _port(end: Attachment) -> str:
 def _unlit(view: View, here: Attachment, other: Attachment | None) -> tuple[str, str]:
     port = _port(here)
     half = netdev_of(view, twin(here))
+    sick = [end.node for end in (here, other) if end is not None and _faults(view, end.node)]
+    if sick:
+        why = f"{sick[0]} has logged a fatal error of the ConnectX-7: its firmware hangs"
+        message = f"{here.netdev}: no carrier, and {why}"
+        return message, f"shut {sick[0]} down, unplug its power for 60 s and start it again; no cable cures that"
     if isinstance(half, Known) and half.value.lit:
         message = f"{here.netdev} has no carrier, though its twin {twin(here).netdev} has one"
         return (
@@ -96,6 +100,11 @@ def _unlit(view: View, here: Attachment, other: Attachment | None) -> tuple[str,
         return message, f"plug the cable of {other.node} {other.half.port} into {port}: now it ends elsewhere"
     remedy = f"reseat the cable in {port} and at the switch; is the switch's port enabled, and its speed set?"
     return f"{here.netdev} has no carrier from the switch", remedy
+
+
+def _faults(view: View, node: str) -> tuple[str, ...]:
+    faults = view.facts[node].survey.pcie_errors
+    return faults.value if isinstance(faults, Known) else ()
 
 
 @check("rail-flaps", "network", survey=True)

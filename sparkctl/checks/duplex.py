@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sparkctl.checks.base import Measured, View, check
 from sparkctl.checks.transport import CAUSES, EVERYWHERE, LAB, clockless, ends_of, loaded, trials, unasked, unmeasured
 from sparkctl.loadtest.results import Lane, Load, Measure, Trial
-from sparkctl.outcome import Fact, Known, State, Unknown, Verdict
+from sparkctl.outcome import Fact, Known, Named, Remedy, State, Unknown, Verdict
 
 ID = "rail-duplex"
 APART = Unknown("one way alone was not measured")
@@ -58,4 +58,5 @@ def _fault(view: View, trial: Trial, share: float) -> tuple[str, str]:
         return "both ways at once are a little slow", "measure again without other load; see rdma-counters, pcie-link"
     nodes = " and ".join(sorted(trial.nodes))
     known = "a new link or a reload of the driver does not help"
-    return "degraded duplex state", f"reboot both ends, {nodes}, then measure again: {known}"
+    said = f"reboot both ends, {nodes}, then measure again: {known}"
+    return "degraded duplex state", Remedy(said, *(Named("reboot", "now", node) for node in sorted(trial.nodes)))

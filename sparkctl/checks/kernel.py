@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sparkctl.checks.base import View, check
 from sparkctl.checks.hosts import STAGE, skipped, unreadable
 from sparkctl.facts.host import Kernel, Memory
-from sparkctl.outcome import Fact, Known, State, Unknown, Verdict
+from sparkctl.outcome import Fact, Known, Named, Remedy, State, Unknown, Verdict
 
 ID = "kernel-known-bad"
 EXPECTED = "none that is known to be bad"
@@ -31,9 +31,10 @@ class Bad:
         return kernel.release.startswith(self.release) and not (self.switch and is_off(self.switch, kernel))
 
 
-KHO = (
+KHO = Remedy(
     "add kho=off to GRUB_CMDLINE_LINUX in /etc/default/grub, then `sudo update-grub` and reboot; another kernel has no "
-    "GPU before linux-modules-nvidia-580-open-KERNEL is installed for it"
+    "GPU before linux-modules-nvidia-580-open-KERNEL is installed for it",
+    Named("kernel", "kho=off"),
 )
 KNOWN_BAD = (
     Bad("7.0.0-1019-nvidia", "fail", "NCCL cannot register memory (ENOMEM)", KHO, "facts ff7", switch="kho"),

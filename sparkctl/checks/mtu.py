@@ -21,7 +21,8 @@ def mtu(view: View) -> Iterator[Verdict]:
             yield from unreadable(ID, rail(here), fact, (end(here),))
         else:
             right = fact.value.mtu == here.mtu
-            remedy = "" if right else f"`sparkctl cluster up` sets it; who changed {here.netdev} on {here.node}?"
             measured, expected = str(fact.value.mtu), str(here.mtu)
+            cure = f"`sparkctl cluster up` sets it; who changed {here.netdev} on {here.node}?"
+            remedy = "" if right else Remedy(cure, Named("mtu", expected, f"{here.node} {here.netdev}"))
             said = f"MTU of {here.netdev}"
             yield Verdict(ID, state(right), rail(here), said, measured, expected, remedy, (end(here),))

@@ -9,7 +9,7 @@ from sparkctl.checks.hosts import STAGE, known, surveyed, unasked, unreadable
 from sparkctl.commands.shell import quote
 from sparkctl.facts.profiles import Profile
 from sparkctl.inventory.words import visible
-from sparkctl.outcome import Absent, State, Unknown, Verdict
+from sparkctl.outcome import Absent, Named, Remedy, State, Unknown, Verdict
 
 ID = "network-profile"
 EXPECTED = "none but netplan's own"
@@ -55,9 +55,10 @@ def _may_take(profile: Profile, netdevs: frozenset[str]) -> bool:
 def _verdict(view: View, node: str, odd: list[Profile], ours: frozenset[str]) -> Verdict:
     active = [p for p in odd if p.active in ours and p.method in BRINGS]
     shown = ", ".join(_shown(p, ours) for p in active or odd)
-    remedy = "; ".join(_cure(p, view.cluster.node(node).management) for p in active or odd)
+    cures = [_cure(p, view.cluster.node(node).management) for p in active or odd]
+    remedy = Remedy(f"on {node}: {'; '.join(cures)}", *(Named("command", cure) for cure in cures))
     state: State = "fail" if active else "warn"
-    return Verdict(ID, state, node, "NetworkManager", shown, EXPECTED, f"on {node}: {remedy}")
+    return Verdict(ID, state, node, "NetworkManager", shown, EXPECTED, remedy)
 
 
 def _cure(profile: Profile, management: str) -> str:

@@ -11,7 +11,7 @@ from sparkctl.fabric.model import Attachment
 from sparkctl.facts.base import entry
 from sparkctl.facts.paths import Way
 from sparkctl.facts.routes import ANYWHERE, Route
-from sparkctl.outcome import Cause, Known, Unknown, Verdict
+from sparkctl.outcome import Cause, Known, Named, Remedy, Unknown, Verdict
 
 ROUTE, PATH = "fabric-route", "rail-path"
 
@@ -64,7 +64,7 @@ def _remedy(here: Attachment, linked: list[str], stray: list[Route]) -> str:
         why = "a profile waits for DHCP there and gave up: see network-profile"
     else:
         why = "look for another netplan file with this netdev"
-    return f"on {here.node}: {'; '.join(away)}; {why}"
+    return Remedy(f"on {here.node}: {'; '.join(away)}; {why}", *(Named("command", each, here.node) for each in away))
 
 
 @check(PATH, "network", survey=True)

@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeAlias
 from sparkctl.fabric.graph import heaviest_matching
 from sparkctl.inventory.model import LinkEnd
 from sparkctl.inventory.words import listed
+from sparkctl.outcome import Named, Remedy
 
 Pair: TypeAlias = tuple[LinkEnd, LinkEnd]
 Alike: TypeAlias = Mapping[LinkEnd, Sequence[LinkEnd]]
@@ -52,7 +53,7 @@ class Recabling:
         return sum(len(turn.moves) for turn in self.turns)
 
     def words(self, turn: Replug) -> str:
-        """What to do with one cable, and with the plugs that are in its way."""
+        """What to do with one cable, and with the plugs that are in its way; each is a value."""
         first, *second = sorted(turn.moves, key=lambda move: not move.source.owner)  # where it is not known, last
         said = f"move the cable end from {first.source} to {first.target}"
         if turn.stays is not None and not first.source.owner:
@@ -61,7 +62,10 @@ class Recabling:
             said += f" (its other end stays in {turn.stays})"
         for source, target in second:
             said += f" and its other end{f' from {source}' if source.owner else ''} to {target}"
-        return "".join((said, *self._in_the_way(turn)))
+        away = dict(move for each in self.turns for move in each.moves)
+        moves = {*turn.moves, *((target, away[target]) for _, target in turn.moves if target in away)}
+        named = (Named("plug", str(target), str(source)) for source, target in sorted(moves, key=str) if source.owner)
+        return Remedy("".join((said, *self._in_the_way(turn))), *named)
 
     def _in_the_way(self, turn: Replug) -> Iterator[str]:
         away = {move.source: move.target for each in self.turns for move in each.moves}

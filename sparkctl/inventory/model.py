@@ -9,7 +9,7 @@ from ipaddress import IPv4Interface
 from typing import Literal, TypeAlias
 
 from sparkctl.inventory.words import visible
-from sparkctl.outcome import Finding, Location, Severity
+from sparkctl.outcome import Finding, Location, Remedy, Severity
 
 Path: TypeAlias = tuple[str | int, ...]
 Scalar: TypeAlias = str | int | float | bool | None
@@ -59,7 +59,9 @@ class Source:
 
     def finding(self, rule: str, severity: Severity, path: Path, message: str, remedy: str) -> Finding:
         """A finding at `path`."""
-        return Finding(rule, severity, where(path), self.locate(path), _line(message), _line(remedy))
+        here = where(path)
+        cure = Remedy.again(_line(remedy), remedy, here)
+        return Finding(rule, severity, here, self.locate(path), _line(message), cure)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from unicodedata import east_asian_width
 
 from sparkctl.inventory.words import counted, visible
-from sparkctl.outcome import Finding, Severity
+from sparkctl.outcome import Finding, Severity, values_of
 from sparkctl.report.door import Piece, say
 from sparkctl.report.hints import pasteable, wrapped
 
@@ -111,6 +111,7 @@ def _record(f: Finding) -> dict[str, object]:
         "column": f.location.column,
         "message": f.message,
         "remedy": f.remedy,
+        "values": [value._asdict() for value in values_of(f.remedy)],
     }
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sparkctl.checks import words
 from sparkctl.errors import ChecksFailed
 from sparkctl.inventory.words import counted, listed, visible
-from sparkctl.outcome import State, Verdict
+from sparkctl.outcome import State, Verdict, values_of
 from sparkctl.report.door import Piece, say
 from sparkctl.report.hints import pasteable, wrapped
 
@@ -223,4 +223,9 @@ def summary(verdicts: Sequence[Verdict]) -> str:
 
 def as_values(verdicts: Sequence[Verdict]) -> list[dict[str, object]]:
     """For `--json`."""
-    return [{**asdict(v), "ends": list(map(str, v.ends)), "cause": v.cause and v.cause._asdict()} for v in verdicts]
+    return [_as_value(v) for v in verdicts]
+
+
+def _as_value(v: Verdict) -> dict[str, object]:
+    values = [value._asdict() for value in values_of(v.remedy)]
+    return {**asdict(v), "ends": list(map(str, v.ends)), "cause": v.cause and v.cause._asdict(), "values": values}

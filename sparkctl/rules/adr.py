@@ -14,7 +14,7 @@ from sparkctl.fabric.topologies import subnets_needed, topology_of
 from sparkctl.fabric.topologies.circle import ASSUMED_PREFIX
 from sparkctl.inventory.model import Cluster, Path
 from sparkctl.inventory.words import counted, listed, quoted
-from sparkctl.rule import Hit, fabric_rule, rule
+from sparkctl.rule import Hit, fabric_rule, remove, rule
 from sparkctl.rules.nccl import effective
 
 _POOL: Path = ("fabric", "subnet_pool")
@@ -139,7 +139,8 @@ def _apart_for_nccl(cluster: Cluster, fabric: Fabric) -> Iterator[Hit]:
                 said = (
                     f"with prefix length {length}, NCCL takes {other} and {attachment.netdev} of `{node.name}` for one"
                 )
-                remedy = "remove it: sparkctl sets what its subnets need" if setting.path != _TOPOLOGY else _EQUAL
+                unset = remove("remove it: sparkctl sets what its subnets need")
+                remedy = unset if setting.path != _TOPOLOGY else _EQUAL
                 yield Hit(setting.path, f"{said}: both are in {near}", remedy)
                 return
 

@@ -9,6 +9,7 @@ from sparkctl.fabric.graph import shape
 from sparkctl.fabric.moves import Pair, Recabling, circle, fewest_moves, offer, relabelled
 from sparkctl.inventory.model import Cluster, Link, Path
 from sparkctl.inventory.words import listed
+from sparkctl.outcome import Named, Remedy
 from sparkctl.rule import Hit, rule
 
 _TOPOLOGY: Path = ("fabric", "topology")
@@ -59,7 +60,7 @@ def _joined(pair: Pair) -> frozenset[str]:
 
 
 def _add(pair: Pair) -> str:
-    return f"add `- [{pair[0]}, {pair[1]}]`"
+    return Remedy(f"add `- [{pair[0]}, {pair[1]}]`", Named("cable", str(pair[1]), str(pair[0])))
 
 
 @rule(
@@ -80,7 +81,7 @@ def circle_follows_the_ranks(cluster: Cluster) -> Iterator[Hit]:
     turns = {turn.cable: turn for turn in plan.turns}
     for link in (link for link in cluster.links if (link.a, link.b) in turns):
         remedy = plan.words(turns[link.a, link.b])
-        yield Hit(("links", link.index), _misplaced(cluster, link), remedy + saves)
+        yield Hit(("links", link.index), _misplaced(cluster, link), Remedy.again(remedy + saves, remedy, ""))
         saves = ""  # said once
     yield from _gaps(cluster, plan.missing)
 

@@ -10,7 +10,7 @@ from sparkctl.engines.base import HUB_CACHE, home, targets
 from sparkctl.fabric.model import Fabric
 from sparkctl.inventory.model import Cluster, EngineIntent, Node, Path
 from sparkctl.inventory.words import quoted
-from sparkctl.rule import Hit, arg_path, engine_rule, fabric_rule
+from sparkctl.rule import Hit, arg_path, engine_rule, fabric_rule, remove
 from sparkctl.rules.nccl import BARE
 
 # The hub's own library expands its variables; an engine may do so with those that begin with its name.
@@ -32,7 +32,7 @@ def variables_are_shared(cluster: Cluster, engine: EngineIntent) -> Iterator[Hit
     """An address must be local to each node, and a key in engine.env could be read by all."""
     why = _reserved(ENGINES[engine.kind]) if engine.kind in ENGINES else {}
     for name in sorted(why.keys() & engine.env.keys()):
-        yield Hit(("engine", "env", name), f"{name} {why[name]}", f"remove {name}")
+        yield Hit(("engine", "env", name), f"{name} {why[name]}", remove(f"remove {name}"))
 
 
 def _reserved(engine: Engine) -> Mapping[str, str]:
@@ -88,7 +88,7 @@ def _override(name: str, value: str, fabric: Fabric, node: Node) -> Hit | None:
         return None
     which = f"{quoted(strange[0])}, no interface of the plan," if strange else "another interface of the plan"
     said = f"on node `{node.name}`, {name}={value} puts {which} in the place of {ours}, which sparkctl sets there"
-    remedy = "remove it: sparkctl sets it for each node"
+    remedy = remove("remove it: sparkctl sets it for each node")
     return Hit(("engine", "env", name), said, remedy, None if strange else "warning")
 
 

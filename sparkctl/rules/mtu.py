@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sparkctl.inventory.model import Cluster
-from sparkctl.rule import Hit, rule
+from sparkctl.outcome import Named, Remedy
+from sparkctl.rule import Hit, rule, write
 
 SMALLEST, LARGEST = 1280, 9216  # what IPv6 needs (RFC 8200, 5), what switches pass (facts ff4.3)
 USUAL = 9000  # what both ends and every measurement of the facts use (facts ff3.4)
@@ -17,7 +18,8 @@ def mtu_is_possible(cluster: Cluster) -> Iterator[Hit]:
     """What IPv6 needs at least and what switches pass at most."""
     mtu = cluster.fabric.mtu
     if not SMALLEST <= mtu <= LARGEST:
-        yield Hit(("fabric", "mtu"), f"mtu {mtu} is outside {SMALLEST}..{LARGEST}", f"write {USUAL}, or leave it out")
+        cure = write(str(USUAL), f"write {USUAL}, or leave it out")
+        yield Hit(("fabric", "mtu"), f"mtu {mtu} is outside {SMALLEST}..{LARGEST}", cure)
 
 
 @rule(
@@ -33,7 +35,11 @@ def mtu_is_usual(cluster: Cluster) -> Iterator[Hit]:
         small = "works, but a smaller one costs bandwidth: NCCL loses 12 to 21 % at 1500"
         large = f"gains nothing, for a RoCE packet holds 4096 bytes at most, and switches must pass {mtu + HEADER}"
         said = f"mtu {mtu} instead of {USUAL} {large if mtu > USUAL else small}"
-        yield Hit(("fabric", "mtu"), said, f"write {USUAL}")
+        narrow = [n for n, it in enumerate(cluster.switches) if it.l2mtu is not None and it.l2mtu < USUAL + HEADER]
+        raised = (Named("inventory", str(LARGEST), f"switches[{n}].l2mtu") for n in narrow)
+        first = f"raise `l2mtu` of the switches to {LARGEST}, then " if narrow else ""
+        cure = Remedy(f"{first}write {USUAL}", Named("inventory", str(USUAL)), *raised)
+        yield Hit(("fabric", "mtu"), said, cure)
 
 
 @rule("MTU003", "error", "a switch whose l2mtu is too small for the mtu", "facts ff9")
@@ -48,7 +54,7 @@ def switches_pass_the_mtu(cluster: Cluster) -> Iterator[Hit]:
             yield Hit(
                 ("switches", index, "l2mtu"),
                 said,
-                f"raise its l2mtu to 9216, or lower fabric.mtu to {switch.l2mtu - HEADER}",
+                write(str(LARGEST), f"raise its l2mtu to 9216, or lower fabric.mtu to {switch.l2mtu - HEADER}"),
             )
 
 

@@ -9,11 +9,12 @@ from sparkctl.fabric.model import Fabric
 from sparkctl.fabric.ports import HALVES, MANAGEMENT, NETDEVS, WIFI
 from sparkctl.inventory.model import Cluster
 from sparkctl.inventory.words import listed, nearest, quoted
-from sparkctl.rule import Hit, fabric_rule, rule
+from sparkctl.rule import Hit, fabric_rule, remove, rename, rule, write
 from sparkctl.rules.nccl import BARE, Setting, carried, effective, is_older, names, picked, settings, unpicked
 
 _FOREIGN = {'"': "a quote", "'": "a quote", "#": "a `#`", " ": "a blank"}
 _CIRCLES = ("mesh", "ring")
+_OUR_DEVICES = "remove it: sparkctl names the cabled devices of each node"
 _ROUTING_SINCE = "2.30.7"  # the first with NCCL_IB_SUBNET_AWARE_ROUTING (facts A7)
 _ELSEWHERE = ("lo", "docker0", WIFI, MANAGEMENT)  # what every Spark has besides its ports
 # Each asks for what this machine cannot do, unless it has one of these values (facts ff3.2).
@@ -32,11 +33,11 @@ def names_are_known(cluster: Cluster) -> Iterator[Hit]:
     for name in cluster.fabric.nccl:
         if name in BARE:
             said = f"`{name}` is not a variable of NCCL, and sparkctl sets it for each node"
-            yield Hit(("fabric", "nccl", name), said, "remove it")
+            yield Hit(("fabric", "nccl", name), said, remove())
         elif name.startswith("NCCL_") and name not in names():  # INV008 says the rest
             said = f"no release of NCCL knows {quoted(name)}: it would be ignored without a word"
             guess = _nearest(name)
-            remedy = f"did you mean `{guess}`?" if guess else "a patched library's own variable goes into `engine.env`"
+            remedy = rename(guess) if guess else "a patched library's own variable goes into `engine.env`"
             yield Hit(("fabric", "nccl", name), said, remedy)
 
 
@@ -61,7 +62,7 @@ def gid_index_is_left_to_nccl(cluster: Cluster) -> Iterator[Hit]:
     for setting in settings(cluster):
         if setting.name == "NCCL_IB_GID_INDEX" and setting.value != "-1":  # which is to let NCCL choose
             said = "`NCCL_IB_GID_INDEX` is set for all nodes, but the index differs per node and changes"
-            yield Hit(setting.path, said, "remove it: NCCL chooses the RoCE v2 address itself")
+            yield Hit(setting.path, said, remove("remove it: NCCL chooses the RoCE v2 address itself"))
 
 
 @rule("NCL004", "error", "RDMA switched off on a roce fabric", "facts B3")
@@ -71,7 +72,7 @@ def rdma_stays_on(cluster: Cluster) -> Iterator[Hit]:
     for setting in settings(cluster) if cluster.fabric.transport == "roce" else ():
         if off.get(setting.name) == setting.value.lower():
             said = f"`{setting.name}={setting.value}` switches RDMA off, but fabric.transport is roce"
-            yield Hit(setting.path, said, "remove it, or write `transport: tcp`")
+            yield Hit(setting.path, said, remove("remove it, or write `transport: tcp`"))
 
 
 @fabric_rule("NCL005", "error", "NCCL_IB_HCA is not the cabled RoCE devices", "facts ff1")
@@ -83,7 +84,7 @@ def devices_are_the_cabled_ones(cluster: Cluster, fabric: Fabric) -> Iterator[Hi
     unknown = unpicked(setting.value, [half.rdma for half in HALVES])
     if unknown:
         guess = nearest(unknown[0], [half.rdma for half in HALVES])
-        remedy = f"did you mean `{guess}`?" if guess else "remove it: sparkctl names the cabled devices of each node"
+        remedy = f"did you mean `{guess}`?" if guess else remove(_OUR_DEVICES)
         excluded = "^" in setting.value
         does = "excludes" if excluded else "names"
         said = f"NCCL_IB_HCA {does} {quoted(unknown[0])}, which is not a device of a Spark"
@@ -102,14 +103,14 @@ def _device_fault(setting: Setting, node: str, cabled: list[str], taken: tuple[s
     exact = setting.value.startswith("=")  # what has no carrier is passed over, but not where it is named
     idle = [name for name in taken if name not in cabled] if exact else []
     left_out = [name for name in cabled if name not in taken]
-    remedy = "remove it: sparkctl names the cabled devices of each node"
+    remedy = remove(_OUR_DEVICES)
     if idle or len(left_out) == len(cabled):
         which = f"names {listed(idle)}, which has no cable" if idle else "picks no device that has a cable"
         said = f"on node `{node}`, NCCL_IB_HCA {which}; cabled are {listed(cabled)}"
         return Hit(setting.path, said, remedy)
     if left_out and all:
         said = f"on node `{node}`, NCCL_IB_HCA leaves out {listed(left_out)}: half of a port is half of its rate"
-        return Hit(setting.path, said, "remove it, or write `rails: A` if that is meant", "warning")
+        return Hit(setting.path, said, remove("remove it, or write `rails: A` if that is meant"), "warning")
     return None
 
 
@@ -123,7 +124,9 @@ def sockets_use_one_planned_interface(cluster: Cluster, fabric: Fabric) -> Itera
         plan = {node.management} | {a.netdev for a in fabric.of(node.name) if cluster.fabric.topology not in _CIRCLES}
         everything = dict.fromkeys((*NETDEVS, *_ELSEWHERE, node.management))
         taken = picked(setting.value, everything)
-        remedy = "remove it: sparkctl names the interface of each node; or write `=` and one name, such as =enP7s7"
+        remedy = remove(
+            "remove it: sparkctl names the interface of each node; or write `=` and one name, such as =enP7s7"
+        )
         if len(taken) > 1:
             said = f"on node `{node.name}`, NCCL_SOCKET_IFNAME could pick any of {listed(taken)}"
             yield Hit(setting.path, said, remedy)
@@ -140,7 +143,8 @@ def no_gpudirect(cluster: Cluster) -> Iterator[Hit]:
     for setting in settings(cluster):
         if setting.name in _DIRECT and setting.value and setting.value not in _DIRECT[setting.name]:
             said = f"`{setting.name}={setting.value}` asks for GPUDirect RDMA, which a DGX Spark does not support"
-            yield Hit(setting.path, said, "remove it: NCCL copies through host memory, which is the same memory here")
+            cure = "remove it: NCCL copies through host memory, which is the same memory here"
+            yield Hit(setting.path, said, remove(cure))
 
 
 @rule("NCL008", "error", "quotes, blanks or comments inside an NCCL value", "facts B1")
@@ -167,10 +171,10 @@ def circles_are_routed(cluster: Cluster) -> Iterator[Hit]:
     routing, merge = (effective(cluster, f"NCCL_IB_{name}") for name in ("SUBNET_AWARE_ROUTING", "MERGE_NICS"))
     if routing.value not in ("1", "0x1"):
         said = f"`{routing.name}={routing.value}`: NCCL may take a port that does not lead to its peer, and time out"
-        yield Hit(routing.path, said, "remove it: sparkctl sets it to 1 here")
+        yield Hit(routing.path, said, remove("remove it: sparkctl sets it to 1 here"))
     if merge.value != "0":
         said = f"`{merge.name}={merge.value}` joins the devices of two cages, and here they lead to two different nodes"
-        yield Hit(merge.path, said, "remove it (sparkctl sets 0), unless your NCCL log shows that it is right")
+        yield Hit(merge.path, said, remove("remove it (sparkctl sets 0), unless your NCCL log shows that it is right"))
 
 
 @rule("NCL010", "warning", "an engine whose NCCL is too old for a mesh or ring", "facts A7")
@@ -202,7 +206,7 @@ def circles_carry_rdma_alone(cluster: Cluster) -> Iterator[Hit]:
     """Without RDMA, NCCL sends its data where the ranks meet, and in a circle that is management."""
     if cluster.fabric.topology in _CIRCLES and cluster.fabric.transport == "tcp":
         said = f"with `transport: tcp`, a {cluster.fabric.topology} carries nothing: NCCL's sockets use management"
-        yield Hit(("fabric", "transport"), said, "write `transport: roce`, or use a switch")
+        yield Hit(("fabric", "transport"), said, write("roce", "write `transport: roce`, or use a switch"))
 
 
 @rule(
@@ -219,4 +223,4 @@ def names_are_not_too_new(cluster: Cluster) -> Iterator[Hit]:
         if known is not None and is_older(known.version, since):
             inside = f"{known.release} has {known.version} inside"
             said = f"`{setting.name}` is first known to NCCL {since}; {inside}"
-            yield Hit(setting.path, said, "remove it, or use a newer engine")
+            yield Hit(setting.path, said, remove("remove it, or use a newer engine"))

@@ -11,7 +11,7 @@ from sparkctl.engines.flags import flag_name
 from sparkctl.inventory.model import Cluster, EngineIntent
 from sparkctl.inventory.words import counted, quoted
 from sparkctl.models import ModelUnreadable, Shape, model_of
-from sparkctl.rule import Hit, arg_path, engine_rule
+from sparkctl.rule import Hit, arg_path, engine_rule, remove, write
 
 _CAUTIOUS, _HIGHEST = 0.87, 0.95  # facts F2 (0.80-0.87 work; 0.92 usually fails to start)
 _FOREIGN = re.compile(r"(^|[^a-z0-9])(amd64|x86[-_]64|x64)([^a-z0-9]|$)", re.IGNORECASE)
@@ -91,10 +91,10 @@ def layout_suits_topology(cluster: Cluster, engine: EngineIntent) -> Iterator[Hi
     topology, layout, count = cluster.fabric.topology, engine.parallel, len(cluster.nodes)
     if topology == "ring" and layout.pipeline * layout.data > 1:
         said = f"layout {layout} sends between nodes of the ring that are not neighbours, and RDMA has no way there"
-        yield Hit(("engine", "parallel"), said, f"write TP{count}, or use a switch")
+        yield Hit(("engine", "parallel"), said, write(f"TP{count}", f"write TP{count}, or use a switch"))
     elif topology == "mesh" and layout.tensor * layout.data > 1:
         said = f"layout {layout} on a mesh needs collectives over three ports; what is proved there is PP{count}"
-        yield Hit(("engine", "parallel"), said, f"write PP{count}, or use a switch", "warning")
+        yield Hit(("engine", "parallel"), said, write(f"PP{count}", f"write PP{count}, or use a switch"), "warning")
 
 
 @engine_rule("PAR006", "error", "a flag that sparkctl sets itself", "facts A2: all ranks need the same list")
@@ -105,7 +105,8 @@ def args_leave_owned_flags_alone(cluster: Cluster, engine: EngineIntent) -> Iter
         name = flag_name(flag).partition(".")[0]
         if name in owned:
             other = owned[name]
-            remedy = f"use `{other}` instead" if other else "remove it: it follows from `nodes` and `engine.parallel`"
+            ours = remove("remove it: it follows from `nodes` and `engine.parallel`")
+            remedy = f"use `{other}` instead" if other else ours
             yield Hit(arg_path(cluster, flag), f"`--{name}` is set by sparkctl", remedy)
 
 
@@ -144,7 +145,7 @@ def memory_is_left(cluster: Cluster, engine: EngineIntent) -> Iterator[Hit]:
         return
     limit = _HIGHEST if share > _HIGHEST else _CAUTIOUS
     said = f"gpu_memory_utilization {share} is above {limit}: the system needs its part of the unified memory"
-    yield Hit(("engine", "gpu_memory_utilization"), said, "write 0.80", "error" if share > _HIGHEST else None)
+    yield Hit(("engine", "gpu_memory_utilization"), said, write("0.80"), "error" if share > _HIGHEST else None)
 
 
 def _of_what_is_left(engine: EngineIntent) -> bool:

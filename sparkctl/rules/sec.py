@@ -9,7 +9,7 @@ from sparkctl.engines import ENGINES
 from sparkctl.inventory.model import Cluster, EngineIntent, Path
 from sparkctl.inventory.shapes import TOKENS
 from sparkctl.inventory.words import quoted
-from sparkctl.rule import Hit, arg_path, engine_rule, rule
+from sparkctl.rule import Hit, arg_path, engine_rule, remove, rule
 from sparkctl.rules.values import values
 
 _SHAPES = {
@@ -107,7 +107,7 @@ def containers_are_contained(cluster: Cluster, engine: EngineIntent) -> Iterator
     for flag in engine.args:
         if flag.lstrip("-").replace("_", "-").lower() in _PRIVILEGES:
             said = f"`--{flag.lstrip('-')}` is Docker's and asks for privileges; `args` are the engine's own flags"
-            yield Hit(arg_path(cluster, flag), said, "remove it: the container has what RDMA needs")
+            yield Hit(arg_path(cluster, flag), said, remove("remove it: the container has what RDMA needs"))
     for source, target in engine.volumes.items():
         path = source.rstrip("/") or "/"
         if _SOCKET.fullmatch(path) or (path in _GIVE_AWAY and not target.endswith(":ro")) or path == "/":

@@ -9,7 +9,7 @@ from sparkctl.fabric.graph import both_ways, minimum_cuts, switch_groups
 from sparkctl.fabric.switches import FULL, Cage, SwitchModel, known, model_of, rates
 from sparkctl.inventory.model import Cluster, LinkEnd, Path
 from sparkctl.inventory.words import listed, nearest, quoted
-from sparkctl.rule import Hit, cable_ends, rule
+from sparkctl.rule import Hit, cable_ends, rule, write
 
 
 class _Plug(NamedTuple):
@@ -130,7 +130,7 @@ def l2mtu_is_possible(cluster: Cluster) -> Iterator[Hit]:
         most = model.most_l2mtu if model is not None else None
         if switch.l2mtu is not None and most is not None and switch.l2mtu > most:
             said = f"l2mtu {switch.l2mtu} of switch `{switch.name}` is more than the {most} of its ports"
-            yield Hit(("switches", index, "l2mtu"), said, "write 9216, which reaches for mtu 9000")
+            yield Hit(("switches", index, "l2mtu"), said, write("9216", "write 9216, which reaches for mtu 9000"))
 
 
 _SENDS = {"both": FULL, "A": 112}  # Gb/s of a node; one rail alone: facts ff3.4

@@ -10,7 +10,8 @@ from sparkctl.fabric.graph import Shape, both_ways, cable_kinds, components, sha
 from sparkctl.fabric.ports import HALVES, PORTS
 from sparkctl.inventory.model import Cluster, LinkEnd, Path
 from sparkctl.inventory.words import listed, nearest, quoted
-from sparkctl.rule import Hit, cable_ends, end_path, rule
+from sparkctl.outcome import Named, Remedy
+from sparkctl.rule import Hit, cable_ends, end_path, rule, write
 
 _TOPOLOGY: Path = ("fabric", "topology")
 _SIDES: tuple[Literal["a", "b"], Literal["a", "b"]] = ("a", "b")
@@ -39,9 +40,8 @@ def cable_ends_exist(cluster: Cluster) -> Iterator[Hit]:
     for path, end in cable_ends(cluster):
         if end.owner not in nodes and end.owner not in switches:
             guess = nearest(end.owner, nodes | switches)
-            remedy = (
-                f"did you mean `{guess}:{end.port}`?" if guess else "name a node of `nodes` or a switch of `switches`"
-            )
+            meant = write(f"{guess}:{end.port}", f"did you mean `{guess}:{end.port}`?")
+            remedy = meant if guess else "name a node of `nodes` or a switch of `switches`"
             yield Hit(path, f"{quoted(end.owner)} is neither a node nor a switch of this inventory", remedy)
         elif end.owner in nodes and end.port not in PORTS:
             said = f"node `{end.owner}` has no port {quoted(end.port)}; a Spark has p0 (next to the RJ45 jack) and p1"
@@ -199,7 +199,7 @@ def topology_matches_cables(cluster: Cluster) -> Iterator[Hit]:
     yield Hit(
         _TOPOLOGY,
         f"`{declared}` is declared, but the cables are those of `{made}`: {_SHAPES[made]}",
-        f"write `topology: {made}`, or correct `links`",
+        Remedy(f"write `topology: {made}`, or correct `links`", Named("inventory", made, "fabric.topology")),
     )
 
 
@@ -258,7 +258,9 @@ def fabric_is_connected(cluster: Cluster) -> Iterator[Hit]:
     groups = [group for group in components(cluster) if group[0] in ranks]  # an idle switch is TOP008
     for group in groups[1:]:
         said = f"no cable joins {listed(f'`{name}`' for name in group)} to `{groups[0][0]}`"
-        remedy = f"add a cable such as `- [{groups[0][0]}:p1, {group[0]}:p1]`"
+        closed = cluster.fabric.topology in ("mesh", "ring")  # whose own rules name the very ports
+        such = "that the other findings name" if closed else f"such as `- [{groups[0][0]}:p1, {group[0]}:p1]`"
+        remedy = f"add a cable {such}"
         yield Hit(("nodes", ranks[group[0]], "name"), said, remedy)
 
 

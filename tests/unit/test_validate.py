@@ -81,7 +81,7 @@ def test_json_is_the_contract(tmp_path: Path) -> None:
     assert shown["version"] == 1
     assert shown["inventories"][0] == {"path": paths[0], "findings": []}
     finding = shown["inventories"][1]["findings"][0]
-    assert list(finding) == ["id", "severity", "where", "line", "column", "message", "remedy"]
+    assert list(finding) == ["id", "severity", "where", "line", "column", "message", "remedy", "values"]
     assert (finding["id"], finding["severity"], finding["where"], finding["column"]) == (
         "TOP001",
         "error",

@@ -9,7 +9,7 @@ from sparkctl.engines.vllm.flag_lists import flags_of, knows, version_of, versio
 from sparkctl.engines.vllm.spelling import base_name, long_name
 from sparkctl.inventory.model import Cluster, EngineIntent
 from sparkctl.inventory.words import nearest, quoted
-from sparkctl.rule import Hit, Rule, arg_path, engine_rule
+from sparkctl.rule import Hit, Rule, arg_path, engine_rule, remove, rename
 
 RULES: dict[str, Rule] = {}
 _GANG = ("nnodes", "node-rank", "master-addr", "headless", "n", "r")
@@ -32,10 +32,10 @@ def backend_agrees(cluster: Cluster, engine: EngineIntent) -> Iterator[Hit]:
         if name == _BACKEND:
             value = quoted(engine.args[flag])
             said = f"`--{_BACKEND} {value}` contradicts kind `{engine.kind}`, which needs {_BACKENDS[engine.kind]}"
-            yield Hit(arg_path(cluster, flag), said, "remove it, or change `engine.kind`")
+            yield Hit(arg_path(cluster, flag), said, remove("remove it, or change `engine.kind`"))
         else:
             said = f"`--{name}` belongs to vLLM's own multi-node mode and excludes Ray"
-            yield Hit(arg_path(cluster, flag), said, "remove it, or write `kind: vllm`")
+            yield Hit(arg_path(cluster, flag), said, remove("remove it, or write `kind: vllm`"))
 
 
 def contradictions(engine: EngineIntent) -> tuple[str, ...]:
@@ -76,8 +76,9 @@ def _flag_instead(name: str, asked: str, version: str) -> str:
     having = [other for other in versions() if knows(flags_of(other), asked)]
     guess = nearest(name, sorted(flags_of(version)))
     if having:
-        return f"remove it, or use vLLM {having[-1]}, which has it"
-    return f"did you mean `{guess}`?" if guess else f"`vllm serve --help` of {version} lists what it knows"
+        return remove(f"remove it, or use vLLM {having[-1]}, which has it")
+    whole = "".join((guess or "", *name.partition(".")[1:]))
+    return rename(whole) if guess else f"`vllm serve --help` of {version} lists what it knows"
 
 
 @engine_rule(
@@ -113,7 +114,8 @@ def context_fits_layout(cluster: Cluster, engine: EngineIntent) -> Iterator[Hit]
             continue
         if name in ("prefill-context-parallel-size", "pcp") and value > 1:
             said = f"`--{name} {value}` makes {engine.parallel.size * value} ranks of the {engine.parallel.size} nodes"
-            yield Hit(arg_path(cluster, flag), said, "remove it: a Spark has one GPU, and `engine.parallel` uses it")
+            cure = remove("remove it: a Spark has one GPU, and `engine.parallel` uses it")
+            yield Hit(arg_path(cluster, flag), said, cure)
         elif name in ("decode-context-parallel-size", "dcp") and engine.parallel.tensor % value:
             said = f"`--{name} {value}` does not divide tensor {engine.parallel.tensor}"
             yield Hit(arg_path(cluster, flag), said, "write a divisor of the tensor size, or leave it out")
