@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sparkctl.checks.base import View, check, end, netdev_of, rail, see, state, unreadable
-from sparkctl.outcome import Absent, Cause, Known, Verdict
+from sparkctl.outcome import Absent, Cause, Known, Named, Remedy, Verdict
 
 ID = "rail-mtu"
 
