@@ -127,7 +127,8 @@ class Verdict:
     """An online judgement by check `id` of one thing (`where`, in words: a node, a rail, the cluster).
 
     `ends`: the ends of rails that it is about; none: not about any rail. `nodes`: else the nodes that it is about.
-    `cause`: why it is skipped, where another check's failure explains what this one found.
+    `cause`: why it is skipped, where another check's failure explains what this one found. `missing`: what no file can
+    put there: a netdev, or the carrier of one that is up.
     """
 
     id: str
@@ -140,6 +141,7 @@ class Verdict:
     ends: tuple[RailEnd, ...] = ()
     nodes: tuple[str, ...] = ()
     cause: Cause | None = None
+    missing: Literal["", "netdev", "carrier"] = ""
 
     @property
     def said(self) -> str:

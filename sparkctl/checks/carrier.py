@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 from sparkctl.checks.base import NOT_ASKED, View, check, end, netdev_of, rail, see, unreadable
 from sparkctl.checks.cabling import misplaced
@@ -52,7 +53,11 @@ def _dark(view: View, here: Attachment, fact: Fact[Netdev]) -> Verdict:
         return see(ID, rail(here), said, Cause(ID, rail(other)), (end(here),))
     else:
         message, remedy = _unlit(view, here, other)
-    return Verdict(ID, "fail", rail(here), message, _measured(fact), "carrier", remedy, (end(here),))
+    lacks: Literal["", "netdev", "carrier"] = "netdev" if isinstance(fact, Absent) else ""
+    if isinstance(fact, Known) and fact.value.up:
+        lacks = "carrier"
+    measured = _measured(fact)
+    return Verdict(ID, "fail", rail(here), message, measured, "carrier", remedy, (end(here),), missing=lacks)
 
 
 def _other_end(view: View, here: Attachment) -> Attachment | None:

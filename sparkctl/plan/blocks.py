@@ -39,7 +39,7 @@ def off(silent: Mapping[str, str]) -> Iterator[Block]:
 
 def dark(verdicts: Iterable[Verdict]) -> frozenset[RailEnd]:
     """Of the verdicts on carriers, the ends that are up without one."""
-    return frozenset(e for v in verdicts if v.measured == "no carrier" for e in v.ends)
+    return frozenset(e for v in verdicts if v.missing == "carrier" for e in v.ends)
 
 
 def links(verdicts: Iterable[Verdict], twice: Iterable[RailEnd], fabric: Fabric) -> Iterator[Block]:
@@ -50,7 +50,7 @@ def links(verdicts: Iterable[Verdict], twice: Iterable[RailEnd], fabric: Fabric)
     seen: set[object] = set()
     seen_twice = frozenset(twice)
     for verdict in verdicts:
-        missing = verdict.measured == "no netdev"
+        missing = verdict.missing == "netdev"
         if not (missing or seen_twice & {*verdict.ends}):
             continue
         cable = verdict.where if missing else _cable(verdict.ends[0], fabric)
