@@ -40,8 +40,8 @@ def cable_ends_exist(cluster: Cluster) -> Iterator[Hit]:
     for path, end in cable_ends(cluster):
         if end.owner not in nodes and end.owner not in switches:
             guess = nearest(end.owner, nodes | switches)
-            meant = write(f"{guess}:{end.port}", f"did you mean `{guess}:{end.port}`?")
-            remedy = meant if guess else "name a node of `nodes` or a switch of `switches`"
+            near = write(f"{guess}:{end.port}", f"did you mean `{guess}:{end.port}`?")
+            remedy = near if guess else "name a node of `nodes` or a switch of `switches`"
             yield Hit(path, f"{quoted(end.owner)} is neither a node nor a switch of this inventory", remedy)
         elif end.owner in nodes and end.port not in PORTS:
             said = f"node `{end.owner}` has no port {quoted(end.port)}; a Spark has p0 (next to the RJ45 jack) and p1"
