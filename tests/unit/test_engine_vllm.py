@@ -250,7 +250,7 @@ def test_a_kind_of_a_later_version_is_a_finding_and_never_a_traceback(kind: str)
 def test_a_kind_that_nobody_knows_is_refused_with_those_that_are() -> None:
     found = study_text(text(2, kind="vlm"), "i.yaml", Controller("op", PurePosixPath("/"), PurePosixPath("/"))).findings
     assert [(f.id, f.where, f.remedy) for f in found] == [("INV004", "engine.kind", "did you mean `vllm`?")]
-    assert found[0].message == "expected vllm, vllm-ray, sglang, trtllm or torchrun, got the text 'vlm'"
+    assert found[0].message == "`engine.kind`: expected vllm, vllm-ray, sglang, trtllm or torchrun, got the text 'vlm'"
     assert set(ENGINES) == {"vllm"}
 
 

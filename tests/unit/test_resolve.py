@@ -183,7 +183,7 @@ def test_a_key_in_the_wrong_section_is_shown_its_place() -> None:
         ("name: a,", "name: '',", "expected text, got an empty one"),
         ("name: a,", "name: a, port: 0,", "expected a number of at least 1, got 0"),
         ("name: a,", "name: a, port: 65536,", "expected a number of at most 65535, got 65536"),
-        ("[{name: a, address: 192.0.2.1}, {name: b, address: 192.0.2.2}]", "[]", "expected at least 1 item(s), got 0"),
+        ("[{name: a, address: 192.0.2.1}, {name: b, address: 192.0.2.2}]", "[]", "expected at least 1 item, got 0"),
         ("[[a:p1, b:p1]]", "[[a:p1]]", "expected exactly 2 items, got 1"),
         ("{name: dual}", "dual", "expected a mapping, got the text 'dual'"),
         ("name: b, address: 192.0.2.2", "name: b", "`address` is missing"),
