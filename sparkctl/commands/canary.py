@@ -19,18 +19,21 @@ LINES = 4
 """Log lines per look: enough to see that it moves; `journalctl -u sparkctl-engine` has them all."""
 MOST_SAID = 256 * 1024
 """Bytes of one look: at most LINES of 400 characters each every 2 s make 16 KB, six bytes a character at worst."""
+DARK = 3.0
+"""Seconds without a carrier that are a cut cable: as long as between the two looks at a link before a plan."""
 PATIENCE = 30
 """Seconds for one completion; a hung collective answers never (facts A10), a first request compiles."""
 
 
 @dataclass(frozen=True)
 class Watch:
-    """What to watch on one node; `probe` empty: a worker, whose unit alone is watched."""
+    """What to watch on one node; `probe` empty: a worker, which is not asked. `netdevs`: those of its cables."""
 
     unit: str
     probe: Mapping[str, object]
     key_file: str | None = None
     restarts: int = 0
+    netdevs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,8 @@ def command(watch: Watch, seconds: float, cursor: str = "", logs: bool = False) 
         "unit": watch.unit,
         "key_file": watch.key_file,
         "restarts": watch.restarts,
+        "netdevs": watch.netdevs,
+        "dark": DARK,
         "patience": PATIENCE,
         "slice": seconds,
         "pause": PAUSE,

@@ -114,7 +114,8 @@ def watch(site: Site, node: str, facts: NodeFacts | None = None, tokens: int = 1
         raise ValueError("the inventory has no engine")
     probe = vars(engine_of(intent.kind).probe(intent, tokens)) if node == site.head else {}
     restarts = facts.unit.value.restarts if facts and isinstance(facts.unit, Known) else 0
-    return Watch(UNIT_NAME, probe, API_KEY if intent.api_key_file else None, restarts)
+    netdevs = tuple(attachment.netdev for attachment in site.fabric.of(node))
+    return Watch(UNIT_NAME, probe, API_KEY if intent.api_key_file else None, restarts, netdevs)
 
 
 def _answer(canary: Fact[Answer]) -> Answer | None:

@@ -50,6 +50,26 @@ def dead(state):
     return ""
 
 
+def lit(netdev):
+    """Whether it has a carrier; one that is down has none to lose, and one that nobody can read is no cut cable."""
+    try:
+        with open("/sys/class/net/%s/carrier" % netdev) as file:
+            return file.read().strip() != "0"
+    except OSError:
+        return True
+
+
+def cut(since):
+    """A cable that has been out for a while, or an empty text: no engine starts without it. `since`: dark from when."""
+    now = time.monotonic()
+    for netdev in config["netdevs"]:
+        if lit(netdev):
+            since.pop(netdev, None)
+        elif now - since.setdefault(netdev, now) >= config["dark"]:
+            return "%s has lost its link: is the cable out?" % netdev
+    return ""
+
+
 def request(path, body=None):
     headers = {"Content-Type": "application/json"}
     if config.get("key_file"):
@@ -118,13 +138,13 @@ def version():
 
 def main():
     until = time.monotonic() + config["slice"]
-    cursor, why, tick = config.get("cursor", ""), "nothing was asked", 0
+    cursor, why, tick, since = config.get("cursor", ""), "nothing was asked", 0, {}
     while True:
         # Looking at log and unit costs a loading engine its core; asking where nobody listens yet costs nothing.
         if tick % config["look_every"] == 0:
             if config["logs"]:
                 cursor = logs(cursor)
-            reason = dead(unit())
+            reason = dead(unit()) or cut(since)
             if reason:
                 break
         tick += 1
