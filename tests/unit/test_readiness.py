@@ -188,6 +188,7 @@ def test_what_is_watched_on_each_node() -> None:
     restarted = replace(RUNNING.facts(), unit=Known(UnitState(True, "active", "running", True, 3)))
     head = watch(site, HEAD, restarted)
     assert head.probe and (head.unit, head.restarts, head.key_file) == (UNIT_NAME, 3, API_KEY)
+    assert head.netdevs == tuple(a.netdev for a in site.fabric.of(HEAD)) != ()
     assert not watch(site, WORKER).probe and watch(site, WORKER).restarts == 0
     assert watch(site, HEAD, replace(restarted, unit=Unknown("x"))).restarts == 0
     assert CLUSTER.engine is not None
