@@ -26,7 +26,7 @@ def stranger(document: object) -> tuple[str, str] | None:
         return "not a YAML mapping", START
     if document.get("kind") == "Playbook":
         return _said("a playbook of sparkctl"), "name an inventory, and this file with --playbook"
-    if _OWN & document.keys() or document.get("apiVersion") == "sparkctl/v1":
+    if _OWN & document.keys() or document.get("apiVersion") == "sparkctl/v1" or document.get("kind") == "Cluster":
         return None
     looks = next((what for key, what in _LOOKS.items() if key in document), None)
     if looks:

@@ -2,9 +2,9 @@
 
 FOREIGN NETDEV...   one JSON object per owner that has a netdev at the next boot; FOREIGN is the text of foreign.py
 
-Profiles of NetworkManager, its unmanaged-devices, files of networkd that come before netplan's, ifupdown, and bonds or
-bridges. Runs as root on a node (Python 3.8 or later). Of a profile only what `profile` asks for is looked at: secrets
-never leave the node.
+Profiles of NetworkManager, its unmanaged-devices, files of networkd that come before those of netplan, ifupdown, and
+bonds or bridges. Runs as root on a node (Python 3.8 or later). Of a profile only what profile() asks for is looked at:
+secrets never leave the node.
 """
 
 import fnmatch
@@ -36,7 +36,7 @@ ABOVE = ("VLAN", "MACVLAN", "MACVTAP", "IPVLAN", "IPVTAP")  # and another one is
 
 
 class File:
-    """One file and what it says: sections, keys and values; `problem`: why that is not known."""
+    """One file and what it says: sections, keys and values; problem: why that is not known."""
 
     def __init__(self, path):
         self.path, self.says, self.problem, raw = path, {}, "", b""
@@ -99,7 +99,7 @@ def entry(kind, id_, netdevs, how, says="", file=None, path="", who="", why_not=
 
 
 def shown_words(text):
-    return " ".join(re.sub(r"[^\w./:*?\[\]{},;@+()`'=-]", "_", word)[:200] for word in text.split())[:600]
+    return " ".join(re.sub(r"[^\w./:*?\[\]{},;@+()\x60'=-]", "_", word)[:200] for word in text.split())[:600]
 
 
 def file_reason(file):
@@ -199,7 +199,7 @@ def takes(file, dev):
 
 
 def priority(file):
-    """netplan's profiles have 0; NetworkManager's own "Wired connection N" -999 (seen)."""
+    """Profiles of netplan have 0; the "Wired connection N" of NetworkManager -999 (seen)."""
     found = re.fullmatch(r"-?[0-9]{1,4}", file.one("connection", "autoconnect-priority", "0"))
     return int(found.group()) if found else 0
 
@@ -233,7 +233,7 @@ def unmanaged(fabric):
         if netdevs:
             path = configuration(specs, netdevs)
             why = (
-                "take it out of there (then: sudo nmcli general reload conf), or let netplan have `renderer: networkd`"
+                "take it out of there (then: sudo nmcli general reload conf), or let netplan have \x60renderer: networkd\x60"
             )
             yield entry(
                 "unmanaged",
@@ -320,7 +320,7 @@ def network_reason(file, others):
 
 
 def matches(asked, dev):
-    """systemd.network(5), [Match]; what we cannot judge (a path, a kernel's argument) matches."""
+    """systemd.network(5), [Match]; what we cannot judge (a path, a kernel argument) matches."""
     names, types_ = words(asked, "Name"), words(asked, "Type")
     macs = words(asked, "MACAddress") + words(asked, "PermanentMACAddress")
     match = {"macaddress": macs, "driver": words(asked, "Driver")}
@@ -336,7 +336,7 @@ def words(asked, key):
 
 
 def one_of(globs, text):
-    """A `!` before the first one turns the list around."""
+    """A "!" before the first one turns the list around."""
     turned = bool(globs) and globs[0].startswith("!")
     found = any(fnmatch.fnmatchcase(text, glob_.lstrip("!")) for glob_ in globs)
     return not globs or found != turned
