@@ -233,7 +233,8 @@ def unmanaged(fabric):
         if netdevs:
             path = configuration(specs, netdevs)
             why = (
-                "take it out of there (then: sudo nmcli general reload conf), or let netplan have \x60renderer: networkd\x60"
+                "take it out of there (then: sudo nmcli general reload conf), "
+                "or let netplan have \x60renderer: networkd\x60"
             )
             yield entry(
                 "unmanaged",
