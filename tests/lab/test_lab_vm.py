@@ -255,7 +255,7 @@ def person(tmp_path: Path) -> Iterator[tuple[list[str], dict[str, str], Path]]:
     home = Path("/tmp") / f"sparkctl-person-{os.getpid()}"
     home.mkdir(mode=0o755)
     try:
-        folder = image.image()
+        folder = image.image(print)
         there = home / "cache/sparkctl/lab" / folder.name
         there.parent.mkdir(parents=True)
         shutil.copytree(folder, there, copy_function=shutil.copy2)
