@@ -82,7 +82,7 @@ def told(wrong: list[Cell]) -> str:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("verb", VERBS)
-@pytest.mark.parametrize("topology", TOPOLOGIES)
+@pytest.mark.parametrize("topology", [pytest.param(t, marks=() if t == "direct" else pytest.mark.more) for t in TOPOLOGIES])
 def test_all_nodes_end_alike(topology: str, verb: str, kind: str, cases: Callable[[str], Cases], matrix: Matrix) -> None:
     case = cases(topology).of(verb)
     before = len(matrix.cells)

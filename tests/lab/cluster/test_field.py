@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from tests.lab.labs import Ended, Rig, same, sparkctl
 
 LOG = logging.getLogger(__name__)
@@ -95,6 +97,7 @@ def verdicts(rig: Rig) -> set[tuple[str, str]]:
     return {(v["id"], v["state"]) for v in rig.cluster("status", "--json").json["verdicts"]}  # type: ignore[attr-defined]
 
 
+@pytest.mark.more
 def test_a_cable_that_goes_while_up_runs(serving: Rig) -> None:
     """The engine's stop and netplan's time, and 5 s: then both nodes are back, though their engine waits for the cable."""
     assert serving.cluster("up", "--yes").code == 0
@@ -142,3 +145,22 @@ def test_a_port_that_is_taken_is_refused_before_anything_is_stopped(serving: Rig
         holder.wait()
         serving.root("spark-1", "pkill -f create_server || :")
         sparkctl("cluster", "down", str(serving.inventory), "--lab", "--yes")
+
+
+@pytest.mark.more
+def test_a_cable_that_goes_while_the_engine_loads(serving: Rig) -> None:
+    """Noticed while ranks wait for one another, long before `ready_timeout`; then all is as before, without the cable."""
+    before = serving.capture()
+    running = serving.started("up", "--yes")
+    until = time.monotonic() + 180
+    while serving.root("spark-1", "systemctl is-active sparkctl-engine || :").strip() != "active":
+        assert time.monotonic() < until and running.poll() is None
+        time.sleep(0.5)
+    with faulty(serving, "cut", "0", "mend"):
+        begun = time.monotonic()
+        said, _ = running.communicate(timeout=180)
+        seconds = time.monotonic() - begun
+        LOG.info("noticed, undone and proved in %.1f s\n%s", seconds, said)
+    assert running.returncode == 5 and "has lost its link" in said and "is as before" in said, said
+    assert seconds < 45, said
+    same(before, serving.capture())
