@@ -226,7 +226,8 @@ subprocess.run(["mount", "-t", "tmpfs", "none", "/run"], check=True)
 os.makedirs(units)
 link = units + "/invocation:sparkctl-engine.service"
 ENGINE = '''
-import asyncio, json, socket
+import asyncio, json, socket, time
+time.sleep(0.25)  # more than ten looks of who knocks; a container alone takes longer to start
 def free():
     with socket.socket() as s:
         s.bind(("", 0))
