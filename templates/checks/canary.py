@@ -144,7 +144,10 @@ def main():
         if tick % config["look_every"] == 0:
             if config["logs"]:
                 cursor = logs(cursor)
-            reason = dead(unit()) or cut(since)
+            lost = cut(since)
+            if lost:
+                return say(failed=lost)
+            reason = dead(unit())
             if reason:
                 break
         tick += 1
