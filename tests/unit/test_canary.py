@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from sparkctl.commands import canary
 from sparkctl.commands.canary import Watch, command
+from tests.unit.on_node import ACTIVE, last_word
 
 SLICE = 1.0
 
@@ -21,19 +19,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(canary, name, value)
 
 
-def watched(folder: Path, systemctl: str = "echo ActiveState=active") -> dict[str, object]:
+def watched(folder: Path, systemctl: str = ACTIVE) -> dict[str, object]:
     """What a worker's watch ends with; `folder` holds the attributes of its one netdev."""
-    tools = folder / "bin"
-    tools.mkdir()
-    for name, text in (("systemctl", systemctl), ("journalctl", "exit 0")):
-        (tools / name).write_text(f"#!/bin/sh\n{text}\n")
-        (tools / name).chmod(0o755)
-    asked = command(Watch("sparkctl-engine.service", {}, netdevs=(f"../../..{folder}",)), SLICE)
-    env = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"}
-    ran = subprocess.run(["sh", "-c", asked.script], input=asked.stdin, capture_output=True, env=env, timeout=30, check=True)
-    said = json.loads(ran.stdout.splitlines()[-1])
-    assert isinstance(said, dict)
-    return said
+    return last_word(command(Watch("sparkctl-engine.service", {}, netdevs=(f"../../..{folder}",)), SLICE), folder, systemctl)
 
 
 def test_a_cable_that_is_out_ends_the_wait(tmp_path: Path) -> None:
@@ -53,3 +41,11 @@ def test_a_link_that_comes_back_ends_no_wait(tmp_path: Path) -> None:
     (tmp_path / "carrier").write_text("0\n")
     again = f"echo 1 >{tmp_path}/carrier; echo ActiveState=active"
     assert watched(tmp_path, f"[ -e {tmp_path}/seen ] && {{ {again}; exit; }}; : >{tmp_path}/seen; echo ActiveState=active").keys() == {"waiting", "cursor"}
+
+
+def test_a_link_that_flaps_is_not_a_cable_that_is_out(tmp_path: Path) -> None:
+    """Dark and lit in turn: each time without a link is counted anew."""
+    carrier = tmp_path / "carrier"
+    carrier.write_text("0\n")
+    turned = f"read now <{carrier}; echo $((1 - now)) >{carrier}; {ACTIVE}"
+    assert watched(tmp_path, turned).keys() == {"waiting", "cursor"}

@@ -33,6 +33,7 @@ from sparkctl.render.artifact import ENGINE_ENV, ENGINE_SCRIPT, ENGINE_UNIT, NCC
 from sparkctl.study import Study, study
 from tests.standin.engine import BUILD, ENGINE, MEET
 from tests.unit.ground import Site, blank, down, first, grown, members, sent, up
+from tests.unit.on_node import last_word
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = ROOT / "tests" / "standin" / "program.py"
@@ -261,17 +262,7 @@ def test_the_canary_reads_its_answers(
 
 def canary(probe: dict[str, object], folder: Path, key: str | None = None) -> dict[str, object]:
     """The last object that the node's program prints, on a node whose unit is active."""
-    tools = folder / "bin"
-    tools.mkdir(exist_ok=True)
-    for name, text in (("systemctl", "echo ActiveState=active"), ("journalctl", "exit 0")):
-        (tools / name).write_text(f"#!/bin/sh\n{text}\n")
-        (tools / name).chmod(0o755)
-    asked = command(Watch("sparkctl-engine.service", probe, key), 0)
-    env = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"}
-    ran = subprocess.run(["sh", "-c", asked.script], input=asked.stdin, capture_output=True, env=env, timeout=30, check=True)
-    said = json.loads(ran.stdout.splitlines()[-1])
-    assert isinstance(said, dict)
-    return said
+    return last_word(command(Watch("sparkctl-engine.service", probe, key), 0), folder)
 
 
 # --- tests under load, the lab ----------------------------------------------------------------------------------
